@@ -1,0 +1,1 @@
+"""autoplace decides where in a frozen vision backbone to put adapters."""
