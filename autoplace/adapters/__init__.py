@@ -1,0 +1,29 @@
+"""Adapter kinds, one file each, and the registry that knows them."""
+
+from autoplace.adapters._base import Adapter, AdapterConfig, normalise
+from autoplace.adapters._bottleneck import Bottleneck
+from autoplace.adapters._budget import count_parameters, edge_parameters, within_budget
+from autoplace.adapters._linear import Linear
+from autoplace.adapters._registry import (
+    adapter_config,
+    check_adapters,
+    create_adapter,
+    list_adapters,
+    register_adapter,
+)
+
+__all__ = [
+    "Adapter",
+    "AdapterConfig",
+    "Bottleneck",
+    "Linear",
+    "adapter_config",
+    "check_adapters",
+    "count_parameters",
+    "create_adapter",
+    "edge_parameters",
+    "list_adapters",
+    "normalise",
+    "register_adapter",
+    "within_budget",
+]

@@ -1,0 +1,32 @@
+"""Bottleneck adapter: Houlsby et al. 2019 (arXiv 1902.00751), on a parameter-free norm."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autoplace.adapters._base import Adapter, AdapterConfig, normalise
+from autoplace.adapters._registry import register_adapter
+
+
+@register_adapter("bottleneck")
+class Bottleneck(Adapter):
+    """`up(gelu(down(norm(x))))`, the default kind.
+
+    `up` starts at zero and has no bias, so parameters are proportional to the rank, up to the
+    few biases of `down`, and placements of different sizes can share one budget exactly.
+    """
+
+    def __init__(self, config: AdapterConfig, dim: int) -> None:
+        super().__init__(config, dim)
+        self.down = nn.Linear(dim, config.r)
+        self.up = nn.Linear(config.r, dim, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    @staticmethod
+    def parameters_at(rank: int, dim: int) -> int:
+        return rank * (2 * dim + 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        out: Tensor = self.up(functional.gelu(self.down(normalise(hidden))))
+        return out

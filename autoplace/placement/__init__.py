@@ -1,0 +1,8 @@
+"""Where adapters can go: nodes, edges, placements, their text form and their generators."""
+
+from autoplace.placement._adapter_spec import AdapterSpec
+from autoplace.placement._edge import Edge, EdgeKind
+from autoplace.placement._errors import PlacementError
+from autoplace.placement._placement import HEAD_ONLY, Placement
+
+__all__ = ["HEAD_ONLY", "AdapterSpec", "Edge", "EdgeKind", "Placement", "PlacementError"]

@@ -1,0 +1,17 @@
+"""Ways to propose edge sets; who proposes shares no budget yet, see `autoplace.adapters`."""
+
+from autoplace.placement.generators._ends import first_k, last_k
+from autoplace.placement.generators._every_block import EveryBlockStyle, every_block
+from autoplace.placement.generators._gga import gga
+from autoplace.placement.generators._random import random_edges
+from autoplace.placement.generators._single import single_edges
+
+__all__ = [
+    "EveryBlockStyle",
+    "every_block",
+    "first_k",
+    "gga",
+    "last_k",
+    "random_edges",
+    "single_edges",
+]

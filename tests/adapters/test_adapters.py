@@ -1,0 +1,74 @@
+"""One body of tests over every registered adapter kind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from autoplace.adapters import (
+    check_adapters,
+    count_parameters,
+    create_adapter,
+    edge_parameters,
+    list_adapters,
+    within_budget,
+)
+from autoplace.placement import AdapterSpec, Placement, PlacementError
+from autoplace.placement.generators import every_block, last_k
+
+DIM = 12
+
+
+@pytest.fixture(params=list_adapters())
+def spec(request):
+    return AdapterSpec.of(request.param, r=3)
+
+
+def test_fresh_adapter_is_silent(spec):
+    out = create_adapter(spec, DIM)(torch.randn(2, 5, DIM))
+    assert out.shape == (2, 5, DIM)
+    assert not out.any()
+
+
+def test_one_step_gives_the_adapter_a_voice(spec):
+    adapter, hidden = create_adapter(spec, DIM), torch.randn(2, 5, DIM)
+    optimiser = torch.optim.SGD(adapter.parameters(), lr=1.0)
+    (adapter(hidden) * torch.randn(2, 5, DIM)).sum().backward()
+    optimiser.step()
+    assert adapter(hidden).abs().max() > 0
+
+
+def test_parameters_are_counted_right_without_building(spec):
+    adapter = create_adapter(spec, DIM)
+    assert sum(p.numel() for p in adapter.parameters()) == edge_parameters(spec, DIM)
+
+
+def test_every_size_of_placement_stays_within_one_budget(spec):
+    edges = every_block(25)
+    budget = 6 * edge_parameters(AdapterSpec.of(spec.kind, r=8), 96)
+    for k in range(1, 25):
+        placement = within_budget(last_k(25, k), spec.kind, 96, budget)
+        used = count_parameters(placement, 96)
+        assert used <= budget
+        one_more = AdapterSpec.of(spec.kind, r=placement.items[0][1].options[0][1] + 1)
+        assert k * edge_parameters(one_more, 96) > budget
+    assert len(within_budget(edges, spec.kind, 96, budget)) == len(edges)
+    assert within_budget(edges, spec.kind, 96, 23) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("0>1@bottlenek:r=8", "did you mean 'bottleneck'"),
+        ("0>1@bottleneck:rank=8", "its options: r"),
+        ("0>1@bottleneck:r=0", "at least 1"),
+        ("0>1@bottleneck:r=x", "whole number"),
+    ],
+)
+def test_an_adapter_that_does_not_exist_is_refused_with_a_remedy(text, says):
+    with pytest.raises(PlacementError, match=says):
+        check_adapters(Placement.parse(text))
+
+
+def test_kinds_are_listed_by_wildcard():
+    assert list_adapters("bottle*") == ["bottleneck"]

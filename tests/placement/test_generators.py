@@ -1,0 +1,78 @@
+"""What each generator promises about the edge sets it proposes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autoplace.placement import Edge, EdgeKind, PlacementError
+from autoplace.placement.generators import (
+    every_block,
+    first_k,
+    gga,
+    last_k,
+    random_edges,
+    single_edges,
+)
+
+N = 25
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 50, (N, N)).astype(float), rng.random((N, N))
+
+
+def test_single_edges_are_all_edges_once():
+    assert len({edges[0] for edges in single_edges(N)}) == N * N
+
+
+def test_gga_without_discount_takes_the_highest_scores(scores):
+    rank, ties = scores
+    best = sorted(np.ndindex(N, N), key=lambda ij: (rank[ij], ties[ij]), reverse=True)[:6]
+    assert gga(rank, ties, 6, gamma=0.0) == tuple(Edge(i, j) for i, j in best)
+
+
+def test_ggas_discount_spreads_the_edges(scores):
+    _, smooth = np.indices((N, N))  # best next to best: without a discount all sit in one corner
+    flat = smooth.astype(float)
+    near = gga(flat, np.zeros((N, N)), 6, gamma=0.0)
+    far = gga(flat, np.zeros((N, N)), 6, gamma=0.9)
+    spread = lambda edges: min(a.distance(b) for a in edges for b in edges if a != b)  # noqa: E731
+    assert spread(far) > spread(near)
+
+
+def test_gga_is_invariant_to_shifting_the_scores(scores):
+    rank, ties = scores
+    assert gga(rank - 100, ties, 8) == gga(rank, ties, 8)
+
+
+def test_gga_never_takes_an_edge_twice_even_when_all_scores_are_equal():
+    flat = np.zeros((3, 3))
+    assert len(set(gga(flat, flat, 9))) == 9
+    with pytest.raises(PlacementError):
+        gga(flat, flat, 10)
+
+
+@pytest.mark.parametrize(
+    ("style", "count", "kind"),
+    [("parallel", 24, "parallel"), ("sequential", 24, "sequential"), ("mlp", 12, "parallel")],
+)
+def test_every_block_covers_the_network_with_one_kind(style, count, kind):
+    edges = every_block(N, style)
+    assert len(set(edges)) == count
+    assert {edge.kind for edge in edges} == {EdgeKind(kind)}
+
+
+def test_first_and_last_k_are_the_ends_of_every_block():
+    assert first_k(N, 6) == every_block(N)[:6]
+    assert last_k(N, 6) == every_block(N)[-6:]
+    assert first_k(N, 99) == last_k(N, 99) == every_block(N)
+
+
+def test_random_edges_are_distinct_and_reach_all_kinds():
+    rng = np.random.default_rng(0)
+    seen = [edge for _ in range(50) for edge in random_edges(N, 6, rng)]
+    assert {edge.kind for edge in seen} == set(EdgeKind)
+    assert len(set(random_edges(4, 16, rng))) == 16
