@@ -1,0 +1,21 @@
+"""Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
+
+from autoplace.data._builtin import list_builtin
+from autoplace.data._errors import DataError
+from autoplace.data._load import load_data
+from autoplace.data._record import BadImage, DuplicateImage
+from autoplace.data._split import Batch, ImageSplit
+from autoplace.data._task_data import TaskData
+from autoplace.data._transforms import create_transform
+
+__all__ = [
+    "BadImage",
+    "Batch",
+    "DataError",
+    "DuplicateImage",
+    "ImageSplit",
+    "TaskData",
+    "create_transform",
+    "list_builtin",
+    "load_data",
+]

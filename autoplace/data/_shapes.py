@@ -1,0 +1,118 @@
+"""Generated scenes: what is asked of each kind, and how a scene of a given class is composed.
+
+They are the "structured" group of VTAB in small: count, location, orientation, size. Colours,
+textures, places and distractors are drawn anew for every scene, so that single pixels tell little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from autoplace.data._canvas import SIDE, Canvas
+
+# Part of every scene's seed and fingerprint; to be raised whenever a scene would look different.
+VERSION = 1
+
+Compose = Callable[[np.random.Generator, int], Image.Image]
+
+
+@dataclass(frozen=True)
+class SceneKind:
+    """A generated task: its classes in order, and a function of (rng, class index) to a scene."""
+
+    name: str
+    classes: tuple[str, ...]
+    compose: Compose
+
+    def draw(self, seed: int, split: int, index: int, label: int) -> Image.Image:
+        """The scene (64x64 RGB) at a place of a split; the same arguments give the same pixels."""
+        name_as_number = int.from_bytes(self.name.encode())
+        rng = np.random.default_rng([VERSION, name_as_number, seed, split, index])
+        return self.compose(rng, label)
+
+
+def _any_angle(rng: np.random.Generator) -> float:
+    return float(rng.uniform(0, 2 * np.pi))
+
+
+def _count(rng: np.random.Generator, label: int) -> Image.Image:
+    """One to six objects. The area they cover together is independent of how many they are."""
+    n_objects = label + 1
+    radius_of_one = rng.uniform(11, 14)
+    while True:
+        canvas = Canvas(rng)
+        for _ in range(n_objects):
+            radius = radius_of_one / np.sqrt(n_objects) * rng.uniform(0.85, 1.2)
+            centre = canvas.find_place(radius)
+            if centre is None:
+                break
+            outline = rng.choice(["disc", "square", "triangle", "hexagon", "star", "cross"])
+            canvas.paint(str(outline), centre, radius, _any_angle(rng))
+        else:
+            return canvas.finish()
+
+
+def _location(rng: np.random.Generator, label: int) -> Image.Image:
+    """A star in one of 3x3 cells; two to five other shapes in other cells."""
+    canvas = Canvas(rng)
+    cell_side = SIDE / 3
+    others = rng.permutation([cell for cell in range(9) if cell != label])
+    for position, cell in enumerate([label, *others[: rng.integers(2, 6)]]):
+        row, column = divmod(int(cell), 3)
+        radius = rng.uniform(7.5, 9.5)
+        jitter = rng.uniform(-1.2, 1.2, size=2)
+        centre = ((column + 0.5) * cell_side + jitter[0], (row + 0.5) * cell_side + jitter[1])
+        outline = "star" if position == 0 else str(rng.choice(["disc", "square", "triangle"]))
+        canvas.paint(outline, centre, radius, _any_angle(rng))
+    return canvas.finish()
+
+
+def _orientation(rng: np.random.Generator, label: int) -> Image.Image:
+    """An arrow that points within 17 degrees of one of eight directions, and up to two discs."""
+    canvas = Canvas(rng)
+    angle = label * np.pi / 4 + np.deg2rad(rng.uniform(-17, 17))
+    radius = rng.uniform(13, 21)
+    centre = canvas.find_place(radius)
+    assert centre is not None, "an empty canvas has room for any arrow"
+    canvas.paint("arrow", centre, radius, float(angle))
+    for _ in range(rng.integers(0, 3)):
+        radius = rng.uniform(3, 6)
+        centre = canvas.find_place(radius)
+        if centre is not None:
+            canvas.paint("disc", centre, radius, 0.0)
+    return canvas.finish()
+
+
+def _size(rng: np.random.Generator, label: int) -> Image.Image:
+    """A disc of one of five sizes, among up to three squares and triangles of any size."""
+    canvas = Canvas(rng)
+    radius = (4.5, 7.5, 10.5, 13.5, 16.5)[label] + rng.uniform(-0.9, 0.9)
+    centre = canvas.find_place(radius)
+    assert centre is not None, "an empty canvas has room for any disc"
+    canvas.paint("disc", centre, radius, 0.0)
+    for _ in range(rng.integers(1, 4)):
+        radius = rng.uniform(5, 16)
+        centre = canvas.find_place(radius)
+        if centre is not None:
+            canvas.paint(str(rng.choice(["square", "triangle"])), centre, radius, _any_angle(rng))
+    return canvas.finish()
+
+
+_CELLS = ("top-left", "top", "top-right", "left", "centre", "right")
+_CELLS += ("bottom-left", "bottom", "bottom-right")
+_COMPASS = ("east", "north-east", "north", "north-west", "west", "south-west", "south")
+_COMPASS += ("south-east",)
+
+SCENE_KINDS: dict[str, SceneKind] = {
+    kind.name: kind
+    for kind in (
+        SceneKind("count", tuple(str(n) for n in range(1, 7)), _count),
+        SceneKind("location", _CELLS, _location),
+        SceneKind("orientation", _COMPASS, _orientation),
+        SceneKind("size", ("tiny", "small", "medium", "large", "huge"), _size),
+    )
+}
