@@ -1,0 +1,72 @@
+"""What timm's own forward pass hands to the blocks, read with hooks rather than re-implemented."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the first block, carrying the stream that arrived there."""
+
+    def __init__(self, stream: Tensor) -> None:
+        super().__init__()
+        self.stream = stream
+
+
+def capture_embedding(model: Any, first_block: nn.Module, images: Tensor) -> Tensor:
+    """The residual stream that enters the first block, (B, tokens, dim).
+
+    timm has no public call that stops there, and what lies before (prefix tokens, position
+    embedding, norm_pre) differs between families; so its own forward pass runs, and is cut short.
+    """
+
+    def stop(module: nn.Module, args: tuple[Any, ...]) -> None:
+        raise _Reached(args[0])
+
+    handle = first_block.register_forward_pre_hook(stop)
+    try:
+        model.forward_features(images)
+    except _Reached as reached:
+        return reached.stream
+    finally:
+        handle.remove()
+    raise RuntimeError("the forward pass never reached the first block")
+
+
+@contextmanager
+def capture_extras(blocks: Sequence[nn.Module]) -> Iterator[list[dict[str, Any]]]:
+    """Record the arguments each block gets besides the stream, while the context is open.
+
+    Yields one dictionary a block, argument name -> value, with defaults left out: rotary
+    embeddings for EVA, a shared relative position bias for BEiT, nothing for a plain ViT.
+    """
+    extras: list[dict[str, Any]] = [{} for _ in blocks]
+
+    def recorder(index: int) -> Any:
+        parameters = inspect.signature(blocks[index].forward).parameters
+
+        def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = dict(zip(parameters, args, strict=False)) | kwargs
+            stream = next(iter(parameters))
+            extras[index] = {
+                key: value
+                for key, value in given.items()
+                if key != stream and value is not parameters[key].default
+            }
+
+        return record
+
+    handles = [
+        block.register_forward_pre_hook(recorder(i), with_kwargs=True)
+        for i, block in enumerate(blocks)
+    ]
+    try:
+        yield extras
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,100 @@
+"""How a block of each supported type splits into two residual sub-layers, attention and MLP.
+
+A block is looked up by its exact type: a subclass may compute something else, and is refused
+until it has its own line in the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from timm.models import beit, eva, vision_transformer, vision_transformer_relpos
+from torch import Tensor, nn
+
+from autoplace.backbones._error import BackboneError
+
+# (block, stream (B, tokens, dim), extra arguments of its attention) -> stream after the sub-layer.
+AttentionStep = Callable[..., Tensor]
+MlpStep = Callable[[nn.Module, Tensor], Tensor]
+
+
+class SubLayers(NamedTuple):
+    """The two steps of a block; each returns the stream with its branch added."""
+
+    attention: AttentionStep
+    mlp: MlpStep
+
+
+def _scaled_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
+    return h + block.drop_path1(block.ls1(block.attn(block.norm1(h), **extras)))
+
+
+def _scaled_mlp(block: Any, h: Tensor) -> Tensor:
+    return h + block.drop_path2(block.ls2(block.mlp(block.norm2(h))))
+
+
+def _gamma_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
+    branch = block.attn(block.norm1(h), **extras)
+    if block.gamma_1 is not None:
+        branch = block.gamma_1 * branch
+    return h + block.drop_path1(branch)
+
+
+def _gamma_mlp(block: Any, h: Tensor) -> Tensor:
+    branch = block.mlp(block.norm2(h))
+    if block.gamma_2 is not None:
+        branch = block.gamma_2 * branch
+    return h + block.drop_path2(branch)
+
+
+def _post_norm_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
+    return h + block.drop_path1(block.norm1(block.attn(h, **extras)))
+
+
+def _post_norm_mlp(block: Any, h: Tensor) -> Tensor:
+    return h + block.drop_path2(block.norm2(block.mlp(h)))
+
+
+_PRE_NORM = SubLayers(_scaled_attention, _scaled_mlp)
+_PRE_NORM_GAMMA = SubLayers(_gamma_attention, _gamma_mlp)
+_POST_NORM = SubLayers(_post_norm_attention, _post_norm_mlp)
+
+_REGISTRY: dict[type[nn.Module], SubLayers] = {
+    vision_transformer.Block: _PRE_NORM,
+    vision_transformer.ResPostBlock: _POST_NORM,
+    vision_transformer_relpos.RelPosBlock: _PRE_NORM,
+    vision_transformer_relpos.ResPostRelPosBlock: _POST_NORM,
+    eva.EvaBlock: _PRE_NORM_GAMMA,
+    eva.EvaBlockPostNorm: _POST_NORM,
+    beit.Block: _PRE_NORM_GAMMA,
+}
+
+_SUPPORTED = (
+    "supported are plain transformers of attention and MLP blocks: "
+    "ViT, DeiT, DINOv2/v3, CLIP, SigLIP, EVA, BEiT ('autoplace backbones' lists them)"
+)
+
+
+def refuse(name: str, reason: str) -> BackboneError:
+    """The error for a backbone that is no residual chain: what it has, and what is supported."""
+    return BackboneError(f"backbone {name!r} is no residual chain: {reason};\n{_SUPPORTED}")
+
+
+def split_blocks(model: nn.Module, name: str) -> list[tuple[nn.Module, SubLayers]]:
+    """The blocks of a timm model, in order, each with its two sub-layers.
+
+    Works on the meta device too. Raises BackboneError, naming the backbone and its first
+    unsupported part, if the model is not a single stack of supported blocks.
+    """
+    blocks = getattr(model, "blocks", None)
+    if not isinstance(blocks, (nn.Sequential, nn.ModuleList)) or len(blocks) == 0:
+        raise refuse(name, f"{type(model).__name__} has no single stack of blocks")
+    if not isinstance(getattr(model, "norm", None), nn.Module):
+        raise refuse(name, f"{type(model).__name__} has no final norm after its blocks")
+    split = []
+    for block in blocks:
+        if type(block) not in _REGISTRY:
+            raise refuse(name, f"its {type(block).__name__} is not an attention then an MLP branch")
+        split.append((block, _REGISTRY[type(block)]))
+    return split

@@ -1,0 +1,68 @@
+"""Backbones by timm name: weights from the hub, from a local file, or random."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from autoplace.backbones._checkpoint import fit_state, read_checkpoint
+from autoplace.backbones._error import BackboneError
+from autoplace.backbones._sublayers import split_blocks
+
+
+def build_timm(name: str, *, checkpoint: str | Path | None, pretrained: bool) -> nn.Module:
+    """A registered timm model with the weights asked for; a checkpoint goes before the hub.
+
+    What needs no weights is checked before any is read. Raises BackboneError for an unknown
+    name, a model that is no residual chain, or weights that cannot be had or do not fit.
+    """
+    split_blocks(build_on_meta(name), name)
+    if checkpoint is not None:
+        return _load_local(name, checkpoint)
+    if not pretrained:
+        return timm.create_model(name)
+    try:
+        return timm.create_model(name, pretrained=True)
+    # The hub's clients raise errors of many libraries (HTTP, SSL, cache, missing weights).
+    except Exception as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise BackboneError(
+            f"cannot get the weights of backbone {name!r} from the hub: {cause}\n"
+            "Pass --checkpoint FILE with its weights, or use the shipped backbone 'starter'."
+        ) from error
+
+
+def build_on_meta(name: str) -> Any:
+    """The architecture alone, without memory for its weights. Raises BackboneError if unknown."""
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise _unknown(name, timm.list_models())
+    if tag:
+        tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+        if name not in tagged:
+            raise _unknown(name, [*tagged, architecture])
+    with torch.device("meta"):
+        return timm.create_model(name)
+
+
+def _load_local(name: str, checkpoint: str | Path) -> nn.Module:
+    """Build the model with the checkpoint's own classifier, or with none if the file has none."""
+    state = read_checkpoint(checkpoint)
+    classifier = timm.get_pretrained_cfg_value(name, "classifier") or "head"
+    head = classifier if isinstance(classifier, str) else classifier[0]
+    weight = state.get(f"{head}.weight")
+    n_classes = 0 if weight is None else weight.shape[0]
+    model = timm.create_model(name, num_classes=n_classes)
+    fit_state(model, state, name=name, origin=f"checkpoint {str(checkpoint)!r}")
+    return model
+
+
+def _unknown(name: str, known: list[str]) -> BackboneError:
+    near = difflib.get_close_matches(name, ["starter", "saliency-vits14", *known], n=3)
+    suggestion = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return BackboneError(f"unknown backbone {name!r}; {suggestion}'autoplace backbones' lists all.")
