@@ -1,0 +1,27 @@
+"""Everything that is written to and read from MLflow, and the crash-safe ledger.
+
+Importing this room is cheap: mlflow, which takes seconds to import, is imported by the first call
+that needs it.
+"""
+
+from autoplace.tracking._error import TrackingError
+from autoplace.tracking._ledger import Ledger
+from autoplace.tracking._push import INVOCATION_TAG, push_ledger
+from autoplace.tracking._records import ROW_COLUMNS, TRIAL_TAG, read_records
+from autoplace.tracking._run import Run, find_run
+from autoplace.tracking._store import Store
+from autoplace.tracking._ui import open_ui_command
+
+__all__ = [
+    "INVOCATION_TAG",
+    "ROW_COLUMNS",
+    "TRIAL_TAG",
+    "Ledger",
+    "Run",
+    "Store",
+    "TrackingError",
+    "find_run",
+    "open_ui_command",
+    "push_ledger",
+    "read_records",
+]

@@ -1,0 +1,99 @@
+"""Brings what a ledger holds to MLflow once it can be reached again, without duplicates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from autoplace.tracking._error import TrackingError
+from autoplace.tracking._ledger import Ledger, merge_trials
+from autoplace.tracking._records import TRIAL_TAG, decode_row, search_all
+from autoplace.tracking._run import Run, RunStatus, find_run
+from autoplace.tracking._store import Store
+
+INVOCATION_TAG = "autoplace.invocation"
+_OVER: dict[str, RunStatus] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+def push_ledger(store: Store, path: Path | str) -> int:
+    """Create or complete, in MLflow, the trials of a ledger that it lacks.
+
+    A trial is known by its id (tag `autoplace.trial_id`) among the children of its invocation,
+    the invocation by its MLflow run id or by its tag `autoplace.invocation`. Pushing again, also
+    after a push that broke off, adds nothing twice. Trials that are not over are left out.
+
+    Returns
+    -------
+    int
+        How many trials were created or completed.
+
+    Raises
+    ------
+    TrackingError
+        The ledger cannot be read, or the store cannot be used.
+    """
+    events = Ledger.read(path)
+    over = {
+        trial_id: trial
+        for trial_id, trial in merge_trials(events).items()
+        if trial["status"] in _OVER
+    }
+    if not over:
+        return 0
+    parent, is_ours = _find_invocation(store, events, path)
+    known = {
+        run.data.tags.get(TRIAL_TAG): run
+        for run in search_all(store, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
+    }
+    pushed = 0
+    for trial_id, trial in over.items():
+        found = known.get(trial_id)
+        if found is None:
+            run = parent.start_child(
+                trial.get("name", trial_id), trial.get("params"), {TRIAL_TAG: trial_id}
+            )
+        elif found.info.status == "RUNNING" or decode_row(found.data.tags) is None:
+            run = Run(store, found.info.run_id, found.info.experiment_id, found.info.run_name)
+        else:
+            continue
+        _complete(run, trial)
+        pushed += 1
+    end = next((event for event in events if event.get("event") == "finish"), None)
+    running = store.client.get_run(parent.run_id).info.status == "RUNNING"
+    if running and (is_ours or end):
+        # An invocation that never wrote its end was killed.
+        parent.finish(end["status"] if end else "KILLED")
+    return pushed
+
+
+def _find_invocation(
+    store: Store, events: list[dict[str, Any]], path: Path | str
+) -> tuple[Run, bool]:
+    """The run of the invocation, and whether it was made by a push, so that none else ends it."""
+    start = next((event for event in events if event.get("event") == "run"), None)
+    if start is None:
+        raise TrackingError(
+            f"the ledger {path} does not say which run it belongs to; "
+            "give the ledger.jsonl that 'autoplace pick' or 'collect' wrote"
+        )
+    if start.get("run_id") and store.exists:
+        try:
+            return find_run(store, start["run_id"]), False
+        except TrackingError:
+            pass  # the ledger is of another store: known there by this id, here by its tag
+    invocation = start["invocation"]
+    found = search_all(store, f"tags.`{INVOCATION_TAG}` = '{invocation}'")
+    if found:
+        info = found[0].info
+        return Run(store, info.run_id, info.experiment_id, info.run_name), True
+    tags = {**start.get("tags", {}), INVOCATION_TAG: invocation}
+    return store.start_run(start["task_name"], start["run_name"], start.get("params"), tags), True
+
+
+def _complete(run: Run, trial: dict[str, Any]) -> None:
+    for epoch, metrics in trial["history"]:
+        run.log_metrics({key: value for key, value in metrics.items() if value is not None}, epoch)
+    if trial.get("row"):
+        run.log_row(trial["row"])
+    # Last, so that a push which breaks off before leaves the run to be completed by the next.
+    run.finish(_OVER[trial["status"]])
