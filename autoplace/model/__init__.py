@@ -1,0 +1,16 @@
+"""The adapted network: chain, placement, adapters and head, run whole or from cached values."""
+
+from autoplace.model._adapted import AdaptedModel, frozen_activations
+from autoplace.model._head import LinearHead, cross_entropy, cross_fitted_heads, fit_head
+from autoplace.model._schedule import Pass, Schedule
+
+__all__ = [
+    "AdaptedModel",
+    "LinearHead",
+    "Pass",
+    "Schedule",
+    "cross_entropy",
+    "cross_fitted_heads",
+    "fit_head",
+    "frozen_activations",
+]
