@@ -69,7 +69,9 @@ def load_builtin(
         family=family or natural_family,
         group=group,
         classes=classes,
-        **splits,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
         fingerprint=fingerprint(
             (split, f"{version}/seed={seed}/{i:04d}", classes[label], 0)
             for split in sizes

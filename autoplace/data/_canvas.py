@@ -21,28 +21,33 @@ def _regular(n_corners: int, inner: float = 1.0) -> Points:
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
 
 
+def rotated(points: Points, angle: float) -> Points:
+    """Turn points (n, 2) counter-clockwise, as seen on screen, by an angle in radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = points.T
+    return np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
+
+
+def _cross(width: float) -> Points:
+    """Corners (12, 2) on and within the unit circle; `width` is half an arm's width."""
+    length = np.sqrt(1 - width**2)
+    arm = np.array([(-width, -length), (width, -length), (width, -width)])
+    # clockwise on screen, so that the arms follow each other around the outline
+    return np.concatenate([rotated(arm, -quarter * np.pi / 2) for quarter in range(4)])
+
+
 OUTLINES: dict[str, Points] = {
     "disc": _regular(48),
     "square": _regular(4),
     "triangle": _regular(3),
     "hexagon": _regular(6),
     "star": _regular(10, inner=0.42),
-    "cross": np.array(
-        [(-3, -10), (3, -10), (3, -3), (10, -3), (10, 3), (3, 3)]
-        + [(3, 10), (-3, 10), (-3, 3), (-10, 3), (-10, -3), (-3, -3)]
-    )
-    / np.hypot(3, 10),
+    "cross": _cross(0.3),
     # points east at angle 0
     "arrow": np.array(
         [(1, 0), (0.2, 0.55), (0.2, 0.2), (-1, 0.2), (-1, -0.2), (0.2, -0.2), (0.2, -0.55)]
     ),
 }
-
-
-def rotated(points: Points, angle: float) -> Points:
-    """Turn points (n, 2) counter-clockwise, as seen on screen, by an angle in radians."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, -sin], [sin, cos]])
 
 
 class Canvas:
@@ -66,17 +71,19 @@ class Canvas:
     def _background(self) -> np.ndarray:
         """Two colours that flow into each other, under a coarse and a fine texture."""
         mix = 0.5 + 0.5 * self._smooth_noise(int(self._rng.integers(2, 5)), 1)
-        ground = self._ground[0] * mix + self._ground[1] * (1 - mix)
+        ground: np.ndarray = self._ground[0] * mix + self._ground[1] * (1 - mix)
         ground += self._rng.uniform(6, 20) * self._smooth_noise(int(self._rng.integers(8, 20)), 1)
-        return ground + self._rng.uniform(4, 12) * self._smooth_noise(SIDE // 2, 3)
+        ground += self._rng.uniform(4, 12) * self._smooth_noise(SIDE // 2, 3)
+        return ground
 
     def _visible_colour(self) -> np.ndarray:
-        """A random saturated colour that stands out from both colours of the background."""
+        """A random colour that stands out from the background's two and from their mean."""
+        ground = np.vstack([self._ground, self._ground.mean(axis=0)])
         best, best_contrast = np.zeros(3), -1.0
         for _ in range(30):
             hue, saturation, value = self._rng.uniform((0, 0.3, 0.15), (1, 1, 1))
             colour = 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, value))
-            contrast = float(np.linalg.norm(self._ground - colour, axis=1).min())
+            contrast = float(np.linalg.norm(ground - colour, axis=1).min())
             if contrast > best_contrast:
                 best, best_contrast = colour, contrast
             if contrast >= _MIN_CONTRAST:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Read by content, and only by these decoders: the others of Pillow include some that start external
 # programs (EPS), and none of them is a usual home for photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
-SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff")
-    + (".webp",)
+SUFFIXES = (
+    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 
 # Pillow's own threshold for its warning. A picture above it would take 256 MiB and more in memory.
@@ -41,10 +41,10 @@ def read_image(path: str) -> Image.Image:
         raise
     except FileNotFoundError:
         raise UnreadableImageError("no such file") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadableImageError(f"not an image in any of {', '.join(FORMATS)}") from None
     except Exception as error:
-        # On damaged bytes the decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
+        # On damaged bytes decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(reason) from error
 

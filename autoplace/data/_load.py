@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from autoplace.data._builtin import PREFIX, load_builtin
+from autoplace.data import _manifest
+from autoplace.data._builtin import PREFIX, list_builtin, load_builtin
+from autoplace.data._decoding import read_image
 from autoplace.data._errors import DataError
+from autoplace.data._fingerprint import fingerprint
+from autoplace.data._folder import list_folder
+from autoplace.data._listing import ImageFile, Listing
+from autoplace.data._record import DecodingRecord
+from autoplace.data._split import ImageSplit
+from autoplace.data._splitting import HELD_OUT_FRACTION, carve
 from autoplace.data._task_data import TaskData
+
+SPLITS = ("train", "val", "test")
+MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
 
 
 def load_data(
@@ -21,7 +37,177 @@ def load_data(
     max_bad: float = 0.01,
     family: str | None = None,
 ) -> TaskData:
+    """Read a data set's list of images, classes and splits; no image is decoded yet.
+
+    Parameters
+    ----------
+    source : an image folder, a .csv or .parquet manifest, or "builtin:NAME".
+    transform : RGB picture to tensor (3, H, W), see `create_transform`.
+    seed : of the split, where the data does not bring one, and of generated scenes.
+    max_bad : fraction of the images that may be unreadable.
+    family : where the images come from; default: the folder's name, or the built-in family.
+
+    Raises DataError for everything that is wrong with the data, before anything is computed on it.
+    """
+    if not 0 <= max_bad <= 1:
+        raise DataError(f"max-bad is {max_bad:g}; give a fraction from 0 to 1")
+    if seed < 0:
+        raise DataError(f"seed is {seed}; give 0 or a positive whole number")
     text = os.fspath(source)
     if text.startswith(PREFIX):
         return load_builtin(text, transform=transform, seed=seed, max_bad=max_bad, family=family)
-    raise DataError("not yet")
+    listing = _list(text)
+    files = sorted(listing.files, key=lambda file: file.key)
+    _check_classes(text, files)
+    _check_presence(text, files, max_bad)
+    files = _complete_splits(text, files, seed, listing.notes)
+    classes = _check_splits(text, files, listing.notes)
+    return _build(
+        text,
+        replace(listing, files=files),
+        classes,
+        transform=transform,
+        max_bad=max_bad,
+        family=family,
+    )
+
+
+def _list(text: str) -> Listing:
+    path = Path(text).expanduser()
+    if os.path.isdir(path):
+        return list_folder(path)
+    if os.path.isfile(path):
+        if path.suffix.lower() in _manifest.SUFFIXES:
+            return _manifest.list_manifest(path)
+        raise DataError(
+            f"'{text}' is neither a folder nor a manifest; "
+            f"a manifest's name ends in {' or '.join(_manifest.SUFFIXES)}"
+        )
+    near = difflib.get_close_matches(PREFIX + text, list_builtin(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"built-in data: {', '.join(list_builtin())}"
+    raise DataError(f"no such folder or manifest: '{text}'; {hint}")
+
+
+def _check_classes(text: str, files: list[ImageFile]) -> None:
+    counts = Counter(file.label for file in files)
+    if not files:
+        raise DataError(
+            f"no images in '{text}'; each class needs a folder of at least {MIN_IMAGES}"
+        )
+    if len(counts) == 1:
+        raise DataError(
+            f"'{text}' has one class only, '{next(iter(counts))}'; at least two are needed, "
+            "each in a folder of its own or with its own label"
+        )
+    few = sorted(label for label, count in counts.items() if count < MIN_IMAGES)
+    if few:
+        raise DataError(
+            f"class '{few[0]}' in '{text}' has {counts[few[0]]} images, at least {MIN_IMAGES} are "
+            f"needed{f' (so for {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
+            "add images or remove the class"
+        )
+
+
+def _check_presence(text: str, files: list[ImageFile], max_bad: float) -> None:
+    absent = [file for file in files if file.n_bytes < 0]
+    if len(absent) > max_bad * len(files):
+        raise DataError(
+            f"{len(absent)} of {len(files)} images in '{text}' do not exist, the first: "
+            f"{absent[0].path}\npaths are relative to the manifest's folder; mend them"
+        )
+
+
+def _complete_splits(
+    text: str, files: list[ImageFile], seed: int, notes: list[str]
+) -> list[ImageFile]:
+    """Carve the splits that the data does not bring from train."""
+    present = {file.split or "train" for file in files}
+    if "train" not in present:
+        raise DataError(f"no image of '{text}' is in train; assign some to it")
+    _check_groups(text, files)
+    missing = [split for split in ("val", "test") if split not in present]
+    if not missing:
+        return files
+    pool = [file for file in files if (file.split or "train") == "train"]
+    groups = [file.group for file in pool if file.group is not None]
+    carved = carve([file.label for file in pool], missing, seed=seed, groups=groups or None)
+    notes.append(
+        f"{' and '.join(missing)} set aside from train, {HELD_OUT_FRACTION:.0%} each, "
+        f"stratified{', groups kept together' if groups else ''}, seed {seed}"
+    )
+    new_split = {file.key: split for file, split in zip(pool, carved, strict=True)}
+    return [replace(file, split=new_split.get(file.key, file.split)) for file in files]
+
+
+def _check_groups(text: str, files: list[ImageFile]) -> None:
+    splits_of = defaultdict(set)
+    for file in files:
+        if file.group is not None and file.split is not None:
+            splits_of[file.group].add(file.split)
+    for group, splits in splits_of.items():
+        if len(splits) > 1:
+            raise DataError(
+                f"group '{group}' in '{text}' straddles {' and '.join(sorted(splits))}; "
+                "put all its images in one split, or leave the split column out"
+            )
+
+
+def _check_splits(text: str, files: list[ImageFile], notes: list[str]) -> tuple[str, ...]:
+    """The classes, sorted by name. Raises DataError for one that train lacks."""
+    labels = {split: {f.label for f in files if f.split == split} for split in SPLITS}
+    for split in ("val", "test"):
+        if not labels[split]:
+            raise DataError(
+                f"no images are left for {split} in '{text}'; add images, finer groups or a split"
+            )
+        unknown = sorted(labels[split] - labels["train"])
+        if unknown:
+            raise DataError(
+                f"class '{unknown[0]}' is in {split} but not in train of '{text}'; "
+                "add images of it to train or remove it"
+            )
+        absent = sorted(labels["train"] - labels[split])
+        if absent:
+            notes.append(f"{split} has no image of {len(absent)} classes, such as '{absent[0]}'")
+    return tuple(sorted(labels["train"]))
+
+
+def _build(
+    text: str,
+    listing: Listing,
+    classes: tuple[str, ...],
+    *,
+    transform: Callable[[Image.Image], Tensor],
+    max_bad: float,
+    family: str | None,
+) -> TaskData:
+    record = DecodingRecord(len(listing.files), max_bad)
+    index_of = {label: index for index, label in enumerate(classes)}
+
+    def split_of(name: str) -> ImageSplit:
+        files = [file for file in listing.files if file.split == name]
+        paths = [file.path for file in files]
+        return ImageSplit(
+            name,
+            paths,
+            np.array([index_of[file.label] for file in files]),
+            read=lambda index: read_image(paths[index]),
+            transform=transform,
+            record=record,
+        )
+
+    return TaskData(
+        name=listing.name,
+        source=text,
+        family=family or listing.family,
+        group="user",
+        classes=classes,
+        train=split_of("train"),
+        val=split_of("val"),
+        test=split_of("test"),
+        fingerprint=fingerprint(
+            (str(file.split), file.key, file.label, file.n_bytes) for file in listing.files
+        ),
+        record=record,
+        notes=listing.notes,
+    )

@@ -31,7 +31,7 @@ class DuplicateImage:
 
 
 def pixel_digest(image: Image.Image) -> str:
-    """A digest of size and pixels of an RGB picture; the file's format and metadata do not count."""
+    """A digest of an RGB picture's size and pixels; file format and metadata do not count."""
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
     return digest.hexdigest()
@@ -60,8 +60,8 @@ class DecodingRecord:
         self._bad[path] = reason
         if len(self._bad) > self._max_bad * self._n_images:
             raise DataError(
-                f"{len(self._bad)} of {self._n_images} images cannot be read, more than the allowed "
-                f"fraction of {self._max_bad:g}; the last: {path} ({reason})\n"
+                f"{len(self._bad)} of {self._n_images} images cannot be read, more than a fraction "
+                f"of {self._max_bad:g}; the last: {path} ({reason})\n"
                 "mend or remove them, or allow more with --max-bad"
             )
 

@@ -102,17 +102,15 @@ def _size(rng: np.random.Generator, label: int) -> Image.Image:
     return canvas.finish()
 
 
-_CELLS = ("top-left", "top", "top-right", "left", "centre", "right")
-_CELLS += ("bottom-left", "bottom", "bottom-right")
-_COMPASS = ("east", "north-east", "north", "north-west", "west", "south-west", "south")
-_COMPASS += ("south-east",)
+_CELLS = "top-left top top-right left centre right bottom-left bottom bottom-right"
+_DIRECTIONS = "east north-east north north-west west south-west south south-east"
 
 SCENE_KINDS: dict[str, SceneKind] = {
     kind.name: kind
     for kind in (
         SceneKind("count", tuple(str(n) for n in range(1, 7)), _count),
-        SceneKind("location", _CELLS, _location),
-        SceneKind("orientation", _COMPASS, _orientation),
+        SceneKind("location", tuple(_CELLS.split()), _location),
+        SceneKind("orientation", tuple(_DIRECTIONS.split()), _orientation),
         SceneKind("size", ("tiny", "small", "medium", "large", "huge"), _size),
     )
 }
