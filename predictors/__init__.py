@@ -1,0 +1,41 @@
+"""Which placements will do best on a task, before any is trained.
+
+Free of torch and of autoplace: tables in, predicted gains out.
+"""
+
+from ._artifact import load_predictor, save_predictor, shipped_predictor
+from ._base import Predictor
+from ._errors import PredictorError
+from ._evaluation import evaluate, regret, score_tasks, spearman
+from ._features import build_features
+from ._lightgbm import LightGBMPredictor
+from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION, LogColumn, reject_rows, validate_log
+from ._registry import create_predictor, list_predictors
+from ._schema import SCHEMA, Column, FeatureSchema
+from ._training_set import TrainingSet, build_training_set
+
+__all__ = [
+    "LOG_COLUMNS",
+    "LOG_SCHEMA_VERSION",
+    "SCHEMA",
+    "Column",
+    "FeatureSchema",
+    "LightGBMPredictor",
+    "LogColumn",
+    "Predictor",
+    "PredictorError",
+    "TrainingSet",
+    "build_features",
+    "build_training_set",
+    "create_predictor",
+    "evaluate",
+    "list_predictors",
+    "load_predictor",
+    "regret",
+    "reject_rows",
+    "save_predictor",
+    "score_tasks",
+    "shipped_predictor",
+    "spearman",
+    "validate_log",
+]

@@ -1,0 +1,144 @@
+"""Predictors on disk: LightGBM text, schema, card, and a SHA-256 of each. Never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+
+from ._base import Predictor
+from ._errors import PredictorError
+from ._gain_scale import GainScale
+from ._lightgbm import LightGBMPredictor
+from ._schema import SCHEMA
+
+MODEL, STAMP, CARD, SUMS = "model.txt", "schema.json", "card.md", "SHA256SUMS"
+_SHIPPED = Path(__file__).parent / "shipped"
+
+
+def save_predictor(predictor: Predictor, folder: str | Path, card: str) -> Path:
+    """Write a fitted LightGBM predictor.
+
+    The checksums (in the form `sha256sum --check` reads) are written last, so a folder that was
+    only half written does not load.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        A fitted `LightGBMPredictor`; baselines have no form on disk.
+    folder : path
+        New or empty.
+    card : str
+        Markdown: what it was trained on, how good it is, what it is not for.
+
+    Raises
+    ------
+    PredictorError
+        Another predictor, one not fitted, or a folder that is not empty.
+    """
+    if not isinstance(predictor, LightGBMPredictor) or not hasattr(predictor, "booster_"):
+        raise PredictorError(
+            f"only a fitted LightGBMPredictor can be saved, not this {type(predictor).__name__}"
+        )
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PredictorError(f"{folder} is not an empty folder; save the predictor to a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = {
+        "predictor": predictor.name,
+        "settings": predictor.get_params(),
+        "gain_scale": {
+            "location": predictor.gain_scale_.location,
+            "spread": predictor.gain_scale_.spread,
+        },
+        "lightgbm": lightgbm.__version__,
+        **SCHEMA.to_dict(),
+    }
+    contents = {
+        MODEL: predictor.booster_.model_to_string(),
+        STAMP: json.dumps(stamp, indent=1, ensure_ascii=False) + "\n",
+        CARD: card,
+    }
+    sums = []
+    for name, text in contents.items():
+        data = text.encode()
+        (folder / name).write_bytes(data)
+        sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+    (folder / SUMS).write_bytes("".join(sums).encode())
+    return folder
+
+
+def load_predictor(folder: str | Path) -> LightGBMPredictor:
+    """Read what `save_predictor` wrote; its predictions are the same to the last bit.
+
+    Raises
+    ------
+    PredictorError
+        A file is missing or was changed since it was saved, or the predictor was trained on
+        another feature schema than this release computes.
+    """
+    folder = Path(folder)
+    contents = _read_checked(folder)
+    try:
+        stamp: dict[str, Any] = json.loads(contents[STAMP])
+        SCHEMA.check_stamp(stamp)
+        predictor = LightGBMPredictor(**stamp["settings"])
+        predictor.gain_scale_ = GainScale(**stamp["gain_scale"])
+        predictor.booster_ = lightgbm.Booster(model_str=contents[MODEL].decode())
+    except PredictorError as error:
+        raise PredictorError(f"{folder}: {error}") from None
+    except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
+        raise PredictorError(
+            f"{folder} is not a predictor this release can read ({error}); retrain it"
+        ) from error
+    return predictor
+
+
+def shipped_predictor() -> LightGBMPredictor:
+    """The newest predictor that comes with this package.
+
+    Raises
+    ------
+    PredictorError
+        None is shipped, or it is damaged.
+    """
+    return load_predictor(newest(_SHIPPED))
+
+
+def newest(shelf: Path) -> Path:
+    """Of the folders `v1`, `v2`, ... on `shelf`, the one with the highest number.
+
+    Raises PredictorError if there is none.
+    """
+    versions = {
+        int(folder.name[1:]): folder
+        for folder in shelf.glob("v*")
+        if folder.is_dir() and folder.name[1:].isdecimal()
+    }
+    if not versions:
+        raise PredictorError(
+            f"no predictor in {shelf}; name one by its folder, or train one (autoplace retrain)"
+        )
+    return versions[max(versions)]
+
+
+def _read_checked(folder: Path) -> dict[str, bytes]:
+    """The artefact's files by name. Raises PredictorError where one is not as it was saved."""
+    try:
+        lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
+        sums = {name: digest for digest, name in lines}
+        contents = {name: (folder / name).read_bytes() for name in (MODEL, STAMP, CARD)}
+    except (OSError, ValueError) as error:
+        raise PredictorError(
+            f"{folder} is not a complete predictor ({error}); restore it or train a new one"
+        ) from error
+    for name, data in contents.items():
+        if hashlib.sha256(data).hexdigest() != sums.get(name):
+            raise PredictorError(
+                f"{folder / name} does not match its checksum in {SUMS}; "
+                "it was changed or damaged, restore it or train a new one"
+            )
+    return contents

@@ -1,0 +1,92 @@
+"""What every predictor is: a scikit-learn regressor of the gain over head-only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._errors import PredictorError
+from ._gain_scale import Floats, GainScale
+from ._schema import SCHEMA
+
+
+class Predictor(RegressorMixin, BaseEstimator, ABC):
+    """Predicts the gain of a placement over head-only; higher is better.
+
+    A subclass says how to learn within-task scores (`_fit`) and how to predict them (`_predict`);
+    checks, the canonical order of rows and the units are the same for all and are here.
+
+    Attributes
+    ----------
+    gain_scale_ : GainScale
+        From within-task scores to gains.
+    """
+
+    name: ClassVar[str]
+    gain_scale_: GainScale
+
+    def fit(self, X: pd.DataFrame, y: npt.ArrayLike, groups: npt.ArrayLike) -> Self:
+        """Learn from measured gains.
+
+        Parameters
+        ----------
+        X : DataFrame (rows, columns)
+            Columns of `SCHEMA`.
+        y : array (rows,)
+            Gain on validation: the placement's metric minus head-only's.
+        groups : array (rows,)
+            Task of each row. Only differences within a task are learnt, each task counts the same.
+
+        Raises
+        ------
+        PredictorError
+            Wrong columns, no rows, lengths that differ, a gain that is not finite, a row without
+            task.
+        """
+        X = SCHEMA.check(X).reset_index(drop=True)
+        gains, tasks = np.asarray(y, dtype=float), np.asarray(groups, dtype=object)
+        if gains.shape != (len(X),) or tasks.shape != (len(X),) or len(X) == 0:
+            raise PredictorError(
+                f"X has {len(X)} rows, y shape {gains.shape}, groups shape {tasks.shape}; "
+                "give at least one row, with one gain and one task each"
+            )
+        if not np.isfinite(gains).all() or pd.isna(tasks).any():
+            raise PredictorError(
+                "a row has no finite gain or no task; fit on finished trials only "
+                "(build_training_set keeps those)"
+            )
+        # Sums and bagging depend on the order of rows; the learned state must not.
+        order = X.assign(_gain=gains, _task=tasks.astype(str)).sort_values(
+            ["_task", "backbone", "placement", "_gain", *SCHEMA.features]
+        )
+        X, gains, tasks = X.loc[order.index], gains[order.index], tasks[order.index]
+        self.gain_scale_ = GainScale.fit(gains, tasks)
+        self._fit(X.reset_index(drop=True), self.gain_scale_.normalise(gains, tasks), tasks)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Predicted gains (rows,), in units of the metric.
+
+        Raises
+        ------
+        PredictorError
+            `X` has not the columns of `SCHEMA`.
+        sklearn.exceptions.NotFittedError
+            `fit` was not called.
+        """
+        check_is_fitted(self, "gain_scale_")
+        return self.gain_scale_.restore(self._predict(SCHEMA.check(X)))
+
+    @abstractmethod
+    def _fit(self, X: pd.DataFrame, scores: Floats, groups: npt.NDArray[np.object_]) -> None:
+        """Learn within-task scores (rows,) from checked, canonically ordered rows."""
+
+    @abstractmethod
+    def _predict(self, X: pd.DataFrame) -> Floats:
+        """Within-task scores (rows,) of checked rows."""
