@@ -6,8 +6,10 @@ that needs it.
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._ledger import Ledger
+from autoplace.tracking._model import fetch_winner, log_winner_model
 from autoplace.tracking._push import INVOCATION_TAG, push_ledger
 from autoplace.tracking._records import ROW_COLUMNS, TRIAL_TAG, read_records
+from autoplace.tracking._registry import champion, promote, register_predictor
 from autoplace.tracking._run import Run, find_run
 from autoplace.tracking._store import Store
 from autoplace.tracking._ui import open_ui_command
@@ -20,8 +22,13 @@ __all__ = [
     "Run",
     "Store",
     "TrackingError",
+    "champion",
+    "fetch_winner",
     "find_run",
+    "log_winner_model",
     "open_ui_command",
+    "promote",
     "push_ledger",
     "read_records",
+    "register_predictor",
 ]

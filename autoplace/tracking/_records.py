@@ -82,13 +82,14 @@ def encode_row(row: Mapping[str, object]) -> dict[str, str]:
 
 def decode_row(tags: Mapping[str, str]) -> dict[str, Any] | None:
     """The row in a run's tags; None where there is none, or it was written only in part."""
-    parts = []
+    parts: list[str] = []
     while (name := _part_name(len(parts))) in tags:
         parts.append(tags[name])
     try:
-        return json.loads("".join(parts))
+        row: dict[str, Any] = json.loads("".join(parts))
     except ValueError:
         return None
+    return row
 
 
 def read_records(store: Store) -> pd.DataFrame:

@@ -119,7 +119,7 @@ class Run:
             self.store.client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
 
     def log_table(self, table: pd.DataFrame, path: str) -> None:
-        """Write a table to `path`, which ends in `.json` (shown as a table in the UI) or `.parquet`.
+        """Write a table to `path`: `.json` (shown as a table in the UI) or `.parquet`.
 
         A table that is there already is replaced (MLflow's own `log_table` would append to it).
         """

@@ -1,0 +1,90 @@
+"""The registered predictor: its versions, and the alias of the one in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoplace.tracking._error import TrackingError, translated
+from autoplace.tracking._model import MODEL_PATH, artefact_folder, saved_model
+from autoplace.tracking._run import create_run
+from autoplace.tracking._store import Store
+
+PREDICTOR_NAME = "autoplace-predictor"
+CHAMPION = "champion"
+_EXPERIMENT = "autoplace/predictors"
+_PREDICTOR = "predictor"
+
+
+def register_predictor(
+    store: Store, folder: Path | str, tags: Mapping[str, object] | None = None
+) -> int:
+    """Register a predictor's folder as the next version of `autoplace-predictor`.
+
+    It is logged by a run of its own in the experiment `autoplace/predictors`; `tags` (what it was
+    trained on, how it compares) go on run and version. The champion stays who it is: `promote`.
+
+    Returns
+    -------
+    int
+        The version, from 1.
+
+    Raises
+    ------
+    TrackingError
+        There is no such folder, or the store cannot be used.
+    """
+    if not Path(folder).is_dir():
+        raise TrackingError(f"no predictor in {folder}: give the folder that holds schema.json")
+    text_tags = {str(key): str(value) for key, value in (tags or {}).items()}
+    run = create_run(store, store.experiment_id(_EXPERIMENT), "predictor", {}, text_tags)
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    with translated("register the predictor", store.address):
+        client = store.client
+        with saved_model(_PREDICTOR, folder, Model(MODEL_PATH, run.run_id)) as model_folder:
+            client.log_artifacts(run.run_id, str(model_folder), MODEL_PATH)
+        try:
+            client.create_registered_model(PREDICTOR_NAME)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # The artifacts' own place as source: for `runs:/` and `models:/` URIs a database-backed
+        # registry would ask MLflow's global tracking store, which need not be this one.
+        source = f"{client.get_run(run.run_id).info.artifact_uri}/{MODEL_PATH}"
+        created = client.create_model_version(PREDICTOR_NAME, source, run.run_id, tags=text_tags)
+    run.finish()
+    return int(created.version)
+
+
+def promote(store: Store, version: int) -> None:
+    """Make a registered version the champion.
+
+    Raises TrackingError for a version that is not registered, or when the store cannot be used.
+    """
+    with translated(f"promote version {version} of {PREDICTOR_NAME}", store.address):
+        store.client.set_registered_model_alias(PREDICTOR_NAME, CHAMPION, str(version))
+
+
+def champion(store: Store) -> Path | None:
+    """Local folder of the champion, as `predictors.load_predictor` reads it; None without one.
+
+    Raises TrackingError when the store cannot be read or the champion's files are gone.
+    """
+    if not store.exists:
+        return None
+    client = store.client
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with translated("fetch the champion", store.address):
+        try:
+            found = client.get_model_version_by_alias(PREDICTOR_NAME, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        source = client.get_model_version_download_uri(PREDICTOR_NAME, found.version)
+        folder = download_artifacts(artifact_uri=source, tracking_uri=store.uri)
+    return artefact_folder(Path(folder), _PREDICTOR, f"{PREDICTOR_NAME} version {found.version}")
