@@ -15,42 +15,39 @@ from autoplace.backbones._checkpoint import fit_state
 from autoplace.backbones._error import BackboneError
 
 STARTER = "starter"
-STARTER_ARCHITECTURE: dict[str, Any] = {
-    "img_size": 32,
-    "patch_size": 8,
-    "embed_dim": 96,
-    "depth": 12,
-    "num_heads": 3,
-    "num_classes": 0,
-    "global_pool": "avg",
-}
-STARTER_DATA_CONFIG: dict[str, Any] = {
-    "input_size": (3, 32, 32),
-    "interpolation": "bicubic",
-    "mean": (0.5, 0.5, 0.5),
-    "std": (0.5, 0.5, 0.5),
-    "crop_pct": 1.0,
-    "crop_mode": "center",
-}
+_FOLDER = resources.files("autoplace.backbones") / STARTER
 
 
-def build_starter() -> nn.Module:
-    """The starter's architecture, with random weights."""
-    return VisionTransformer(**STARTER_ARCHITECTURE)
+def build_starter() -> tuple[nn.Module, dict[str, Any]]:
+    """The architecture with random weights, and timm's data config, as the shipped config says."""
+    config = _read_config()
+    data_config = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config["data_config"].items()
+    }
+    return VisionTransformer(**config["architecture"]), data_config
 
 
 def load_starter(model: nn.Module) -> None:
     """Load the shipped weights; BackboneError if the file is not the one the config names."""
-    folder = resources.files("autoplace.backbones") / "starter"
-    try:
-        weights = (folder / "starter.safetensors").read_bytes()
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BackboneError(
-            "the starter's weights are missing from this installation; reinstall autoplace"
-        ) from error
-    if hashlib.sha256(weights).hexdigest() != config["weights_sha256"]:
+    weights = _read("starter.safetensors")
+    # The config's checksum is the file's; the chain's own is of the tensors, whatever the file.
+    if hashlib.sha256(weights).hexdigest() != _read_config()["sha256"]:
         raise BackboneError(
             "the starter's weights do not match the checksum in their config; reinstall autoplace"
         )
     fit_state(model, safetensors.torch.load(weights), name=STARTER, origin="its shipped file")
+
+
+def _read_config() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(_read("config.json"))
+    return config
+
+
+def _read(file: str) -> bytes:
+    try:
+        return (_FOLDER / file).read_bytes()
+    except OSError as error:
+        raise BackboneError(
+            f"the starter's {file} is missing from this installation; reinstall autoplace"
+        ) from error

@@ -1,0 +1,42 @@
+"""A hard deadline, looked at between training steps."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from autoplace.errors import UserError
+
+_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*")
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class DeadlineReachedError(Exception):
+    """The time budget is used up; not the user's mistake, and not a failed trial."""
+
+
+class Deadline:
+    """`seconds` from now; None never comes."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @classmethod
+    def parse(cls, text: str | None) -> Deadline:
+        """Read `90s`, `20m`, `1.5h` or plain seconds. Raises UserError for anything else."""
+        if text is None:
+            return cls()
+        match = _TEXT.fullmatch(text)
+        if match is None or float(match[1]) <= 0:
+            raise UserError(f"--budget is '{text}'; give a time such as 90s, 20m or 2h")
+        return cls(float(match[1]) * _SECONDS[match[2]])
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return self._end is not None and time.monotonic() >= self._end
+
+    def check(self) -> None:
+        """Raise DeadlineReachedError once the time is up."""
+        if self.passed:
+            raise DeadlineReachedError

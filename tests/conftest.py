@@ -1,0 +1,61 @@
+"""Small real parts that several rooms' tests stand on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from autoplace.backbones import create_chain
+from autoplace.data import create_transform, load_data
+from autoplace.training import Task
+
+COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny models run fastest so, and the same everywhere."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory):
+    """60 PNGs of 32 px in three classes: bars of three tints on noise, hard enough to err on."""
+    root = tmp_path_factory.mktemp("data") / "bars"
+    rng = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            image = Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+            x, y = (int(v) for v in rng.integers(0, 22, 2))
+            tint = tuple(int(np.clip(c + rng.normal(0, 60), 0, 255)) for c in colour)
+            ImageDraw.Draw(image).rectangle((x, y, x + 8, y + 8), fill=tint)
+            image.save(root / name / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_task(image_folder):
+    """Tasks on `image_folder` with the starter; keyword arguments as of Task."""
+
+    def make(**overrides):
+        chain = create_chain("starter")
+        data = load_data(str(image_folder), transform=create_transform(chain.data_config))
+        arguments = {
+            "fingerprint": "bars",
+            "metric": "accuracy",
+            "device": torch.device("cpu"),
+            "seed": 0,
+            "cache_gb": 4.0,
+        }
+        return Task(chain, data, **(arguments | overrides))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def task(make_task):
+    """One shared task: its caches fill once."""
+    return make_task()

@@ -1,0 +1,145 @@
+"""A trial is repeatable, learns, starts at the head-only result, and its shortcuts are exact."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from autoplace.errors import UserError
+from autoplace.placement import Placement
+from autoplace.settings import TrialSettings
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    fresh_model,
+    learning_rate,
+    metric_value,
+    predict_split,
+    resolve_device,
+    run_trial,
+    score,
+    trained_model,
+)
+
+SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
+PLACEMENTS = {
+    "sequential": "11>11@bottleneck:r=4",
+    "parallel": "16>17@bottleneck:r=4",
+    "long-range": "3>20@linear:r=4",
+    "recurrent": "20>9@bottleneck:r=4",
+    "recurrent, three passes": "20>9@bottleneck:r=4;T=3",
+    "mixed": "2>12+8>8+14>15+22>10@bottleneck:r=4",
+    "mixed, three passes": "2>12+5>23+18>13@linear:r=4+22>10@bottleneck:r=4;T=3",
+    "head-only": "head-only",
+}
+
+
+@pytest.mark.parametrize("text", PLACEMENTS.values(), ids=PLACEMENTS)
+def test_cached_suffix_training_equals_uncached_training(make_task, task, text):
+    placement = Placement.parse(text)
+    uncached_task = make_task(cache_gb=0.0)
+    cached = run_trial(task, placement, SETTINGS, seed=1)
+    uncached = run_trial(uncached_task, placement, SETTINGS, seed=1)
+    assert cached.cached
+    assert not uncached.cached
+    np.testing.assert_allclose(cached.step_losses, uncached.step_losses, rtol=1e-5)
+    assert cached.val.accuracy == uncached.val.accuracy
+
+
+def test_the_same_seed_gives_the_same_trial_and_another_does_not(task):
+    placement = Placement.parse(PLACEMENTS["mixed"])
+    first, again = (run_trial(task, placement, SETTINGS, seed=3) for _ in range(2))
+    other = run_trial(task, placement, SETTINGS, seed=4)
+    assert first.step_losses == again.step_losses
+    assert first.step_losses != other.step_losses
+
+
+def test_a_trial_starts_at_the_head_only_result_and_training_lowers_the_loss(task):
+    placement = Placement.parse(PLACEMENTS["parallel"])
+    head_logits, _ = predict_split(task, fresh_model(task, Placement(), 0), "val")
+    logits, labels = predict_split(task, fresh_model(task, placement, 0), "val")
+    np.testing.assert_allclose(logits, head_logits, rtol=1e-4, atol=1e-4)
+    result = run_trial(task, placement, SETTINGS, seed=0)
+    assert result.epochs[-1].train_loss < result.epochs[0].train_loss
+    assert len(result.epochs) == SETTINGS.epochs
+    assert result.val == result.epochs[-1].val
+    final, _ = predict_split(task, trained_model(task, result), "val")
+    assert score(final, labels) == result.val
+
+
+def test_the_callers_random_state_is_left_alone(task):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run_trial(task, Placement.parse("3>20"), TrialSettings(epochs=1, lr=1e-3), seed=0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_cache_makes_room_within_its_limit(make_task, task):
+    small = make_task(cache_gb=0.004)  # a handful of nodes of the training split
+    cache = small.cache("train")
+    for nodes in [(0, 5), (6, 7), (5, 24), (0, 6)]:
+        known = cache.inputs(nodes).frozen
+        reference = task.cache("train").inputs(nodes).frozen
+        assert set(known) == set(nodes)
+        for node in nodes:
+            assert torch.equal(known[node], reference[node])
+        assert len(cache._nodes) * known[nodes[0]].nbytes <= cache._limit
+
+
+def test_a_deadline_stops_between_steps(task):
+    with pytest.raises(DeadlineReachedError):
+        run_trial(task, Placement.parse("3>20"), SETTINGS, seed=0, deadline=Deadline(0.0))
+
+
+def test_a_loss_that_leaves_the_finite_numbers_fails_the_trial_with_a_reason(task):
+    wild = TrialSettings(epochs=3, batch_size=8, lr=1e30)
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        run_trial(task, Placement.parse("3>20@linear:r=4"), wild, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("7", 7)]
+)
+def test_budgets_are_read(text, seconds):
+    deadline = Deadline.parse(text)
+    assert not deadline.passed
+    assert deadline._end is not None
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3m", "0s", "5 days"])
+def test_nonsense_budgets_are_refused(text):
+    with pytest.raises(UserError, match="20m"):
+        Deadline.parse(text)
+
+
+def test_learning_rates_come_from_the_flag_the_table_or_are_marked_untuned():
+    assert learning_rate("starter", 6, given=0.5).source == "given"
+    assert learning_rate("starter", 6).source == "table"
+    other = learning_rate("vit_base_patch16_224", 6)
+    assert other.source == "untuned"
+    assert other.value == learning_rate("starter", 6).value
+
+
+def test_metrics_are_those_of_their_names():
+    labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
+    assert metric_value("accuracy", labels, guesses) == 0.75
+    assert metric_value("balanced-accuracy", labels, guesses) == 0.5
+    assert metric_value("macro-f1", labels, guesses) == pytest.approx(3 / 7)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="speaks of machines without CUDA")
+def test_cuda_that_is_absent_is_refused():
+    with pytest.raises(UserError, match="--device cpu"):
+        resolve_device("cuda")
+
+
+def test_settings_do_not_load_torch():
+    code = "import autoplace.settings, sys, json; print(json.dumps('torch' in sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert json.loads(out.stdout) is False
