@@ -81,7 +81,9 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
             `fit` was not called.
         """
         check_is_fitted(self, "gain_scale_")
-        return self.gain_scale_.restore(self._predict(SCHEMA.check(X)))
+        X = SCHEMA.check(X)
+        # LightGBM and scikit-learn refuse to predict for no rows at all.
+        return self.gain_scale_.restore(self._predict(X) if len(X) else np.empty(0))
 
     @abstractmethod
     def _fit(self, X: pd.DataFrame, scores: Floats, groups: npt.NDArray[np.object_]) -> None:

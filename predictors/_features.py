@@ -66,11 +66,12 @@ def build_features(
     _check_edges("placements", placements, n_nodes, by=["placement", "source", "target"])
 
     owner, texts = pd.factorize(placements["placement"])
+    index = pd.Index(list(texts), dtype="str")
     per_edge = placements.groupby(owner, sort=True)
     shape = _shape_features(placements, owner, n_nodes)
     columns = {
-        "backbone": pd.array([backbone] * len(texts), dtype="str"),
-        "placement": pd.array(list(texts), dtype="str"),
+        "backbone": pd.Series(backbone, index=index, dtype="str"),
+        "placement": index,
         **shape,
         **aggregate_edges(edges, placements, owner, n_nodes),
         **{
@@ -79,7 +80,7 @@ def build_features(
         },
         **{name: np.full(len(texts), float(task[name].iloc[0])) for name in _TASK},
     }
-    return SCHEMA.check(pd.DataFrame(columns, index=pd.Index(list(texts), dtype="str")))
+    return SCHEMA.check(pd.DataFrame(columns, index=index))
 
 
 def _check_edges(name: str, table: pd.DataFrame, n_nodes: int, by: list[str]) -> None:

@@ -130,8 +130,8 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
     for column in LOG_COLUMNS:
         values = log[column.name]
         given = values.notna() & (values.astype(str).str.strip() != "")
-        required = {"always": done | True, "done": done, "optional": done & False}[column.need]
-        complain(required & ~given, f"{column.name} is missing")
+        if column.need != "optional":
+            complain(~given & (done | (column.need == "always")), f"{column.name} is missing")
         if column.outcome:
             complain(~done & given, f"{column.name} is given though the trial is not done")
         if column.dtype != "str":

@@ -117,49 +117,45 @@ def make_log(features: dict[str, pd.DataFrame]) -> Callable[[], pd.DataFrame]:
     """A log of every placement, three families of two tasks.
 
     The gain rises with gradient rank and falls with target depth; how much, and from what level,
-    differs between tasks.
+    differs between tasks. Each call gives a fresh copy.
     """
-
-    def make() -> pd.DataFrame:
-        rng = np.random.default_rng(7)
-        rows = []
-        for task, (key, X) in enumerate(features.items()):
-            worth = X["gradient_rank_percentile_mean"] - 0.7 * X["target_mean"]
-            gains = 0.05 + 0.02 * (task + 1) * worth + rng.normal(0, 0.002, len(X))
-            for number, (placement, gain) in enumerate(gains.items()):
-                rows.append(
-                    {
-                        **{column.name: None for column in LOG_COLUMNS},
-                        "schema_version": LOG_SCHEMA_VERSION,
-                        "trial_id": f"{task}-{number}",
-                        "task": f"task{task}",
-                        "task_name": f"task {task}",
-                        "family": f"family{task // 2}",
-                        "backbone": "starter",
-                        "backbone_sha256": "0" * 64,
-                        "n_nodes": N_NODES,
-                        "probe_key": key,
-                        "placement": placement,
-                        "adapter_kind": "bottleneck",
-                        "n_edges": placement.count(">"),
-                        "parameters": 1536,
-                        "learning_rate": 1e-3,
-                        "weight_decay": 1e-4,
-                        "batch_size": 64,
-                        "epochs": 4,
-                        "seed": 0,
-                        "status": "done",
-                        "metric": "accuracy",
-                        "val_metric": 0.6 + gain,
-                        "head_only_val_metric": 0.6,
-                        "test_metric": float(rng.random()),
-                        "seconds": 3.0,
-                        "versions": "{}",
-                    }
-                )
-        return pd.DataFrame(rows)
-
-    return make
+    rng = np.random.default_rng(7)
+    rows = []
+    for task, (key, X) in enumerate(features.items()):
+        worth = X["gradient_rank_percentile_mean"] - 0.7 * X["target_mean"]
+        gains = 0.05 + 0.02 * (task + 1) * worth + rng.normal(0, 0.002, len(X))
+        for number, (placement, gain) in enumerate(gains.items()):
+            rows.append(
+                {
+                    **{column.name: None for column in LOG_COLUMNS},
+                    "schema_version": LOG_SCHEMA_VERSION,
+                    "trial_id": f"{task}-{number}",
+                    "task": f"task{task}",
+                    "task_name": f"task {task}",
+                    "family": f"family{task // 2}",
+                    "backbone": "starter",
+                    "backbone_sha256": "0" * 64,
+                    "n_nodes": N_NODES,
+                    "probe_key": key,
+                    "placement": placement,
+                    "adapter_kind": "bottleneck",
+                    "n_edges": placement.count(">"),
+                    "parameters": 1536,
+                    "learning_rate": 1e-3,
+                    "weight_decay": 1e-4,
+                    "batch_size": 64,
+                    "epochs": 4,
+                    "seed": 0,
+                    "status": "done",
+                    "metric": "accuracy",
+                    "val_metric": 0.6 + gain,
+                    "head_only_val_metric": 0.6,
+                    "test_metric": float(rng.random()),
+                    "seconds": 3.0,
+                    "versions": "{}",
+                }
+            )
+    return pd.DataFrame(rows).copy
 
 
 @pytest.fixture(scope="session")

@@ -145,8 +145,9 @@ def test_gains_under_other_epochs_or_metrics_are_another_comparison(make_log, fe
 def test_only_finished_trials_with_adapters_are_learnt_from(make_log, features, data) -> None:
     log = make_log()
     log.loc[0, ["placement", "n_edges"]] = ["head-only", 0]
-    log.loc[1, ["status", "failure_reason", "val_metric", "test_metric"]] = ["failed", "NaN loss", None, None]  # fmt: skip  # noqa: E501
-    log.loc[2, ["status", "val_metric", "test_metric"]] = ["interrupted", None, None]
+    log.loc[1:2, ["val_metric", "test_metric"]] = None
+    log.loc[1, ["status", "failure_reason"]] = ["failed", "loss is not finite"]
+    log.loc[2, "status"] = "interrupted"
     assert len(build_training_set(log, features)) == len(data) - 3
 
 

@@ -21,7 +21,7 @@ placements_of_edges = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(placements_of_edges)
 def test_every_feature_equals_the_plain_loop_over_edges(
     probe_tables, placement_rows, placements
@@ -101,6 +101,12 @@ def test_what_was_not_measured_is_nan(probe_tables, placement_rows) -> None:
     assert list(X["sketch_cosine_mean"].isna()) == [True, True, True]
     assert X["separability_target"].isna().all()
     assert not np.isinf(X[SCHEMA.features].to_numpy()).any()
+
+
+def test_no_placements_get_an_empty_matrix(probe_tables, placement_rows) -> None:
+    none = placement_rows([[(0, 3)]]).iloc[:0]
+    X = build_features(*probe_tables(seed=0), none, backbone="starter")
+    assert X.shape == (0, len(SCHEMA.names))
 
 
 def test_order_of_the_tables_rows_does_not_matter(probe_tables, placement_rows) -> None:
