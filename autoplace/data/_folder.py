@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoplace.data._decoding import SUFFIXES
 from autoplace.data._errors import DataError
-from autoplace.data._listing import SPLIT_NAMES, ImageFile, Listing
+from autoplace.data._listing import SPLIT_NAMES, ImageFile, Listing, shorten
 
 
 def list_folder(folder: Path) -> Listing:
@@ -42,7 +42,7 @@ def _list_folder(folder: Path) -> Listing:
         _add_classes(listing, folder, folder / directory, split)
     others = [d for d in directories if d not in split_folders.values()]
     if others:
-        listing.notes.append(f"beside the splits, ignored: {_some(others)}")
+        listing.notes.append(f"beside the splits, ignored: {shorten(others)}")
     return listing
 
 
@@ -70,7 +70,7 @@ def _add_classes(listing: Listing, root: Path, parent: Path, split: str | None) 
     ignored: list[str] = []
     loose = [entry.name for entry in _visible(parent) if not entry.is_dir()]
     if loose:
-        listing.notes.append(f"in no class folder of '{parent}', ignored: {_some(loose)}")
+        listing.notes.append(f"in no class folder of '{parent}', ignored: {shorten(loose)}")
     for label in _directories(parent):
         n_before = len(listing.files)
         for entry in _files(parent / label):
@@ -85,7 +85,7 @@ def _add_classes(listing: Listing, root: Path, parent: Path, split: str | None) 
                 f"class folder '{parent / label}' holds no images; add at least 4, or remove it"
             )
     if ignored:
-        listing.notes.append(f"not image files, ignored: {_some(ignored)}")
+        listing.notes.append(f"not image files, ignored: {shorten(ignored)}")
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
@@ -104,8 +104,3 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
             yield from _files(Path(entry.path))
         else:
             yield entry
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

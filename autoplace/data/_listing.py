@@ -44,3 +44,9 @@ class Listing:
     family: str
     files: list[ImageFile]
     notes: list[str] = field(default_factory=list)
+
+
+def shorten(names: list[str]) -> str:
+    """The first three names and the number of the others, for a note."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -19,7 +19,7 @@ from autoplace.data._decoding import read_image
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
 from autoplace.data._folder import list_folder
-from autoplace.data._listing import ImageFile, Listing
+from autoplace.data._listing import ImageFile, Listing, shorten
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
@@ -132,7 +132,7 @@ def _complete_splits(
     groups = [file.group for file in pool if file.group is not None]
     carved = carve([file.label for file in pool], missing, seed=seed, groups=groups or None)
     notes.append(
-        f"{' and '.join(missing)} set aside from train, {HELD_OUT_FRACTION:.0%} each, "
+        f"{' and '.join(missing)} set aside from train, about {HELD_OUT_FRACTION:.0%} each, "
         f"stratified{', groups kept together' if groups else ''}, seed {seed}"
     )
     new_split = {file.key: split for file, split in zip(pool, carved, strict=True)}
@@ -164,11 +164,11 @@ def _check_splits(text: str, files: list[ImageFile], notes: list[str]) -> tuple[
         if unknown:
             raise DataError(
                 f"class '{unknown[0]}' is in {split} but not in train of '{text}'; "
-                "add images of it to train or remove it"
+                "add images of it (or finer groups) to train, or remove it"
             )
         absent = sorted(labels["train"] - labels[split])
         if absent:
-            notes.append(f"{split} has no image of {len(absent)} classes, such as '{absent[0]}'")
+            notes.append(f"classes without an image in {split}: {shorten(absent)}")
     return tuple(sorted(labels["train"]))
 
 

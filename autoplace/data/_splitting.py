@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,11 +56,20 @@ def _carve_groups(
             f"{n_groups} groups are too few to set {' and '.join(missing)} aside from train; "
             "give a split column, or finer groups"
         )
-    rarest = int(np.unique(labels, return_counts=True)[1].min())
-    n_folds = min(round(1 / HELD_OUT_FRACTION), n_groups, max(rarest, len(missing) + 1))
+    counts = np.unique(labels, return_counts=True)[1]
+    # One fold for each missing split and at least one for train; not more than a class has images.
+    n_folds = min(round(1 / HELD_OUT_FRACTION), n_groups, max(counts.min(), len(missing) + 1))
+    if counts.max() < n_folds:
+        raise DataError(
+            f"no class of train has the {n_folds} images it takes to set "
+            f"{' and '.join(missing)} aside; add images or give a split column"
+        )
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     splits = np.full(len(labels), "train", dtype=object)
-    held_out = (index for _, index in folds.split(labels, labels, groups))
+    with warnings.catch_warnings():
+        # That a rare class cannot be in every fold is told in a note on the finished splits.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        held_out = [index for _, index in folds.split(labels, labels, groups)]
     for split, index in zip(missing, held_out, strict=False):
         splits[index] = split
     return list(splits)
