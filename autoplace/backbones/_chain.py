@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm.data
 import torch
 from torch import Tensor, nn
 
 from autoplace.backbones._capture import capture_embedding, capture_extras
+from autoplace.backbones._data_config import resolve_data_config
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._fingerprint import weights_sha256
 from autoplace.backbones._sublayers import refuse, split_blocks
@@ -44,7 +44,7 @@ class ResidualChain(nn.Module):
         self.name = name
         # Any: timm's methods (forward_features, forward_head, norm) are not nn.Module's.
         self.model: Any = model.requires_grad_(False).eval()
-        self.data_config = data_config or _resolve_data_config(model)
+        self.data_config = data_config or resolve_data_config(model)
         self._sublayers = [sublayers for _, sublayers in split]
         self._extras: list[dict[str, str]] = []  # per block: argument name -> buffer name
         self._check_identity()
@@ -78,11 +78,13 @@ class ResidualChain(nn.Module):
 
     def features(self, h_last: Tensor) -> Tensor:
         """Node h_{n-1} (B, tokens, dim) -> pooled features (B, num_features), before the logits."""
-        return self.model.forward_head(self.model.norm(h_last), pre_logits=True)
+        features: Tensor = self.model.forward_head(self.model.norm(h_last), pre_logits=True)
+        return features
 
     def readout(self, h_last: Tensor) -> Tensor:
         """Node h_{n-1} (B, tokens, dim) -> the output of timm's own classifier (B, classes)."""
-        return self.model.forward_head(self.model.norm(h_last))
+        logits: Tensor = self.model.forward_head(self.model.norm(h_last))
+        return logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> timm's own output (B, classes)."""
@@ -146,12 +148,3 @@ class ResidualChain(nn.Module):
         difference = (ours - theirs).abs().max().item()
         if difference >= _TOLERANCE * scale:
             raise refuse(self.name, f"its chain differs from timm's output by {difference:.1e}")
-
-
-def _resolve_data_config(model: Any) -> dict[str, Any]:
-    config = timm.data.resolve_model_data_config(model)
-    # The config is that of the pretrained weights; the model may be built for another size.
-    size = getattr(getattr(model, "patch_embed", None), "img_size", None)
-    if size is not None:
-        config["input_size"] = (config["input_size"][0], *size)
-    return config

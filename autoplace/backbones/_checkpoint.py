@@ -15,7 +15,7 @@ from autoplace.backbones._error import BackboneError
 
 # Where training scripts keep the weights inside a torch file, best first.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-_SHOWN_KEYS = 3
+_SHOWN_KEYS = 2
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

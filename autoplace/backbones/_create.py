@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._checkpoint import fit_state, read_checkpoint
-from autoplace.backbones._starter import (
-    STARTER,
-    STARTER_DATA_CONFIG,
-    build_starter,
-    load_starter,
-)
+from autoplace.backbones._saliency import SALIENCY, build_saliency, load_saliency
+from autoplace.backbones._starter import STARTER, build_starter, load_starter
 from autoplace.backbones._timm import build_timm
+
+# Backbones that are not in timm's registry: how to build one, and how to load its own weights.
+_OURS: dict[
+    str, tuple[Callable[[], tuple[nn.Module, dict[str, Any]]], Callable[[nn.Module], None]]
+] = {
+    STARTER: (build_starter, load_starter),
+    SALIENCY: (build_saliency, load_saliency),
+}
 
 
 def create_chain(
@@ -34,13 +42,14 @@ def create_chain(
     Raises BackboneError for an unknown name (near names are suggested), a model that is no
     residual chain, and weights that cannot be reached, read or fitted.
     """
-    if name != STARTER:
+    if name not in _OURS:
         model = build_timm(name, checkpoint=checkpoint, pretrained=pretrained)
         return ResidualChain(model, name=name)
-    model = build_starter()
+    build, load = _OURS[name]
+    model, data_config = build()
     if checkpoint is not None:
         state = read_checkpoint(checkpoint)
         fit_state(model, state, name=name, origin=f"checkpoint {str(checkpoint)!r}")
     elif pretrained:
-        load_starter(model)
-    return ResidualChain(model, name=name, data_config=dict(STARTER_DATA_CONFIG))
+        load(model)
+    return ResidualChain(model, name=name, data_config=data_config)

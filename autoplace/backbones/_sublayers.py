@@ -27,33 +27,39 @@ class SubLayers(NamedTuple):
 
 
 def _scaled_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
-    return h + block.drop_path1(block.ls1(block.attn(block.norm1(h), **extras)))
+    branch: Tensor = block.drop_path1(block.ls1(block.attn(block.norm1(h), **extras)))
+    return h + branch
 
 
 def _scaled_mlp(block: Any, h: Tensor) -> Tensor:
-    return h + block.drop_path2(block.ls2(block.mlp(block.norm2(h))))
+    branch: Tensor = block.drop_path2(block.ls2(block.mlp(block.norm2(h))))
+    return h + branch
 
 
 def _gamma_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
-    branch = block.attn(block.norm1(h), **extras)
+    branch: Tensor = block.attn(block.norm1(h), **extras)
     if block.gamma_1 is not None:
         branch = block.gamma_1 * branch
-    return h + block.drop_path1(branch)
+    branch = block.drop_path1(branch)
+    return h + branch
 
 
 def _gamma_mlp(block: Any, h: Tensor) -> Tensor:
-    branch = block.mlp(block.norm2(h))
+    branch: Tensor = block.mlp(block.norm2(h))
     if block.gamma_2 is not None:
         branch = block.gamma_2 * branch
-    return h + block.drop_path2(branch)
+    branch = block.drop_path2(branch)
+    return h + branch
 
 
 def _post_norm_attention(block: Any, h: Tensor, **extras: Tensor) -> Tensor:
-    return h + block.drop_path1(block.norm1(block.attn(h, **extras)))
+    branch: Tensor = block.drop_path1(block.norm1(block.attn(h, **extras)))
+    return h + branch
 
 
 def _post_norm_mlp(block: Any, h: Tensor) -> Tensor:
-    return h + block.drop_path2(block.norm2(block.mlp(h)))
+    branch: Tensor = block.drop_path2(block.norm2(block.mlp(h)))
+    return h + branch
 
 
 _PRE_NORM = SubLayers(_scaled_attention, _scaled_mlp)

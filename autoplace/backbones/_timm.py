@@ -12,6 +12,7 @@ from torch import nn
 
 from autoplace.backbones._checkpoint import fit_state, read_checkpoint
 from autoplace.backbones._error import BackboneError
+from autoplace.backbones._hub import load_from_hub
 from autoplace.backbones._sublayers import split_blocks
 
 
@@ -24,17 +25,7 @@ def build_timm(name: str, *, checkpoint: str | Path | None, pretrained: bool) ->
     split_blocks(build_on_meta(name), name)
     if checkpoint is not None:
         return _load_local(name, checkpoint)
-    if not pretrained:
-        return timm.create_model(name)
-    try:
-        return timm.create_model(name, pretrained=True)
-    # The hub's clients raise errors of many libraries (HTTP, SSL, cache, missing weights).
-    except Exception as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise BackboneError(
-            f"cannot get the weights of backbone {name!r} from the hub: {cause}\n"
-            "Pass --checkpoint FILE with its weights, or use the shipped backbone 'starter'."
-        ) from error
+    return load_from_hub(name) if pretrained else timm.create_model(name)
 
 
 def build_on_meta(name: str) -> Any:
