@@ -7,6 +7,7 @@ that needs it.
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._ledger import Ledger
 from autoplace.tracking._model import fetch_winner, log_winner_model
+from autoplace.tracking._probes import fetch_probe, log_probe
 from autoplace.tracking._push import INVOCATION_TAG, push_ledger
 from autoplace.tracking._records import ROW_COLUMNS, TRIAL_TAG, read_records
 from autoplace.tracking._registry import champion, promote, register_predictor
@@ -23,8 +24,10 @@ __all__ = [
     "Store",
     "TrackingError",
     "champion",
+    "fetch_probe",
     "fetch_winner",
     "find_run",
+    "log_probe",
     "log_winner_model",
     "open_ui_command",
     "promote",

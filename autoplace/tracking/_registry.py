@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoplace.tracking._error import TrackingError, translated
 from autoplace.tracking._model import MODEL_PATH, artefact_folder, saved_model
-from autoplace.tracking._run import create_run
+from autoplace.tracking._run import Run, create_run
 from autoplace.tracking._store import Store
 
 PREDICTOR_NAME = "autoplace-predictor"
@@ -38,24 +38,13 @@ def register_predictor(
         raise TrackingError(f"no predictor in {folder}: give the folder that holds schema.json")
     text_tags = {str(key): str(value) for key, value in (tags or {}).items()}
     run = create_run(store, store.experiment_id(_EXPERIMENT), "predictor", {}, text_tags)
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
-
-    with translated("register the predictor", store.address):
-        client = store.client
-        with saved_model(_PREDICTOR, folder, Model(MODEL_PATH, run.run_id)) as model_folder:
-            client.log_artifacts(run.run_id, str(model_folder), MODEL_PATH)
-        try:
-            client.create_registered_model(PREDICTOR_NAME)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        # The artifacts' own place as source: for `runs:/` and `models:/` URIs a database-backed
-        # registry would ask MLflow's global tracking store, which need not be this one.
-        source = f"{client.get_run(run.run_id).info.artifact_uri}/{MODEL_PATH}"
-        created = client.create_model_version(PREDICTOR_NAME, source, run.run_id, tags=text_tags)
+    try:
+        version = _create_version(run, folder, text_tags)
+    except BaseException:
+        run.finish("FAILED")
+        raise
     run.finish()
-    return int(created.version)
+    return version
 
 
 def promote(store: Store, version: int) -> None:
@@ -88,3 +77,24 @@ def champion(store: Store) -> Path | None:
         source = client.get_model_version_download_uri(PREDICTOR_NAME, found.version)
         folder = download_artifacts(artifact_uri=source, tracking_uri=store.uri)
     return artefact_folder(Path(folder), _PREDICTOR, f"{PREDICTOR_NAME} version {found.version}")
+
+
+def _create_version(run: Run, folder: Path | str, tags: dict[str, str]) -> int:
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    store = run.store
+    with translated("register the predictor", store.address):
+        client = store.client
+        with saved_model(_PREDICTOR, folder, Model(MODEL_PATH, run.run_id)) as model_folder:
+            client.log_artifacts(run.run_id, str(model_folder), MODEL_PATH)
+        try:
+            client.create_registered_model(PREDICTOR_NAME)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # The artifacts' own place as source: for `runs:/` and `models:/` URIs a database-backed
+        # registry would ask MLflow's global tracking store, which need not be this one.
+        source = f"{client.get_run(run.run_id).info.artifact_uri}/{MODEL_PATH}"
+        created = client.create_model_version(PREDICTOR_NAME, source, run.run_id, tags=tags)
+    return int(created.version)

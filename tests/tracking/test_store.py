@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from autoplace.tracking import Store, TrackingError
+
+
+def test_importing_the_room_does_not_import_mlflow():
+    code = "import sys, autoplace.tracking; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_default_store_is_an_absolute_sqlite_file_with_artifacts_beside_it(tmp_path):
+    store = Store()
+    assert store.uri == f"sqlite:///{tmp_path}/autoplace-store/mlflow.db"
+    assert store.folder == tmp_path / "autoplace-store"
+    assert store.artifact_root == (tmp_path / "autoplace-store" / "artifacts").as_uri()
+
+
+def test_argument_comes_before_environment_before_default(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.invalid:5000/")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    assert Store().uri == "http://example.invalid:5000"
+    assert Store().experiment == "mine"
+    assert Store("sqlite:////elsewhere/m.db", "other").uri == "sqlite:////elsewhere/m.db"
+    assert Store(experiment="other").experiment == "other"
+
+
+def test_relative_sqlite_path_stays_the_same_after_a_change_of_folder(tmp_path, monkeypatch):
+    store = Store("sqlite:///here/m.db")
+    monkeypatch.chdir("/")
+    assert store.sqlite_path == tmp_path / "here" / "m.db"
+
+
+def test_checking_a_store_that_is_not_there_yet_passes_and_creates_nothing(tmp_path):
+    store = Store()
+    store.check()
+    assert not store.exists
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_passes_for_a_store_in_use(store):
+    store.start_run("digits", "pick")
+    store.check()
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///x", "ftp://x", "sqlite://", "sqlite:///"])
+def test_unsupported_store_is_refused_and_the_supported_ones_are_named(uri):
+    with pytest.raises(TrackingError, match="use sqlite:///PATH"):
+        Store(uri)
+
+
+def test_refused_server_is_reported_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        start = time.monotonic()
+        with pytest.raises(TrackingError, match="no MLflow server answers at http://127"):
+            Store(f"http://127.0.0.1:{free.getsockname()[1]}").client  # noqa: B018
+    assert time.monotonic() - start < 15  # the import of mlflow included
+
+
+def test_refused_database_is_reported_without_its_password():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(TrackingError, match=r"postgresql://me:\*\*\*@127") as caught:
+            Store(f"postgresql://me:secret@127.0.0.1:{port}/db").check()
+    assert "secret" not in str(caught.value)
+
+
+def test_sqlite_path_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and longer than the header of one would be")
+    before = path.read_bytes()
+    with pytest.raises(TrackingError, match="not a database"):
+        Store(f"sqlite:///{path}").check()
+    assert path.read_bytes() == before
+
+
+def test_sqlite_path_below_a_file_or_at_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match="file is a file"):
+        Store(f"sqlite:///{tmp_path}/file/mlflow.db").check()
+    with pytest.raises(TrackingError, match="is not a file"):
+        Store(f"sqlite:///{tmp_path}").check()
+
+
+def test_folder_that_cannot_be_written_is_refused(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    try:
+        (folder / "probe").touch()
+        folder = "/proc/self"  # we are root, whom permission bits do not stop
+    except PermissionError:
+        pass
+    with pytest.raises(TrackingError, match="cannot be written"):
+        Store(f"sqlite:///{folder}/store/mlflow.db").check()
+
+
+def test_database_that_another_program_locks_is_refused(store, monkeypatch):
+    monkeypatch.setattr("autoplace.tracking._access._TIMEOUT", 0.1)
+    other = sqlite3.connect(store.sqlite_path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(TrackingError, match="locked"):
+        store.check()
+    other.close()
+
+
+def test_every_message_is_at_most_two_lines(tmp_path):
+    (tmp_path / "file").write_text("")
+    for uri in ("http://127.0.0.1:9", "postgresql://127.0.0.1:9/db", f"sqlite:///{tmp_path}"):
+        with pytest.raises(TrackingError) as caught:
+            Store(uri).check()
+        assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_making_a_store_is_silent_and_writes_beside_nothing_else(first_use):
+    folder, done = first_use
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [path.name for path in folder.iterdir()] == ["autoplace-store"]
+
+
+def test_runs_of_a_task_share_the_experiment_of_the_task(store):
+    first, second = store.start_run("digits", "a"), store.start_run("digits", "b")
+    assert first.experiment_id == second.experiment_id
+    assert store.client.get_experiment(first.experiment_id).name == "autoplace/digits"
+
+
+def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(store):
+    run = store.start_run("digits", "pick")
+    store.client.delete_experiment(run.experiment_id)
+    with pytest.raises(TrackingError, match="was deleted; restore it"):
+        store.start_run("digits", "pick")
