@@ -96,5 +96,7 @@ def _create_version(run: Run, folder: Path | str, tags: dict[str, str]) -> int:
         # The artifacts' own place as source: for `runs:/` and `models:/` URIs a database-backed
         # registry would ask MLflow's global tracking store, which need not be this one.
         source = f"{client.get_run(run.run_id).info.artifact_uri}/{MODEL_PATH}"
-        created = client.create_model_version(PREDICTOR_NAME, source, run.run_id, tags=tags)
+        created = client.create_model_version(
+            PREDICTOR_NAME, source, run.run_id, tags=tags, await_creation_for=0
+        )
     return int(created.version)
