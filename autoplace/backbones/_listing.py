@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 import timm
+from timm.models import is_model_in_modules
 
 from autoplace.backbones._data_config import resolve_data_config
 from autoplace.backbones._error import BackboneError
@@ -47,6 +48,18 @@ VERIFIED = (
     "eva02_enormous_patch14_clip_224",
     "aimv2_large_patch14_224",
 )
+# timm's modules that use the blocks of our registry; building the thousand others takes minutes.
+_TRANSFORMERS = {
+    "beit",
+    "deit",
+    "eva",
+    "naflexvit",
+    "qwen3_vit",
+    "vision_transformer",
+    "vision_transformer_hybrid",
+    "vision_transformer_relpos",
+    "vitamin",
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def list_backbones(pattern: str | None = None) -> list[BackboneInfo]:
         names: list[str] = sorted(VERIFIED)
     else:
         ours = [info for info in ours if fnmatch(info.name, pattern)]
-        names = timm.list_models(pattern)
+        names = [n for n in timm.list_models(pattern) if is_model_in_modules(n, _TRANSFORMERS)]
     return ours + [info for name in names if (info := _describe_timm(name)) is not None]
 
 

@@ -31,7 +31,7 @@ def build_starter() -> tuple[nn.Module, dict[str, Any]]:
 def load_starter(model: nn.Module) -> None:
     """Load the shipped weights; BackboneError if the file is not the one the config names."""
     weights = _read("starter.safetensors")
-    # The config's checksum is the file's; the chain's own is of the tensors, whatever the file.
+    # Of the file, so that damage shows; the chain's own hash is of the tensors.
     if hashlib.sha256(weights).hexdigest() != _read_config()["sha256"]:
         raise BackboneError(
             "the starter's weights do not match the checksum in their config; reinstall autoplace"
