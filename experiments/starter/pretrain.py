@@ -1,0 +1,206 @@
+"""Pre-trains the starter backbone on formula-driven images and Fashion-MNIST, on one CPU core.
+
+Linear heads on the average-pooled features (what a downstream head reads) learn at once which
+objects an image shows, where they are, and the pose of the foremost one, so that the features
+discriminate and are equivariant. Only the backbone is kept, as a moving average of its weights.
+
+    python experiments/starter/pretrain.py --minutes 55 --cache /tmp/starter-banks.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import timm
+import torch
+import torch.nn.functional as F
+from compose import MAP, POSE, Composer, Composition
+from formula_images import KINDS, render_banks
+from safetensors.torch import save
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+RECIPE_VERSION = 3
+ARCHITECTURE = {
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 96,
+    "depth": 12,
+    "num_heads": 3,
+    "mlp_ratio": 4.0,
+    "qkv_bias": True,
+    "class_token": True,
+    "global_pool": "avg",
+    "num_classes": 0,
+}
+DATA_CONFIG = {
+    "input_size": [3, 32, 32],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bicubic",
+    "crop_pct": 1.0,
+}
+OUTPUT = Path(__file__).resolve().parents[2] / "autoplace" / "backbones" / "starter"
+CHECKPOINT_SECONDS = 300
+WARM_UP = 0.03  # share of the run
+EMA_DECAY = 0.999
+
+
+class Pretrainer(nn.Module):
+    """The backbone and its three throw-away linear heads."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.backbone = VisionTransformer(**ARCHITECTURE)
+        dim = self.backbone.num_features
+        self.classes = nn.Linear(dim, n_classes)
+        self.maps = nn.Linear(dim, (1 + len(KINDS)) * MAP * MAP)
+        self.pose = nn.Linear(dim, POSE)
+
+    def losses(self, batch: Composition) -> dict[str, Tensor]:
+        """Mean losses of the three tasks. Class and pose are asked where they are unambiguous."""
+        tokens = self.backbone.forward_features(batch.images)
+        features = self.backbone.forward_head(tokens, pre_logits=True)
+        alone = features[batch.single]
+        return {
+            "class": F.cross_entropy(self.classes(alone), batch.classes[batch.single]),
+            "pose": F.smooth_l1_loss(self.pose(alone), batch.pose[batch.single], beta=0.1),
+            "maps": F.binary_cross_entropy_with_logits(self.maps(features), batch.maps.flatten(1)),
+        }
+
+
+WEIGHTS = {"class": 1.0, "pose": 4.0, "maps": 20.0}
+
+
+def load_banks(cache: Path, seed: int) -> dict[str, np.ndarray]:
+    """The rendered banks, from `cache` where it exists."""
+    if not cache.exists():
+        np.savez(cache, **render_banks(seed))
+    with np.load(cache) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """Linear warm-up, then a cosine to a hundredth of the peak."""
+    if progress < WARM_UP:
+        return peak * progress / WARM_UP
+    rest = (progress - WARM_UP) / (1 - WARM_UP)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(rest, 1.0)))))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def save_starter(folder: Path, average: dict[str, Tensor], run: dict) -> None:
+    """Write the weights and the config that states their checksum."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({key: value.contiguous() for key, value in average.items()})
+    config = {
+        "name": "starter",
+        "architecture": ARCHITECTURE,
+        "data_config": DATA_CONFIG,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "recipe": {"version": RECIPE_VERSION, "script": "experiments/starter/pretrain.py", **run},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "numpy": np.__version__,
+            "safetensors": safetensors.__version__,
+        },
+    }
+    replace(folder / "starter.safetensors", weights)
+    replace(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=55.0, help="wall time of the training")
+    parser.add_argument("--batch-size", type=int, default=96)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--muon-learning-rate", type=float, default=4e-3)
+    parser.add_argument("--weight-decay", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cache", type=Path, required=True, help="file for the rendered banks")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    composer = Composer(load_banks(options.cache, options.seed), options.seed)
+    model = Pretrainer(composer.n_classes)
+    average = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    # Muon leaves the plateau at a ViT's start in far fewer images than AdamW does.
+    hidden = [p for p in model.backbone.blocks.parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if all(p is not h for h in hidden)]
+    optimizers = [
+        torch.optim.Muon(
+            hidden,
+            weight_decay=options.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(others, weight_decay=options.weight_decay, betas=(0.9, 0.98)),
+    ]
+    peaks = [options.muon_learning_rate, options.learning_rate]
+
+    start = saved = time.monotonic()
+    budget = options.minutes * 60
+    step, smooth = 0, dict.fromkeys(WEIGHTS, float("nan"))
+    while (progress := (time.monotonic() - start) / budget) < 1:
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = learning_rate(progress, peak)
+        losses = model.losses(composer.draw(options.batch_size))
+        model.zero_grad()
+        sum(WEIGHTS[name] * value for name, value in losses.items()).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        step += 1
+        decay = min(EMA_DECAY, step / (step + 10))
+        with torch.no_grad():
+            weights = list(model.backbone.state_dict().values())
+            torch._foreach_lerp_(list(average.values()), weights, 1 - decay)
+        for name, value in losses.items():
+            old = smooth[name] if step > 1 else value.item()
+            smooth[name] = 0.98 * old + 0.02 * value.item()
+        if step % 100 == 0:
+            shown = " ".join(f"{name} {value:.4f}" for name, value in smooth.items())
+            print(f"{progress:6.1%} step {step} {shown}", flush=True)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            saved = time.monotonic()
+            save_starter(options.output, average, describe(options, step, progress))
+    save_starter(options.output, average, describe(options, step, 1.0))
+
+
+def describe(options: argparse.Namespace, steps: int, progress: float) -> dict:
+    """The part of the config that says how these weights were made."""
+    return {
+        "seed": options.seed,
+        "steps": steps,
+        "images": steps * options.batch_size,
+        "progress": round(min(progress, 1.0), 3),
+        "minutes": options.minutes,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "muon_learning_rate": options.muon_learning_rate,
+        "weight_decay": options.weight_decay,
+        "ema_decay": EMA_DECAY,
+        "threads": options.threads,
+    }
+
+
+if __name__ == "__main__":
+    main()
