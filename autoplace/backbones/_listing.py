@@ -54,7 +54,6 @@ _TRANSFORMERS = {
     "deit",
     "eva",
     "naflexvit",
-    "qwen3_vit",
     "vision_transformer",
     "vision_transformer_hybrid",
     "vision_transformer_relpos",
