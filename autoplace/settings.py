@@ -5,10 +5,14 @@ Torch-free, so that the command line can show its help without loading the machi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
 
 from autoplace.errors import UserError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
 
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
@@ -55,7 +59,7 @@ class TaskSettings(Settings):
     )
     metric: str = option("accuracy", "What validation picks by.", choices=METRICS)
     max_bad: float = option(
-        0.01, "Share of unreadable images above which to stop.", low=0.0, high=1.0
+        0.05, "Share of unreadable images above which to stop.", low=0.0, high=1.0
     )
     family: str | None = option(
         None, "Source or generator of the data; its tasks always share a fold. Default: its name."
@@ -103,6 +107,15 @@ class TrialSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictorSettings(Settings):
+    """Who predicts."""
+
+    predictor: str | None = option(
+        None, "Folder of a predictor; default: the store's champion, else the shipped one."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreSettings(Settings):
     """Where everything is recorded."""
 
@@ -112,12 +125,21 @@ class StoreSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeCommandSettings(TaskSettings, ProbeSettings, PlacementSettings, StoreSettings):
+class ProbeCommandSettings(
+    TaskSettings, ProbeSettings, PlacementSettings, PredictorSettings, StoreSettings
+):
     """`autoplace probe`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PickSettings(TaskSettings, ProbeSettings, PlacementSettings, TrialSettings, StoreSettings):
+class PickSettings(
+    TaskSettings,
+    ProbeSettings,
+    PlacementSettings,
+    TrialSettings,
+    PredictorSettings,
+    StoreSettings,
+):
     """`autoplace pick`."""
 
     top_k: int = option(5, "Predicted placements to fine-tune.")
@@ -134,3 +156,39 @@ class CollectSettings(TaskSettings, ProbeSettings, PlacementSettings, TrialSetti
     placements_file: str | None = option(
         None, "Text file of placements to run instead, one a line."
     )
+
+
+def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> SettingsT:
+    """Settings from names and values, as YAML or a caller gives them.
+
+    Raises UserError for a name that does not exist (a near one is suggested) or a value of the
+    wrong type.
+    """
+    known = {each.name: each for each in fields(kind)}
+    values = {}
+    for name, value in options.items():
+        field_name = name.replace("-", "_")
+        if field_name not in known:
+            near = get_close_matches(field_name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+            raise UserError(f"unknown option '{name}'; {hint}")
+        values[field_name] = _converted(known[field_name], value)
+    return kind(**values)
+
+
+def value_type(each: Field[Any]) -> type:
+    """The Python type of a field's value, None aside."""
+    return {"int": int, "float": float, "str": str}[str(each.type).split(" ")[0]]
+
+
+def _converted(each: Field[Any], value: Any) -> Any:
+    wanted = value_type(each)
+    if value is None or (wanted is int and isinstance(value, bool)):
+        if value is None and each.default is None:
+            return None
+    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, wanted):
+        return value
+    flag = "--" + each.name.replace("_", "-")
+    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'a text'}")

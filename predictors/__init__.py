@@ -3,7 +3,13 @@
 Free of torch and of autoplace: tables in, predicted gains out.
 """
 
-from ._artifact import load_predictor, save_predictor, shipped_predictor
+from ._artifact import (
+    load_predictor,
+    load_training_set,
+    save_predictor,
+    shipped_folder,
+    shipped_predictor,
+)
 from ._base import Predictor
 from ._errors import PredictorError
 from ._evaluation import evaluate, regret, score_tasks, spearman
@@ -31,10 +37,12 @@ __all__ = [
     "evaluate",
     "list_predictors",
     "load_predictor",
+    "load_training_set",
     "regret",
     "reject_rows",
     "save_predictor",
     "score_tasks",
+    "shipped_folder",
     "shipped_predictor",
     "spearman",
     "validate_log",

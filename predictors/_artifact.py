@@ -1,26 +1,35 @@
-"""Predictors on disk: LightGBM text, schema, card, and a SHA-256 of each. Never a pickle."""
+"""Predictors on disk: LightGBM text, schema, card, training rows, a SHA-256 of each. No pickle."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import lightgbm
+import pandas as pd
 
 from ._base import Predictor
 from ._errors import PredictorError
 from ._gain_scale import GainScale
 from ._lightgbm import LightGBMPredictor
 from ._schema import SCHEMA
+from ._training_set import TrainingSet
 
 MODEL, STAMP, CARD, SUMS = "model.txt", "schema.json", "card.md", "SHA256SUMS"
+TRAINING = "training.parquet"
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
-def save_predictor(predictor: Predictor, folder: str | Path, card: str) -> Path:
-    """Write a fitted LightGBM predictor.
+def save_predictor(
+    predictor: Predictor, folder: str | Path, card: str, training: TrainingSet
+) -> Path:
+    """Write a fitted LightGBM predictor and the rows it was fitted on.
+
+    The rows travel with it, so that the next predictor can be trained on them and more, and the
+    two be compared on families that neither fit has seen.
 
     The checksums (in the form `sha256sum --check` reads) are written last, so a folder that was
     only half written does not load.
@@ -33,6 +42,8 @@ def save_predictor(predictor: Predictor, folder: str | Path, card: str) -> Path:
         New or empty.
     card : str
         Markdown: what it was trained on, how good it is, what it is not for.
+    training : TrainingSet
+        What it was fitted on.
 
     Raises
     ------
@@ -58,13 +69,13 @@ def save_predictor(predictor: Predictor, folder: str | Path, card: str) -> Path:
         **SCHEMA.to_dict(),
     }
     contents = {
-        MODEL: predictor.booster_.model_to_string(),
-        STAMP: json.dumps(stamp, indent=1, ensure_ascii=False) + "\n",
-        CARD: card,
+        MODEL: predictor.booster_.model_to_string().encode(),
+        STAMP: (json.dumps(stamp, indent=1, ensure_ascii=False) + "\n").encode(),
+        CARD: card.encode(),
+        TRAINING: training.to_frame().to_parquet(index=False),
     }
     sums = []
-    for name, text in contents.items():
-        data = text.encode()
+    for name, data in contents.items():
         (folder / name).write_bytes(data)
         sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
     (folder / SUMS).write_bytes("".join(sums).encode())
@@ -97,6 +108,38 @@ def load_predictor(folder: str | Path) -> LightGBMPredictor:
     return predictor
 
 
+def load_training_set(folder: str | Path) -> TrainingSet:
+    """The rows that the predictor in `folder` was fitted on.
+
+    Raises
+    ------
+    PredictorError
+        A file is missing or was changed, or the rows are of another feature schema.
+    """
+    folder = Path(folder)
+    contents = _read_checked(folder)
+    try:
+        SCHEMA.check_stamp(json.loads(contents[STAMP]))
+        return TrainingSet.from_frame(pd.read_parquet(io.BytesIO(contents[TRAINING])))
+    except PredictorError as error:
+        raise PredictorError(f"{folder}: {error}") from None
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise PredictorError(
+            f"the training rows in {folder} cannot be read ({error}); retrain the predictor"
+        ) from error
+
+
+def shipped_folder() -> Path:
+    """Where the newest predictor that comes with this package lies.
+
+    Raises
+    ------
+    PredictorError
+        None is shipped.
+    """
+    return newest(_SHIPPED)
+
+
 def shipped_predictor() -> LightGBMPredictor:
     """The newest predictor that comes with this package.
 
@@ -105,7 +148,7 @@ def shipped_predictor() -> LightGBMPredictor:
     PredictorError
         None is shipped, or it is damaged.
     """
-    return load_predictor(newest(_SHIPPED))
+    return load_predictor(shipped_folder())
 
 
 def newest(shelf: Path) -> Path:
@@ -130,7 +173,7 @@ def _read_checked(folder: Path) -> dict[str, bytes]:
     try:
         lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
         sums = {name: digest for digest, name in lines}
-        contents = {name: (folder / name).read_bytes() for name in (MODEL, STAMP, CARD)}
+        contents = {name: (folder / name).read_bytes() for name in (MODEL, STAMP, CARD, TRAINING)}
     except (OSError, ValueError) as error:
         raise PredictorError(
             f"{folder} is not a complete predictor ({error}); restore it or train a new one"

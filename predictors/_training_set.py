@@ -13,6 +13,7 @@ import pandas as pd
 from ._errors import PredictorError
 from ._gain_scale import Floats
 from ._log import HEAD_ONLY, validate_log
+from ._schema import SCHEMA
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
@@ -48,6 +49,40 @@ class TrainingSet:
     def select(self, rows: npt.NDArray[np.bool_]) -> Self:
         """The rows of which `rows` (rows,) is true."""
         return type(self)(self.X[rows], self.y[rows], self.groups[rows], self.families[rows])
+
+    def union(self, other: Self) -> Self:
+        """These rows and those of `other` whose group and placement are not among them."""
+        ours = set(zip(self.groups, self.X["placement"], strict=True))
+        theirs = zip(other.groups, other.X["placement"], strict=True)
+        extra = other.select(np.array([key not in ours for key in theirs], dtype=bool))
+        return type(self)(
+            pd.concat([self.X, extra.X], ignore_index=True),
+            np.concatenate([self.y, extra.y]),
+            np.concatenate([self.groups, extra.groups]),
+            np.concatenate([self.families, extra.families]),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as one table: `SCHEMA`'s columns, then `_gain`, `_group` and `_family`."""
+        extra = {"_gain": self.y, "_group": self.groups, "_family": self.families}
+        return self.X.reset_index(drop=True).assign(**extra)
+
+    @classmethod
+    def from_frame(cls, table: pd.DataFrame) -> Self:
+        """Read what `to_frame` wrote.
+
+        Raises
+        ------
+        PredictorError
+            The columns are not those of the feature schema.
+        """
+        rest = table.drop(columns=["_gain", "_group", "_family"])
+        return cls(
+            SCHEMA.check(rest),
+            table["_gain"].to_numpy(dtype=float),
+            table["_group"].to_numpy(dtype=object),
+            table["_family"].to_numpy(dtype=object),
+        )
 
 
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:

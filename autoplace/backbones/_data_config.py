@@ -9,7 +9,7 @@ from timm.data.config import resolve_model_data_config
 
 def resolve_data_config(model: Any) -> dict[str, Any]:
     """The model's own data config, at the image size that the model was built for."""
-    config: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    config: dict[str, Any] = resolve_model_data_config(model)
     # timm's config is that of the pretrained weights; the model may be built for another size.
     size = getattr(getattr(model, "patch_embed", None), "img_size", None)
     if size is not None:

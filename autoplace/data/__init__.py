@@ -1,6 +1,7 @@
 """Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
 
 from autoplace.data._builtin import list_builtin
+from autoplace.data._decoding import UnreadableImageError, read_image
 from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
 from autoplace.data._record import BadImage, DuplicateImage
@@ -15,7 +16,9 @@ __all__ = [
     "DuplicateImage",
     "ImageSplit",
     "TaskData",
+    "UnreadableImageError",
     "create_transform",
     "list_builtin",
     "load_data",
+    "read_image",
 ]

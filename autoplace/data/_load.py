@@ -34,7 +34,7 @@ def load_data(
     *,
     transform: Callable[[Image.Image], Tensor],
     seed: int = 0,
-    max_bad: float = 0.01,
+    max_bad: float = 0.05,
     family: str | None = None,
 ) -> TaskData:
     """Read a data set's list of images, classes and splits; no image is decoded yet.

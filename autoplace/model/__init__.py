@@ -1,6 +1,7 @@
 """The adapted network: chain, placement, adapters and head, run whole or from cached values."""
 
 from autoplace.model._adapted import AdaptedModel, frozen_activations
+from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, cross_entropy, cross_fitted_heads, fit_head
 from autoplace.model._schedule import Pass, Schedule
 
@@ -13,4 +14,6 @@ __all__ = [
     "cross_fitted_heads",
     "fit_head",
     "frozen_activations",
+    "load_adapted",
+    "save_adapted",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from autoplace.adapters import check_adapters, create_adapter
@@ -31,7 +32,14 @@ class AdaptedModel(nn.Module):
         Where adapters go; empty for head-only.
     classes
         Names of the classes, in the order of the logits.
+
+    Attributes
+    ----------
+    transform
+        RGB PIL image to tensor (3, height, width); set on models that `autoplace.load` returns.
     """
+
+    transform: Callable[[Image], Tensor]
 
     def __init__(
         self, chain: ResidualChain, placement: Placement, classes: tuple[str, ...]

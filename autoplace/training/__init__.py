@@ -13,6 +13,7 @@ from autoplace.training._trial import (
     fresh_model,
     predict_split,
     run_trial,
+    seconds_per_step,
     trained_model,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "resolve_device",
     "run_trial",
     "score",
+    "seconds_per_step",
     "trained_model",
 ]

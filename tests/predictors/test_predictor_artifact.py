@@ -9,26 +9,34 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import predictors
-from predictors import PredictorError, create_predictor, load_predictor, save_predictor
+from predictors import (
+    PredictorError,
+    create_predictor,
+    load_predictor,
+    load_training_set,
+    save_predictor,
+)
 from predictors._artifact import newest
 
-FILES = ["SHA256SUMS", "card.md", "model.txt", "schema.json"]
+FILES = ["SHA256SUMS", "card.md", "model.txt", "schema.json", "training.parquet"]
 
 
 @pytest.fixture
 def saved(data, tmp_path: Path) -> Path:
     predictor = create_predictor("lightgbm", n_estimators=20).fit(data.X, data.y, data.groups)
-    return save_predictor(predictor, tmp_path / "v1", card="# Small\n")
+    return save_predictor(predictor, tmp_path / "v1", card="# Small\n", training=data)
 
 
-def reseal(folder: Path, name: str, text: str) -> None:
-    """Write `text` to a file of the artefact and its true checksum to the list."""
-    (folder / name).write_text(text)
+def reseal(folder: Path, name: str, content: str | bytes) -> None:
+    """Write `content` to a file of the artefact and its true checksum to the list."""
+    data = content.encode() if isinstance(content, str) else content
+    (folder / name).write_bytes(data)
     lines = (folder / "SHA256SUMS").read_text().splitlines()
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     kept = [line for line in lines if not line.endswith(f"  {name}")]
     (folder / "SHA256SUMS").write_text("\n".join([*kept, f"{digest}  {name}"]) + "\n")
 
@@ -40,15 +48,30 @@ def test_a_reloaded_predictor_predicts_the_same_to_the_last_bit(data, saved: Pat
     assert loaded.get_params() == predictor.get_params()
 
 
-def test_an_artefact_is_four_files_of_plain_text(saved: Path) -> None:
+def test_an_artefact_is_plain_text_and_a_table(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == FILES
-    for path in saved.iterdir():
-        path.read_text(encoding="utf-8")
+    for name in FILES[:-1]:
+        (saved / name).read_text(encoding="utf-8")
+
+
+def test_the_training_rows_come_back_and_join_new_ones_without_doubling(data, saved) -> None:
+    rows = load_training_set(saved)
+    pd.testing.assert_frame_equal(rows.to_frame(), data.to_frame())
+    half = rows.select(np.arange(len(rows)) % 2 == 0)
+    assert len(half.union(rows)) == len(rows)
+    assert len(rows.union(rows)) == len(rows)
+
+
+def test_training_rows_of_another_schema_are_refused(data, saved) -> None:
+    table = data.to_frame().drop(columns="n_edges")
+    reseal(saved, "training.parquet", table.to_parquet(index=False))
+    with pytest.raises(PredictorError, match="missing: n_edges"):
+        load_training_set(saved)
 
 
 def test_a_reloaded_predictor_can_be_fitted_and_saved_again(data, saved, tmp_path) -> None:
     again = load_predictor(saved).fit(data.X, data.y, data.groups)
-    assert save_predictor(again, tmp_path / "v2", card="# Second\n").is_dir()
+    assert save_predictor(again, tmp_path / "v2", card="# Second\n", training=data).is_dir()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -111,9 +134,9 @@ def test_only_a_fitted_lightgbm_predictor_is_saved_and_only_to_an_empty_folder(
     ridge = create_predictor("ridge").fit(data.X, data.y, data.groups)
     for predictor in (ridge, create_predictor("lightgbm")):
         with pytest.raises(PredictorError, match="only a fitted LightGBMPredictor"):
-            save_predictor(predictor, tmp_path / "other", card="")
+            save_predictor(predictor, tmp_path / "other", card="", training=data)
     with pytest.raises(PredictorError, match="not an empty folder"):
-        save_predictor(load_predictor(saved), saved, card="")
+        save_predictor(load_predictor(saved), saved, card="", training=data)
 
 
 def test_the_newest_is_the_highest_version_not_the_last_in_the_alphabet(tmp_path: Path) -> None:

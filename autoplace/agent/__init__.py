@@ -1,0 +1,34 @@
+"""The loop that decides: probe, propose, predict, train, observe, choose."""
+
+from autoplace.agent._classify import classify
+from autoplace.agent._collect import collect, read_placements
+from autoplace.agent._doctor import examine
+from autoplace.agent._dry_run import DryRun, dry_run
+from autoplace.agent._pick import NothingFinishedError, pick
+from autoplace.agent._probe_command import ProbeResult, probe
+from autoplace.agent._progress import Progress
+from autoplace.agent._result import PickResult, Tested
+from autoplace.agent._retrain import RetrainResult, gate, predictor_card, retrain, training_set
+from autoplace.agent._winner import load
+
+__all__ = [
+    "DryRun",
+    "NothingFinishedError",
+    "PickResult",
+    "ProbeResult",
+    "Progress",
+    "RetrainResult",
+    "Tested",
+    "classify",
+    "collect",
+    "dry_run",
+    "examine",
+    "gate",
+    "load",
+    "pick",
+    "predictor_card",
+    "probe",
+    "read_placements",
+    "retrain",
+    "training_set",
+]

@@ -1,0 +1,135 @@
+"""Collecting placement results: sampled or given placements on one or more tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoplace.adapters import check_adapters, within_budget
+from autoplace.agent._candidates import SET_SIZES, parameter_budget
+from autoplace.agent._open import open_task, probe_task
+from autoplace.agent._progress import Progress
+from autoplace.agent._recorder import Recorder
+from autoplace.errors import UserError
+from autoplace.execution import SerialExecutor, TrialRequest
+from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
+from autoplace.placement.generators import random_edges, single_edges
+from autoplace.settings import CollectSettings
+from autoplace.tracking import Store
+from autoplace.training import Deadline
+
+KINDS = tuple(EdgeKind)
+
+
+def collect(
+    sources: Sequence[str], settings: CollectSettings, progress: Progress | None = None
+) -> Iterator[dict[str, Any]]:
+    """Fine-tune placements on each task and yield each finished trial's row of the log.
+
+    The placements of a file, or else `settings.placements` sampled ones: half single edges, the
+    four kinds evenly, half random sets, each with its propensity. Head-only runs first on every
+    task. Test outcomes are recorded for evaluation; no predictor reads them.
+
+    Raises UserError (of any room) before anything is trained on the task it concerns.
+    """
+    progress = progress or Progress()
+    given = read_placements(settings.placements_file) if settings.placements_file else None
+    store = Store(settings.store)
+    store.check()
+    for source in sources:
+        yield from _collect_task(source, given, settings, store, progress)
+
+
+def _collect_task(
+    source: str,
+    given: list[Placement] | None,
+    settings: CollectSettings,
+    store: Store,
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    task = open_task(source, settings, settings.cache_gb, progress)
+    n_nodes, dim = task.chain.n_nodes, task.chain.dim
+    if given is None:
+        requests = sample_requests(n_nodes, dim, settings)
+    else:
+        for placement in given:
+            placement.check(n_nodes)
+        requests = [TrialRequest(p, settings.seed, "panel", "file", 1.0) for p in given if len(p)]
+    head_only = TrialRequest(Placement(), settings.seed, "head-only", "head-only", 1.0)
+    with Recorder(store, task, "collect", settings, settings) as recorder:
+        progress.stage(f"Probing all {n_nodes**2} edges on {task.data.name}")
+        recorder.probed(probe_task(task, settings))
+        executor = SerialExecutor(task, settings, Deadline())
+        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(requests))
+        for request in [head_only, *requests]:
+            _, row = recorder.run_trial(executor, request, with_test=True)
+            told = row["failure_reason"] or f"validation {row['metric']} {row['val_metric']:.4f}"
+            progress.advance(f"{request.placement}: {told}")
+            yield row
+
+
+def read_placements(path: str) -> list[Placement]:
+    """One placement text a line; empty lines and lines that begin with `#` are passed over.
+
+    Raises UserError naming the file and line that cannot be read.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot read --placements-file {path}: {error}; give a text file"
+        ) from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            placement = Placement.parse(line)
+            check_adapters(placement)
+        except PlacementError as error:
+            raise UserError(f"{path}, line {number}: {error}") from error
+        found.append(placement)
+    if not found:
+        raise UserError(f"{path} holds no placement; write one a line, such as 0>5+7>3")
+    return found
+
+
+def sample_requests(n_nodes: int, dim: int, settings: CollectSettings) -> list[TrialRequest]:
+    """Distinct random placements within the budget, and how probable each was.
+
+    Raises UserError when the budget does not allow them.
+    """
+    rng = np.random.default_rng(settings.seed)
+    budget = parameter_budget(settings, dim)
+    by_kind = {kind: [] for kind in KINDS}  # type: dict[EdgeKind, list[Edge]]
+    for (edge,) in single_edges(n_nodes):
+        by_kind[edge.kind].append(edge)
+    sizes = [size for size in SET_SIZES if size <= n_nodes - 1]
+    found: dict[Placement, TrialRequest] = {}
+    for attempt in range(100 * settings.placements):
+        if len(found) == settings.placements:
+            break
+        if attempt % 2 == 0:
+            kind = KINDS[attempt // 2 % len(KINDS)]
+            edges: tuple[Edge, ...] = (by_kind[kind][rng.integers(len(by_kind[kind]))],)
+            propensity = 0.5 / len(KINDS) / len(by_kind[kind])
+            name = "random-single"
+        else:
+            size = int(rng.choice(sizes))
+            edges = random_edges(n_nodes, size, rng)
+            propensity = 0.5 / len(sizes) / math.comb(n_nodes**2, size)
+            name = "random-set"
+        placement = within_budget(edges, settings.adapter, dim, budget)
+        if placement is not None and placement not in found:
+            request = TrialRequest(placement, settings.seed, "sample", name, propensity)
+            found[placement] = request
+    if len(found) < settings.placements:
+        raise UserError(
+            f"only {len(found)} of {settings.placements} placements fit {budget} parameters; "
+            "raise --max-params or lower --placements"
+        )
+    return list(found.values())

@@ -1,0 +1,270 @@
+"""Writes an invocation and its trials to the ledger and to MLflow, in the words of the log."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import predictors
+from autoplace.agent._open import Probed
+from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
+from autoplace.settings import Settings, TrialSettings
+from autoplace.tracking import INVOCATION_TAG, TRIAL_TAG, Ledger, Run, Store, log_probe
+from autoplace.training import Epoch, Scores, Task, predict_split, score, trained_model
+
+ROLE_TAG = "autoplace.role"
+PACKAGES = ("autoplace", "torch", "timm", "scikit-learn", "lightgbm", "mlflow", "numpy")
+
+
+class Recorder:
+    """One invocation: a parent run, a run folder with its ledger, and a child run per trial.
+
+    As a context manager it ends the run FINISHED, KILLED on an interrupt, else FAILED.
+
+    Attributes
+    ----------
+    run : the parent run.
+    folder : the run folder, `<store folder>/runs/<run id>`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        task: Task,
+        command: str,
+        settings: Settings,
+        trial_settings: TrialSettings,
+    ) -> None:
+        self.task = task
+        self._settings = trial_settings
+        self._probe_key: str | None = None
+        self._head_only: dict[str, Any] = {}
+        self._invocation = uuid.uuid4().hex
+        params = {"data": task.data.source} | settings.as_dict()
+        tags = {
+            INVOCATION_TAG: self._invocation,
+            ROLE_TAG: command,
+            "autoplace.task": task.fingerprint,
+            "autoplace.family": task.data.family,
+            "autoplace.group": task.data.group,
+            "autoplace.backbone": task.chain.name,
+            "autoplace.backbone_sha256": task.chain.weights_sha256,
+            "autoplace.git_commit": git_commit() or "unknown",
+        }
+        name = f"{command} {task.data.name}"
+        self.run: Run = store.start_run(task.data.name, name, params, tags)
+        self.folder: Path = store.folder / "runs" / self.run.run_id
+        self._ledger = Ledger(self.folder / "ledger.jsonl")
+        self._ledger.append(
+            {
+                "event": "run",
+                "invocation": self._invocation,
+                "run_id": self.run.run_id,
+                "task_name": task.data.name,
+                "run_name": name,
+                "params": params,
+                "tags": tags,
+            }
+        )
+        self.run.log_json(params, "config.json")
+        self.run.log_dataset(
+            task.data.name, task.data.fingerprint, task.data.source, task.data.profile()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            status = "FINISHED"
+        else:
+            status = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+        self._ledger.append({"event": "finish", "status": status})
+        self.run.finish(status)  # type: ignore[arg-type]
+
+    def probed(self, probed: Probed) -> None:
+        """Keep the probe's tables where predictors find them again by their key."""
+        self._probe_key = probed.key
+        tables = probed.tables
+        log_probe(
+            self.run,
+            probed.key,
+            {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task},
+        )
+
+    def run_trial(
+        self, executor: SerialExecutor, request: TrialRequest, *, with_test: bool = False
+    ) -> tuple[TrialOutcome, dict[str, Any]]:
+        """Run a request and record it from start to end; returns it with its row of the log.
+
+        The first head-only outcome becomes the reference that every later row carries. Test
+        outcomes are taken only when asked for: they are for evaluation, never for choosing.
+        """
+        trial_id = uuid.uuid4().hex
+        name = f"{request.role}: {request.placement} (seed {request.seed})"
+        params = self._trial_params(request)
+        tags = {ROLE_TAG: request.role, TRIAL_TAG: trial_id}
+        child = self.run.start_child(name[:250], params, tags)
+        row = self._row(trial_id, request)
+        self._ledger.append(
+            {
+                "event": "trial",
+                "trial_id": trial_id,
+                "status": "running",
+                "name": name,
+                "params": params,
+            }
+        )
+
+        def on_epoch(epoch: Epoch) -> None:
+            metrics = {"train_loss": epoch.train_loss} | _scores("val", epoch.val)
+            child.log_metrics(metrics, step=epoch.number)
+            self._ledger.append(
+                {
+                    "event": "trial",
+                    "trial_id": trial_id,
+                    "status": "running",
+                    "epoch": epoch.number,
+                    "metrics": metrics,
+                }
+            )
+
+        try:
+            outcome = executor.run(request, on_epoch)
+        except BaseException:
+            self._close(child, trial_id, row | {"status": "interrupted"})
+            raise
+        row |= {"status": outcome.status, "failure_reason": outcome.reason}
+        if outcome.result is not None:
+            row |= self._measured(outcome, with_test)
+        self._close(child, trial_id, row)
+        return outcome, row
+
+    def test_scores(self, prefix: str, scores: Mapping[str, float]) -> None:
+        """Record test figures on the parent run, e.g. `test/winner/accuracy`."""
+        self.run.log_metrics({f"test/{prefix}/{name}": value for name, value in scores.items()})
+
+    def _trial_params(self, request: TrialRequest) -> dict[str, Any]:
+        return {
+            "placement": str(request.placement),
+            "n_edges": len(request.placement),
+            "chosen_by": request.chosen_by,
+            "seed": request.seed,
+            "epochs": self._settings.epochs,
+            "batch_size": self._settings.batch_size,
+            "weight_decay": self._settings.weight_decay,
+        }
+
+    def _row(self, trial_id: str, request: TrialRequest) -> dict[str, Any]:
+        """What is known of a trial before it runs."""
+        task = self.task
+        kinds = sorted({spec.kind for _, spec in request.placement})
+        return {
+            "schema_version": predictors.LOG_SCHEMA_VERSION,
+            "trial_id": trial_id,
+            "task": task.fingerprint,
+            "task_name": task.data.name,
+            "family": task.data.family,
+            "group": task.data.group,
+            "backbone": task.chain.name,
+            "backbone_sha256": task.chain.weights_sha256,
+            "n_nodes": task.chain.n_nodes,
+            "probe_key": self._probe_key,
+            "placement": str(request.placement),
+            "adapter_kind": "+".join(kinds) or None,
+            "n_edges": len(request.placement),
+            "weight_decay": self._settings.weight_decay,
+            "batch_size": self._settings.batch_size,
+            "epochs": self._settings.epochs,
+            "seed": request.seed,
+            "metric": task.metric,
+            "chosen_by": request.chosen_by,
+            "propensity": request.propensity,
+            "versions": library_versions(),
+            "git_commit": git_commit(),
+        }
+
+    def _measured(self, outcome: TrialOutcome, with_test: bool) -> dict[str, Any]:
+        result, metric = outcome.result, self.task.metric
+        assert result is not None
+        row: dict[str, Any] = {
+            "parameters": result.parameters,
+            "learning_rate": result.learning_rate.value,
+            "val_metric": result.val.of(metric),
+            "val_accuracy": result.val.accuracy,
+            "val_loss": result.val.loss,
+            "seconds": result.seconds,
+        }
+        if with_test:
+            test = score(*predict_split(self.task, trained_model(self.task, result), "test"))
+            row |= {"test_metric": test.of(metric), "test_accuracy": test.accuracy}
+        outcomes = ("val_metric", "val_accuracy", "val_loss", "test_metric", "test_accuracy")
+        if not len(result.placement) and not self._head_only:
+            self._head_only = {f"head_only_{name}": row[name] for name in outcomes if name in row}
+        return row | self._head_only
+
+    def _close(self, child: Run, trial_id: str, row: dict[str, Any]) -> None:
+        self._ledger.append(
+            {"event": "trial", "trial_id": trial_id, "status": row["status"], "row": row}
+        )
+        child.log_row(row)
+        measured = {
+            name: row[name]
+            for name in ("parameters", "learning_rate", "seconds", "test_metric", "test_accuracy")
+            if row.get(name) is not None
+        }
+        if measured:
+            child.log_metrics(measured)
+        ends = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+        child.finish(ends[row["status"]])  # type: ignore[arg-type]
+
+
+def _scores(split: str, scores: Scores) -> dict[str, float]:
+    return {
+        f"{split}_accuracy": scores.accuracy,
+        f"{split}_balanced_accuracy": scores.balanced_accuracy,
+        f"{split}_macro_f1": scores.macro_f1,
+        f"{split}_loss": scores.loss,
+    }
+
+
+@cache
+def library_versions() -> str:
+    """Versions that an outcome may depend on, as a JSON object."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # run from a source folder that was never installed
+    return json.dumps(found)
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of autoplace's own source, where it runs from a checkout."""
+    here = Path(__file__).parent
+    try:
+        out = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return out.stdout.strip()

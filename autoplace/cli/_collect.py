@@ -1,0 +1,29 @@
+"""`autoplace collect DATA...`."""
+
+from __future__ import annotations
+
+import click
+
+from autoplace.cli._options import settings_options
+from autoplace.settings import CollectSettings
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@settings_options(CollectSettings)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per finished trial.")
+def collect(data: tuple[str, ...], settings: CollectSettings, as_json: bool) -> None:
+    """Log placement results on DATA... to learn from."""
+    from autoplace import agent
+    from autoplace.cli._progress import terminal_progress
+    from autoplace.cli._render import print_json
+
+    counts: dict[str, int] = {}
+    with terminal_progress() as progress:
+        for row in agent.collect(data, settings, progress):
+            counts[row["status"]] = counts.get(row["status"], 0) + 1
+            if as_json:
+                print_json(row)
+    if not as_json:
+        told = ", ".join(f"{count} {status}" for status, count in counts.items())
+        click.echo(f"{told}; 'autoplace retrain' learns from them")

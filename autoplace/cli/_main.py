@@ -1,0 +1,90 @@
+"""The command line: parse, call, render. Exit codes: 0, 1 failure, 2 bad input, 3 deadline."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+from autoplace.errors import UserError
+
+BAD_INPUT, DEADLINE, INTERRUPTED = 2, 3, 130
+COMMANDS = {
+    "pick": "Find, fine-tune and compare the best adapter placement for DATA.",
+    "probe": "Score every edge on DATA with one pass, without training.",
+    "collect": "Log placement results on DATA... to learn from.",
+    "retrain": "Train the next predictor on the records; promote it if better.",
+    "predict": "Classify images with the winner of a pick.",
+    "backbones": "List backbones with their nodes and edges.",
+    "ui": "Open the MLflow UI on the right store.",
+    "doctor": "Show versions, device and store, and whether they work.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is run, so that help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"autoplace.cli._{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and warnings.")
+@click.version_option(package_name="autoplace")
+def autoplace(verbose: bool) -> None:
+    """Decide where in a frozen vision backbone to put adapters.
+
+    DATA is an image folder, a CSV or Parquet manifest, or builtin:NAME. Results go to stdout,
+    progress to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 3 the --budget ended it early.
+    """
+    if not verbose:
+        # Odd image files and library deprecations are not the user's to act on.
+        warnings.filterwarnings("ignore")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    verbose = "-v" in arguments or "--verbose" in arguments
+    sys.exit(_run(arguments, verbose))
+
+
+def _run(arguments: list[str], verbose: bool) -> int:
+    try:
+        code: Any = autoplace.main(arguments, prog_name="autoplace", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return BAD_INPUT
+    except click.ClickException as error:
+        return _refuse(error, error.format_message(), verbose)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; what finished is recorded", err=True)
+        return INTERRUPTED
+    except UserError as error:
+        return _refuse(error, str(error), verbose)
+    except Exception as error:
+        if type(error).__name__ == "PredictorError":  # not imported here: help must stay quick
+            return _refuse(error, str(error), verbose)
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(error: Exception, message: str, verbose: bool) -> int:
+    if verbose:
+        raise error
+    click.echo(f"Error: {message}", err=True)
+    return BAD_INPUT

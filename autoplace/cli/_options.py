@@ -1,0 +1,73 @@
+"""Click options made from the settings' fields; YAML and environment lie under the flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from autoplace.errors import UserError
+from autoplace.settings import Settings, create_settings, value_type
+
+ENVIRONMENT = "AUTOPLACE_"
+
+
+def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a flag for every field of `kind`, and `-c`; the command gets them as `settings`.
+
+    What a flag leaves open comes from the environment (`AUTOPLACE_TOP_K`), then from the YAML
+    file, then from the field's default.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        names = [each.name for each in fields(kind)]
+
+        def with_settings(*args: Any, **values: Any) -> Any:
+            chosen = {name: values.pop(name) for name in names}
+            return command(*args, settings=create_settings(kind, chosen), **values)
+
+        with_settings.__name__, with_settings.__doc__ = command.__name__, command.__doc__
+        # Options that the command itself was given (--json, arguments) stay its own.
+        with_settings.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+        wrapped: Callable[..., Any] = with_settings
+        for each in reversed(fields(kind)):
+            rules = each.metadata
+            choices = click.Choice(rules["choices"]) if "choices" in rules else None
+            wrapped = click.option(
+                "--" + each.name.replace("_", "-"),
+                each.name,
+                type=choices or value_type(each),
+                default=each.default,
+                show_default=each.default is not None,
+                envvar=ENVIRONMENT + each.name.upper(),
+                help=rules["help"],
+            )(wrapped)
+        return click.option(
+            "-c",
+            "--config",
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, _, path: _read_config(context, path, kind),
+            help="YAML file of these options; flags and environment come before it.",
+        )(wrapped)
+
+    return decorate
+
+
+def _read_config(context: click.Context, path: str | None, kind: type[Settings]) -> None:
+    if path is None:
+        return
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        told = str(error).splitlines()[0]
+        raise UserError(f"cannot read the config {path}: {told}; give a YAML file") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"the config {path} is no list of options; write lines such as 'top-k: 5'")
+    named = {str(name): value for name, value in (values or {}).items()}
+    create_settings(kind, named)  # names and values are checked while the file can be named
+    context.default_map = {name.replace("-", "_"): value for name, value in named.items()}

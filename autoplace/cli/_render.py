@@ -1,0 +1,154 @@
+"""Results as text for people: aligned columns, figures with their uncertainty."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from autoplace.agent import DryRun, PickResult, ProbeResult, RetrainResult
+
+BEST_EDGES = 15
+
+
+def print_json(value: Any) -> None:
+    """One line of strict JSON on stdout."""
+    click.echo(json.dumps(value, allow_nan=False, default=str))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns aligned by their widest cell; floats with four decimals, missing as a dash."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def shortened(placement: str, width: int = 44) -> str:
+    """A placement's text that fits a column, with its number of edges where it was cut."""
+    if len(placement) <= width:
+        return placement
+    edges = placement.count(">")
+    tail = f"…({edges} edges)@" + placement.rpartition("@")[2]
+    return placement[: max(width - len(tail), 8)].rpartition("+")[0] + "+" + tail
+
+
+def render_pick(result: PickResult) -> str:
+    """The ranking, the test figures with intervals, and what to do next."""
+    task = result.task
+    ranking = [
+        (
+            number,
+            shortened(row["placement"]),
+            row["role"],
+            row["predicted"],
+            row["val_metric"],
+            row["gain"],
+            row["val_loss"],
+            row["parameters"],
+            row["seconds"],
+        )
+        for number, row in enumerate(result.ranking.to_dict(orient="records"), start=1)
+    ]
+    header = ("#", "placement", "role", "predicted", "val", "gain", "val loss", "params", "seconds")
+    lines = [
+        f"{task['name']}: {task['train']} train, {task['val']} val, {task['test']} test images, "
+        f"{task['classes']} classes; backbone {task['backbone']}, {task['nodes']} nodes, "
+        f"{task['nodes'] ** 2} edges",
+        f"{result.n_candidates} candidates under one parameter budget, "
+        f"ranked by the {result.predictor} predictor",
+        "",
+        f"Validation {result.metric} (it picks; gain is over head-only)",
+        table(header, ranking),
+        "",
+        f"Test {result.metric} (read once, after the choice)",
+        table(
+            ("", "mean", "seeds", "placement"),
+            [
+                (role, tested.mean, len(tested.values), shortened(str(tested.placement)))
+                for role, tested in result.tested.items()
+            ],
+        ),
+    ]
+    for role, each in result.differences.items():
+        lines.append(
+            f"winner - {role}: {each.difference:+.4f}, "
+            f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
+            + ("" if each.low > 0 or each.high < 0 else " (not told apart)")
+        )
+    if result.winner_role in ("head-only", "every-block"):
+        lines.append(f"No predicted placement beat {result.winner_role} on validation.")
+    if result.deadline_reached:
+        lines.append("The time budget ended this early: the best of what finished is given.")
+    lines += [
+        "",
+        f"Winner {result.winner}",
+        f"  in {result.folder}",
+        f"  autoplace predict {result.run_id} IMAGE...",
+        f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+def render_probe(result: ProbeResult, folder: object) -> str:
+    """The best predicted edges with their statistics."""
+    edges = result.to_dict()["edges"][:BEST_EDGES]
+    columns = ("edge", "kind", "predicted", "gradient_rank", "stable_rank", "frobenius_norm", "snr")
+    return "\n".join(
+        [
+            f"Best {len(edges)} single edges by the {result.predictor} predictor "
+            "(predicted: gain over head-only)",
+            table(columns, [[edge[column] for column in columns] for edge in edges]),
+            "",
+            f"All edges, nodes and the task as Parquet, and the heat maps: {folder}",
+        ]
+    )
+
+
+def render_dry_run(result: DryRun) -> str:
+    """Number of candidates, the trials and the estimate."""
+    trials = "\n".join(f"  {shortened(placement, 70)}" for placement in result.trials)
+    return (
+        f"{result.candidates} candidates, ranked by the {result.predictor} predictor\n"
+        f"Would fine-tune, then repeat winner and every-block:\n{trials}\n"
+        f"Estimated time: {result.estimated_seconds:.0f} s. Nothing was trained or recorded."
+    )
+
+
+def render_retrain(result: RetrainResult) -> str:
+    """The comparison on left-out families and the decision."""
+    scores = result.scores.sort_values("spearman", ascending=False)
+    rows = [(name, *scores.loc[name]) for name in scores.index]
+    verdict = f"promoted as version {result.version}" if result.promoted else "not promoted"
+    aside = f"; {result.set_aside} records set aside as not in order" if result.set_aside else ""
+    return "\n".join(
+        [
+            f"{result.rows} placements, {result.new_rows} of them new, "
+            f"families: {', '.join(result.families)}{aside}",
+            table(("predictor", "spearman", "regret@1", "regret@5"), rows),
+            f"The challenger was {verdict}: {result.reason}.",
+        ]
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)

@@ -1,0 +1,5 @@
+"""Figures made from the log's tables alone."""
+
+from autoplace.report._figures import predicted_versus_measured, probe_heat_maps
+
+__all__ = ["predicted_versus_measured", "probe_heat_maps"]
