@@ -39,8 +39,8 @@ def check_server(uri: str, address: str) -> None:
     from mlflow.utils.rest_utils import http_request
 
     try:
-        response = http_request(  # type: ignore[no-untyped-call]
-            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+        response = http_request(
+            get_default_host_creds(uri),
             "/api/2.0/mlflow/experiments/search",
             "GET",
             max_retries=0,
