@@ -5,6 +5,7 @@ from autoplace.probe._gradients import GradientSum, gradient_products
 from autoplace.probe._head_loss import CrossFittedLoss
 from autoplace.probe._probe import run_probe
 from autoplace.probe._sampling import probe_rows
+from autoplace.probe._separability import separability
 from autoplace.probe._spectrum import narrow_sketch, spectrum_statistics
 from autoplace.probe._tables import ProbeTables
 
@@ -18,5 +19,6 @@ __all__ = [
     "narrow_sketch",
     "probe_rows",
     "run_probe",
+    "separability",
     "spectrum_statistics",
 ]

@@ -52,7 +52,7 @@ class NodeSums:
         return pd.DataFrame(
             {
                 "node": np.arange(len(pooled)),
-                "separability": [separability(node, labels, seed) for node in pooled],
+                "separability": separability(pooled, labels, seed),
                 "activation_norm": np.sqrt(self._activation / self._count),
                 "cotangent_norm": np.sqrt(self._cotangent / self._count),
             }

@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 import timm
 import torch
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional
 
@@ -22,6 +26,7 @@ from autoplace.probe import (
     narrow_sketch,
     probe_rows,
     run_probe,
+    separability,
     spectrum_statistics,
 )
 from autoplace.settings import ProbeSettings
@@ -183,6 +188,24 @@ def test_cross_fitted_loss_is_the_mean_over_rows_under_heads_that_have_not_seen_
     assert parts == pytest.approx(loss.value)
     # Forty features separate thirty noisy rows perfectly; a head that had seen them would too.
     assert loss.accuracy < 0.6
+
+
+@pytest.mark.parametrize("dim", [8, 90], ids=["tall", "wide"])
+def test_separability_is_the_accuracy_of_scikit_learns_ridge_classifier(dim):
+    rng = np.random.default_rng(0)
+    labels = np.append(rng.integers(0, 3, 60), 3)  # a class of one row is left out
+    pooled = rng.normal(size=(4, 61, dim)) + 0.4 * rng.normal(size=(4, dim))[labels]
+    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=dim))
+    folds = StratifiedKFold(3, shuffle=True, random_state=5)
+    expected = [
+        (cross_val_predict(model, node[:60], labels[:60], cv=folds) == labels[:60]).mean()
+        for node in pooled
+    ]
+    assert separability(pooled, labels, seed=5).tolist() == pytest.approx(expected)
+
+
+def test_separability_of_classes_with_one_row_each_is_unknown():
+    assert np.isnan(separability(np.zeros((2, 3, 4)), np.arange(3), seed=0)).all()
 
 
 @pytest.fixture(scope="module")
