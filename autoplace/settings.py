@@ -18,7 +18,7 @@ METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:
-    """A dataclass field with its help; `choices`, `low` and `kind` are checked at the door."""
+    """A dataclass field with its help; `choices`, `low` and `high` are checked at the door."""
     return field(default=default, metadata={"help": help_text, **extra})
 
 
@@ -39,7 +39,8 @@ class Settings:
                 raise UserError(
                     f"{flag} is '{value}'; choose one of: {', '.join(rules['choices'])}"
                 )
-            if "low" in rules and value < rules["low"]:
+            # Not `value < low`: that lets not-a-number through.
+            if "low" in rules and not value >= rules["low"]:
                 raise UserError(f"{flag} is {value}; it must be at least {rules['low']}")
             if "high" in rules and value > rules["high"]:
                 raise UserError(f"{flag} is {value}; it must be at most {rules['high']}")
@@ -98,7 +99,9 @@ class TrialSettings(Settings):
     epochs: int = option(10, "Passes over the training images.", low=1)
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
-        None, "Learning rate; default: the one chosen for this backbone and number of edges."
+        None,
+        "Learning rate; default: the one chosen for this backbone and number of edges.",
+        low=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)
     cache_gb: float = option(
@@ -142,7 +145,7 @@ class PickSettings(
 ):
     """`autoplace pick`."""
 
-    top_k: int = option(5, "Predicted placements to fine-tune.")
+    top_k: int = option(5, "Predicted placements to fine-tune.", low=1)
     budget: str | None = option(
         None, "Hard deadline such as 90s, 20m or 2h; the best finished trial is returned."
     )

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from autoplace.adapters import adapter_config, count_parameters, edge_parameters, within_budget
+from autoplace.adapters import edge_parameters, within_budget
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import (
@@ -77,16 +77,6 @@ def every_block_baseline(n_nodes: int, settings: PlacementSettings, dim: int) ->
         if placement is not None:
             return placement
     return None
-
-
-def rank_of(placement: Placement) -> int:
-    """The highest adapter rank in a placement; 0 for head-only."""
-    return max((adapter_config(spec).r for _, spec in placement), default=0)
-
-
-def budget_share(placement: Placement, settings: PlacementSettings, dim: int) -> float:
-    """Parameters used, as a share of the budget."""
-    return count_parameters(placement, dim) / parameter_budget(settings, dim)
 
 
 def _edge_sets(tables: ProbeTables, seed: int) -> Iterator[tuple[str, tuple[Edge, ...]]]:

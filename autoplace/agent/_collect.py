@@ -11,16 +11,17 @@ import numpy as np
 
 from autoplace.adapters import check_adapters, within_budget
 from autoplace.agent._candidates import SET_SIZES, parameter_budget
-from autoplace.agent._open import open_task, probe_task
+from autoplace.agent._open import open_task, probe_task, read_images
 from autoplace.agent._progress import Progress
 from autoplace.agent._recorder import Recorder
+from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.execution import SerialExecutor, TrialRequest
 from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
 from autoplace.placement.generators import random_edges, single_edges
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
-from autoplace.training import Deadline
+from autoplace.training import Deadline, Task
 
 KINDS = tuple(EdgeKind)
 
@@ -34,34 +35,37 @@ def collect(
     four kinds evenly, half random sets, each with its propensity. Head-only runs first on every
     task. Test outcomes are recorded for evaluation; no predictor reads them.
 
-    Raises UserError (of any room) before anything is trained on the task it concerns.
+    Raises UserError (of any room): before anything is trained, but for too many unreadable images,
+    which show when the task they belong to has its turn.
     """
     progress = progress or Progress()
     given = read_placements(settings.placements_file) if settings.placements_file else None
     store = Store(settings.store)
     store.check()
-    for source in sources:
-        yield from _collect_task(source, given, settings, store, progress)
-
-
-def _collect_task(
-    source: str,
-    given: list[Placement] | None,
-    settings: CollectSettings,
-    store: Store,
-    progress: Progress,
-) -> Iterator[dict[str, Any]]:
-    task = open_task(source, settings, settings.cache_gb, progress)
-    n_nodes, dim = task.chain.n_nodes, task.chain.dim
+    chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
+    n_nodes = chain.n_nodes
     if given is None:
-        requests = sample_requests(n_nodes, dim, settings)
+        requests = sample_requests(n_nodes, chain.dim, settings)
     else:
         for placement in given:
             placement.check(n_nodes)
         requests = [TrialRequest(p, settings.seed, "panel", "file", 1.0) for p in given if len(p)]
+    tasks = [open_task(each, settings, settings.cache_gb, progress, chain) for each in sources]
+    while tasks:  # taken off the list, so that the cached activations of a finished task can go
+        yield from _collect_task(tasks.pop(0), requests, settings, store, progress)
+
+
+def _collect_task(
+    task: Task,
+    requests: list[TrialRequest],
+    settings: CollectSettings,
+    store: Store,
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    read_images(task, progress)
     head_only = TrialRequest(Placement(), settings.seed, "head-only", "head-only", 1.0)
     with Recorder(store, task, "collect", settings, settings) as recorder:
-        progress.stage(f"Probing all {n_nodes**2} edges on {task.data.name}")
+        progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
         recorder.probed(probe_task(task, settings))
         executor = SerialExecutor(task, settings, Deadline())
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(requests))
@@ -85,7 +89,7 @@ def read_placements(path: str) -> list[Placement]:
         ) from error
     found = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             placement = Placement.parse(line)

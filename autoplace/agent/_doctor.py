@@ -16,13 +16,16 @@ from predictors import PredictorError
 
 
 def examine(settings: StoreSettings) -> dict[str, Any]:
-    """`versions`, `device`, `store` (URI), `predictor`, `starter` and a list of `problems`."""
+    """`versions`, `device`, `store` (URI), `predictor`, `starter` and a list of `problems`.
+
+    The URI is shown without its password.
+    """
     store = Store(settings.store)
     problems = []
     found: dict[str, Any] = {
         "versions": json.loads(library_versions()),
         "device": str(resolve_device("auto")),
-        "store": store.uri,
+        "store": store.address,
     }
     try:
         store.check()

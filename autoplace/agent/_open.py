@@ -7,20 +7,27 @@ import json
 from dataclasses import dataclass
 
 from autoplace.agent._progress import Progress
-from autoplace.backbones import create_chain
+from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data
 from autoplace.probe import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings, TaskSettings
 from autoplace.training import Task, resolve_device
 
 
-def open_task(source: str, settings: TaskSettings, cache_gb: float, progress: Progress) -> Task:
+def open_task(
+    source: str,
+    settings: TaskSettings,
+    cache_gb: float,
+    progress: Progress,
+    chain: ResidualChain | None = None,
+) -> Task:
     """Load backbone and data lists; no image is decoded yet.
 
-    Raises BackboneError, DataError or UserError for what the user can mend.
+    chain: the backbone of the settings, where several tasks share it. Raises BackboneError,
+    DataError or UserError for what the user can mend.
     """
     device = resolve_device(settings.device)
-    chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
+    chain = chain or create_chain(settings.backbone, checkpoint=settings.checkpoint)
     data = load_data(
         source,
         transform=create_transform(chain.data_config),
@@ -48,6 +55,17 @@ def open_task(source: str, settings: TaskSettings, cache_gb: float, progress: Pr
         seed=settings.seed,
         cache_gb=cache_gb,
     )
+
+
+def read_images(task: Task, progress: Progress) -> None:
+    """Decode every image once, so that too many bad ones end it before anything is recorded.
+
+    Their features are kept and needed later anyway; of test, nothing is scored here. Raises
+    DataError above the share of unreadable images that the settings allow.
+    """
+    progress.stage(f"Reading the images of {task.data.name}")
+    for split in task.data.splits:
+        _ = task.cache(split.name).features
 
 
 @dataclass(frozen=True)

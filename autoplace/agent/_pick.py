@@ -11,7 +11,7 @@ import pandas as pd
 
 from autoplace.agent._candidates import Candidate, every_block_baseline, propose
 from autoplace.agent._comparison import paired_difference
-from autoplace.agent._open import Probed, open_task, probe_task
+from autoplace.agent._open import Probed, open_task, probe_task, read_images
 from autoplace.agent._predicting import PredictorInCharge, predict_gains, predictor_in_charge
 from autoplace.agent._progress import Progress
 from autoplace.agent._recorder import Recorder
@@ -59,14 +59,6 @@ class Plan:
             candidate = self.candidates[index]
             requests.append(TrialRequest(candidate.placement, seed, TOP_K, candidate.chosen_by))
         return requests
-
-    def predicted_gain(self, placement: Placement) -> float:
-        """Predicted gain of a candidate; 0 for head-only, which gains are measured from."""
-        if not len(placement):
-            return 0.0
-        found = (g for c, g in zip(self.candidates, self.predicted, strict=True)
-                 if c.placement == placement)  # fmt: skip
-        return float(next(found, np.nan))
 
 
 def make_plan(source: str, settings: PickSettings, store: Store, progress: Progress) -> Plan:
@@ -116,6 +108,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     store.check()
     plan = make_plan(source, settings, store, progress)
     task = plan.task
+    read_images(task, progress)
     with Recorder(store, task, "pick", settings, settings) as recorder:
         recorder.probed(plan.probed)
         _log_plan(recorder, plan)
@@ -132,6 +125,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         progress.stage(f"Repeating winner and every-block over {SEEDS} seeds", len(repeats))
         again, _ = _run_all(recorder, executor, repeats, deadline, progress)
         results |= {o.request: o.result for o in again if o.result is not None}
+        cut_short = deadline.passed  # nothing after this is cut, however long it takes
         progress.stage("Testing, once")
         tested, guesses, labels = _test(task, winner, results)
         result = PickResult(
@@ -150,7 +144,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
                 for role in guesses
                 if role != "winner"
             },
-            deadline_reached=deadline.passed,
+            deadline_reached=cut_short,
             seconds=time.perf_counter() - started,
         )
         progress.stage("Saving and re-reading the winner")

@@ -48,7 +48,8 @@ class Recorder:
         self._probe_key: str | None = None
         self._head_only: dict[str, Any] = {}
         self._invocation = uuid.uuid4().hex
-        params = {"data": task.data.source} | settings.as_dict()
+        # The store that is used, not the one that was asked for, and never its password.
+        params = {"data": task.data.source} | settings.as_dict() | {"store": store.address}
         tags = {
             INVOCATION_TAG: self._invocation,
             ROLE_TAG: command,
@@ -91,7 +92,8 @@ class Recorder:
         if kind is None:
             status = "FINISHED"
         else:
-            status = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+            # KeyboardInterrupt, or GeneratorExit where a caller wants no more of `collect`.
+            status = "FAILED" if issubclass(kind, Exception) else "KILLED"
         self._ledger.append({"event": "finish", "status": status})
         self.run.finish(status)  # type: ignore[arg-type]
 
@@ -144,12 +146,11 @@ class Recorder:
 
         try:
             outcome = executor.run(request, on_epoch)
+            measured = {} if outcome.result is None else self._measured(outcome, with_test)
         except BaseException:
             self._close(child, trial_id, row | {"status": "interrupted"})
             raise
-        row |= {"status": outcome.status, "failure_reason": outcome.reason}
-        if outcome.result is not None:
-            row |= self._measured(outcome, with_test)
+        row |= {"status": outcome.status, "failure_reason": outcome.reason} | measured
         self._close(child, trial_id, row)
         return outcome, row
 

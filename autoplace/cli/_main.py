@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from importlib import import_module
 from typing import Any
@@ -24,6 +25,13 @@ COMMANDS = {
 }
 
 
+def verbose_option(**extra: Any) -> click.Option:
+    """`-v`, which is understood before and after the command's name; `main` looks for it."""
+    return click.Option(
+        ["-v", "--verbose"], is_flag=True, help="Show tracebacks and warnings.", **extra
+    )
+
+
 class LazyGroup(click.Group):
     """Imports a command's module only when that command is run, so that help is quick."""
 
@@ -35,6 +43,8 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"autoplace.cli._{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        if not any(option.name == "verbose" for option in command.params):
+            command.params.append(verbose_option(expose_value=False))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -42,24 +52,27 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and warnings.")
+@click.group(
+    cls=LazyGroup,
+    params=[verbose_option(expose_value=False)],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="autoplace")
-def autoplace(verbose: bool) -> None:
+def autoplace() -> None:
     """Decide where in a frozen vision backbone to put adapters.
 
     DATA is an image folder, a CSV or Parquet manifest, or builtin:NAME. Results go to stdout,
     progress to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 3 the --budget ended it early.
     """
-    if not verbose:
-        # Odd image files and library deprecations are not the user's to act on.
-        warnings.filterwarnings("ignore")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     verbose = "-v" in arguments or "--verbose" in arguments
+    if not verbose:
+        # Odd image files and library deprecations are not the user's to act on.
+        warnings.filterwarnings("ignore")
     sys.exit(_run(arguments, verbose))
 
 
@@ -85,6 +98,6 @@ def _run(arguments: list[str], verbose: bool) -> int:
 
 def _refuse(error: Exception, message: str, verbose: bool) -> int:
     if verbose:
-        raise error
+        traceback.print_exception(error)
     click.echo(f"Error: {message}", err=True)
     return BAD_INPUT

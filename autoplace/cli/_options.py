@@ -69,5 +69,8 @@ def _read_config(context: click.Context, path: str | None, kind: type[Settings])
     if values is not None and not isinstance(values, dict):
         raise UserError(f"the config {path} is no list of options; write lines such as 'top-k: 5'")
     named = {str(name): value for name, value in (values or {}).items()}
-    create_settings(kind, named)  # names and values are checked while the file can be named
+    try:
+        create_settings(kind, named)  # names and values are checked while the file can be named
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     context.default_map = {name.replace("-", "_"): value for name, value in named.items()}

@@ -57,10 +57,8 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
         tensors = safetensors.torch.load_file(folder / TENSORS)
         placement = Placement.parse(description["placement"])
         name, expected = description["backbone"], description["backbone_sha256"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as e:
-        raise UserError(
-            f"{folder} holds no complete winner ({e}); give a run of 'autoplace pick'"
-        ) from e
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise _incomplete(folder, error) from error
     chain = create_chain(name, checkpoint=checkpoint or description.get("checkpoint"))
     if chain.weights_sha256 != expected:
         raise UserError(
@@ -68,8 +66,18 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
             "give its --checkpoint, or pick again"
         )
     model = AdaptedModel(chain, placement, classes)
-    model.load_trainable_state(tensors)
+    try:
+        model.load_trainable_state(tensors)
+    except RuntimeError as error:  # tensors of another placement, or for other classes
+        raise _incomplete(folder, error) from error
     return model.eval()
+
+
+def _incomplete(folder: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(
+        f"{folder} holds no complete winner ({reason}); give a run of 'autoplace pick'"
+    )
 
 
 def _write_json(path: Path, value: Any) -> None:

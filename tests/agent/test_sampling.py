@@ -1,0 +1,106 @@
+"""Placements to collect: sampled with known propensities, or read from a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from autoplace.adapters import count_parameters
+from autoplace.agent import read_placements
+from autoplace.agent._candidates import parameter_budget
+from autoplace.agent._collect import sample_requests
+from autoplace.errors import UserError
+from autoplace.placement import EdgeKind
+from autoplace.settings import CollectSettings
+
+DIM, N_NODES = 96, 25
+
+
+@pytest.fixture(scope="module")
+def requests():
+    return sample_requests(N_NODES, DIM, CollectSettings(placements=80))
+
+
+def test_samples_are_distinct_within_the_budget_and_as_many_as_asked_for(requests):
+    assert len({request.placement for request in requests}) == len(requests) == 80
+    budget = parameter_budget(CollectSettings(), DIM)
+    assert all(count_parameters(request.placement, DIM) <= budget for request in requests)
+
+
+def test_every_propensity_is_a_probability(requests):
+    assert all(0 < request.propensity <= 1 for request in requests)
+
+
+def test_half_the_samples_are_single_edges_of_the_four_kinds_evenly(requests):
+    singles = [r.placement.edges[0] for r in requests if r.chosen_by == "random-single"]
+    sets = [r.placement for r in requests if r.chosen_by == "random-set"]
+    assert abs(len(singles) - len(sets)) <= 8  # a draw that came before is drawn again
+    assert all(len(placement) > 1 for placement in sets)
+    counts = Counter(edge.kind for edge in singles)
+    assert set(counts) == set(EdgeKind)
+    assert max(counts.values()) - min(counts.values()) <= 4
+
+
+def test_propensities_of_all_single_edges_add_up_to_the_half_they_are_given():
+    by_kind = Counter()
+    settings = CollectSettings(placements=300)
+    for request in sample_requests(N_NODES, DIM, settings):
+        if request.chosen_by == "random-single":
+            by_kind[request.placement.edges[0].kind] = request.propensity
+    sizes = {EdgeKind.SEQUENTIAL: 25, EdgeKind.PARALLEL: 24, EdgeKind.LONG_RANGE: 276,
+             EdgeKind.RECURRENT: 300}  # fmt: skip
+    assert sum(by_kind[kind] * size for kind, size in sizes.items()) == pytest.approx(0.5)
+
+
+def test_the_seed_decides_the_samples():
+    settings = [CollectSettings(placements=5, seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (
+        [r.placement for r in sample_requests(N_NODES, DIM, each)] for each in settings
+    )
+    assert first == again
+    assert first != other
+
+
+def test_more_placements_than_the_budget_allows_are_refused():
+    # Rank 1 on one edge is all that fits: 625 placements are all there are.
+    settings = CollectSettings(placements=700, max_params=193)
+    with pytest.raises(UserError, match=r"of 700 placements fit 193 parameters; raise"):
+        sample_requests(N_NODES, DIM, settings)
+
+
+def test_a_placements_file_may_hold_comments_and_empty_lines(tmp_path):
+    file = tmp_path / "panel.txt"
+    file.write_text("# a panel\n\n7>3@bottleneck:r=8\n  # and\n0>5+7>9@linear:r=2;T=3\nhead-only\n")
+    texts = [str(placement) for placement in read_placements(str(file))]
+    assert texts == ["7>3@bottleneck:r=8", "0>5+7>9@linear:r=2", "head-only"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("7>>3", "no edge"),
+        ("7>3+7>3", "7>3 stands twice"),
+        ("7>3@bottelneck:r=8", "did you mean 'bottleneck'"),
+        ("7>3@bottleneck:rank=8", "no option 'rank'"),
+        ("7>3@bottleneck:r=0", "at least 1"),
+        ("7>3;T=1", "T=1 is too few"),
+    ],
+)
+def test_a_bad_line_of_a_placements_file_is_named_by_its_number(tmp_path, line, told):
+    file = tmp_path / "panel.txt"
+    file.write_text(f"# two good lines\n3>4\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        read_placements(str(file))
+    assert f"{file}, line 3: " in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_placements_file_without_a_placement_or_that_is_no_text_is_refused(tmp_path):
+    empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
+    empty.write_text("# nothing yet\n")
+    binary.write_bytes(b"\xff\xfe\x00\x80")
+    for file, told in ((empty, "holds no placement"), (binary, "give a text file"),
+                       (tmp_path / "absent.txt", "No such file")):  # fmt: skip
+        with pytest.raises(UserError, match=told):
+            read_placements(str(file))
