@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoplace.training import metric_value
+from autoplace.training import metric_of_counts
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -30,16 +30,24 @@ def paired_difference(
     test images for both sides, and seeds of each side, so the interval holds the luck of both.
     """
     rng = np.random.default_rng(seed)
+    n_classes = int(max(labels.max(), ours.max(), theirs.max())) + 1
 
-    def mean(guesses: np.ndarray, rows: np.ndarray | slice) -> float:
-        return float(np.mean([metric_value(metric, labels[rows], each[rows]) for each in guesses]))
+    def count(classes: np.ndarray) -> np.ndarray:
+        return np.bincount(classes, minlength=n_classes)
+
+    def by_seed(guesses: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        true, drawn = labels[rows], guesses[:, rows]
+        hits = np.stack([count(true[each == true]) for each in drawn])
+        return metric_of_counts(metric, hits, count(true), np.stack([count(x) for x in drawn]))
+
+    def resampled(values: np.ndarray) -> float:
+        return float(values[rng.integers(len(values), size=len(values))].mean())
 
     draws = np.empty(RESAMPLES)
     for number in range(RESAMPLES):
         rows = rng.integers(len(labels), size=len(labels))
-        one = ours[rng.integers(len(ours), size=len(ours))]
-        other = theirs[rng.integers(len(theirs), size=len(theirs))]
-        draws[number] = mean(one, rows) - mean(other, rows)
+        draws[number] = resampled(by_seed(ours, rows)) - resampled(by_seed(theirs, rows))
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    everything = slice(None)
-    return Interval(mean(ours, everything) - mean(theirs, everything), float(low), float(high))
+    everything = np.arange(len(labels))
+    difference = by_seed(ours, everything).mean() - by_seed(theirs, everything).mean()
+    return Interval(float(difference), float(low), float(high))

@@ -63,10 +63,10 @@ def test_the_seed_decides_the_samples():
 
 
 def test_more_placements_than_the_budget_allows_are_refused():
-    # Rank 1 on one edge is all that fits: 625 placements are all there are.
-    settings = CollectSettings(placements=700, max_params=193)
-    with pytest.raises(UserError, match=r"of 700 placements fit 193 parameters; raise"):
-        sample_requests(N_NODES, DIM, settings)
+    # Of a network of three nodes, rank 1 on one of the nine edges is all that fits.
+    settings = CollectSettings(placements=20, max_params=193)
+    with pytest.raises(UserError, match=r"only 9 of 20 placements fit 193 parameters; raise"):
+        sample_requests(3, DIM, settings)
 
 
 def test_a_placements_file_may_hold_comments_and_empty_lines(tmp_path):
