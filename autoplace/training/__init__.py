@@ -25,6 +25,7 @@ __all__ = [
     "Epoch",
     "ImageInputs",
     "Inputs",
+    "Inputs",
     "LearningRate",
     "Scores",
     "Task",

@@ -1,0 +1,44 @@
+"""What every benchmark says of where it ran: machine, threads and library versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+LIBRARIES = ("torch", "timm", "scikit-learn", "numpy")
+
+
+def describe_machine() -> dict[str, Any]:
+    """The fields `machine`, `threads` and `versions` of a benchmark's document.
+
+    The load average (runnable processes over the last minute) tells how far the seconds can be
+    trusted; None where the system has none.
+    """
+    return {
+        "machine": {
+            "architecture": platform.machine(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        },
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+    }
+
+
+def _processor() -> str | None:
+    """The processor's name where the system tells it."""
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
