@@ -1,9 +1,11 @@
 """The loop that decides: probe, propose, predict, train, observe, choose."""
 
+from autoplace.agent._candidates import parameter_budget
 from autoplace.agent._classify import classify
 from autoplace.agent._collect import collect, read_placements
 from autoplace.agent._doctor import examine
 from autoplace.agent._dry_run import DryRun, dry_run
+from autoplace.agent._open import open_task
 from autoplace.agent._pick import NothingFinishedError, pick
 from autoplace.agent._probe_command import ProbeResult, probe
 from autoplace.agent._progress import Progress
@@ -25,6 +27,8 @@ __all__ = [
     "examine",
     "gate",
     "load",
+    "open_task",
+    "parameter_budget",
     "pick",
     "predictor_card",
     "probe",

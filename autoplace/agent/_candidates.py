@@ -37,11 +37,32 @@ class Candidate:
 
 
 def parameter_budget(settings: PlacementSettings, dim: int) -> int:
-    """Adapter parameters that every candidate may have."""
-    if settings.max_params is not None:
-        return settings.max_params
-    spec = AdapterSpec.of(settings.adapter, r=settings.rank)
-    return settings.edges * edge_parameters(spec, dim)
+    """Adapter parameters that every candidate may have.
+
+    Raises PlacementError for an unknown adapter kind, and UserError when not even one edge of
+    rank 1 fits.
+    """
+    least = edge_parameters(AdapterSpec.of(settings.adapter, r=1), dim)
+    if settings.max_params is None:
+        spec = AdapterSpec.of(settings.adapter, r=settings.rank)
+        return settings.edges * edge_parameters(spec, dim)
+    if settings.max_params < least:
+        raise UserError(
+            f"no candidate fits {settings.max_params} parameters; one edge of rank 1 takes "
+            f"{least}, so raise --max-params"
+        )
+    return settings.max_params
+
+
+def check_top_k(top_k: int, n_nodes: int) -> None:
+    """Raise UserError for more than could ever be proposed, before a probe is spent on it."""
+    generated = len(get_args(EveryBlockStyle)) + len(_sizes(n_nodes)) * (len(GAMMAS) + 2)
+    most = generated + RANDOM_SETS + n_nodes**2
+    if top_k > most:
+        raise UserError(
+            f"--top-k is {top_k}, but a backbone of {n_nodes} nodes has at most {most} candidates; "
+            "give a smaller number"
+        )
 
 
 def propose(
@@ -49,7 +70,7 @@ def propose(
 ) -> list[Candidate]:
     """All distinct candidates; what is proposed twice keeps the first proposer's name.
 
-    Raises UserError when not even one edge of rank 1 fits the budget.
+    Raises as `parameter_budget` does.
     """
     budget = parameter_budget(settings, dim)
     found: dict[Placement, Candidate] = {}
@@ -57,12 +78,6 @@ def propose(
         placement = within_budget(edges, settings.adapter, dim, budget)
         if placement is not None:
             found.setdefault(placement, Candidate(placement, name))
-    if not found:
-        least = edge_parameters(AdapterSpec.of(settings.adapter, r=1), dim)
-        raise UserError(
-            f"no candidate fits {budget} parameters; one edge of rank 1 takes {least}, "
-            "so raise --max-params"
-        )
     return list(found.values())
 
 
@@ -84,7 +99,7 @@ def _edge_sets(tables: ProbeTables, seed: int) -> Iterator[tuple[str, tuple[Edge
     n_nodes = len(ranks)
     for style in get_args(EveryBlockStyle):
         yield f"every-block:{style}", every_block(n_nodes, style)
-    sizes = [size for size in SET_SIZES if size <= n_nodes - 1]
+    sizes = _sizes(n_nodes)
     for size in sizes:
         for gamma in GAMMAS:
             yield f"gga:n={size},gamma={gamma:g}", gga(ranks, ties, size, gamma)
@@ -95,3 +110,7 @@ def _edge_sets(tables: ProbeTables, seed: int) -> Iterator[tuple[str, tuple[Edge
         yield "random", random_edges(n_nodes, int(rng.choice(sizes)), rng)
     for edges in single_edges(n_nodes):
         yield "single", edges
+
+
+def _sizes(n_nodes: int) -> list[int]:
+    return [size for size in SET_SIZES if size <= n_nodes - 1]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from autoplace.agent._candidates import Candidate, every_block_baseline, propose
+from autoplace.agent._candidates import Candidate, check_top_k, every_block_baseline, propose
 from autoplace.agent._comparison import paired_difference
 from autoplace.agent._open import Probed, open_task, probe_task, read_images
 from autoplace.agent._predicting import PredictorInCharge, predict_gains, predictor_in_charge
@@ -69,10 +69,11 @@ def make_plan(source: str, settings: PickSettings, store: Store, progress: Progr
     in_charge = predictor_in_charge(store, settings.predictor)
     task = open_task(source, settings, settings.cache_gb, progress)
     n_nodes, dim = task.chain.n_nodes, task.chain.dim
+    check_top_k(settings.top_k, n_nodes)
+    every_block = every_block_baseline(n_nodes, settings, dim)
     progress.stage(f"Probing all {n_nodes**2} edges of {task.chain.name} on {task.data.name}")
     probed = probe_task(task, settings)
     candidates = propose(probed.tables, settings, dim, settings.seed)
-    every_block = every_block_baseline(n_nodes, settings, dim)
     placements = [candidate.placement for candidate in candidates]
     predicted = predict_gains(in_charge.predictor, placements, probed.tables, task.chain.name)
     # Every-block runs anyway, as a baseline; a top-k place for it would be wasted.

@@ -72,17 +72,13 @@ def probe(
     in_charge = predictor_in_charge(Store(settings.store), settings.predictor)
     task = open_task(source, settings, 0.0, progress)
     n_nodes, dim = task.chain.n_nodes, task.chain.dim
+    budget = parameter_budget(settings, dim)
     progress.stage(f"Probing all {n_nodes**2} edges of {task.chain.name} on {task.data.name}")
     tables = probe_task(task, settings).tables
-    keys = zip(tables.edges["source"], tables.edges["target"], strict=True)
-    budget = parameter_budget(settings, dim)
-    placements = [
-        within_budget([Edge(int(i), int(j))], settings.adapter, dim, budget) for i, j in keys
-    ]
-    fitting = [placement for placement in placements if placement is not None]
-    if not fitting:
-        raise UserError(f"no edge fits {budget} parameters; raise --max-params")
-    gains = predict_gains(in_charge.predictor, fitting, tables, task.chain.name)
+    keys = tables.edges[["source", "target"]].to_numpy().tolist()
+    singles = (within_budget([Edge(i, j)], settings.adapter, dim, budget) for i, j in keys)
+    placements = [placement for placement in singles if placement is not None]  # all: see budget
+    gains = predict_gains(in_charge.predictor, placements, tables, task.chain.name)
     edges = tables.edges.assign(predicted=gains).sort_values(
         "predicted", ascending=False, kind="stable", ignore_index=True
     )
