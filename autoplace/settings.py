@@ -129,19 +129,19 @@ class StoreSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeCommandSettings(
-    TaskSettings, ProbeSettings, PlacementSettings, PredictorSettings, StoreSettings
+    StoreSettings, PredictorSettings, PlacementSettings, ProbeSettings, TaskSettings
 ):
     """`autoplace probe`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PickSettings(
-    TaskSettings,
-    ProbeSettings,
-    PlacementSettings,
-    TrialSettings,
-    PredictorSettings,
     StoreSettings,
+    PredictorSettings,
+    TrialSettings,
+    PlacementSettings,
+    ProbeSettings,
+    TaskSettings,
 ):
     """`autoplace pick`."""
 
@@ -152,7 +152,7 @@ class PickSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings(TaskSettings, ProbeSettings, PlacementSettings, TrialSettings, StoreSettings):
+class CollectSettings(StoreSettings, TrialSettings, PlacementSettings, ProbeSettings, TaskSettings):
     """`autoplace collect`."""
 
     placements: int = option(30, "Placements to sample for each task.", low=1)

@@ -64,7 +64,7 @@ def _collect_task(
 ) -> Iterator[dict[str, Any]]:
     read_images(task, progress)
     head_only = TrialRequest(Placement(), settings.seed, "head-only", "head-only", 1.0)
-    with Recorder(store, task, "collect", settings, settings) as recorder:
+    with Recorder(store, task, "collect", settings, settings, progress) as recorder:
         progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
         recorder.probed(probe_task(task, settings))
         executor = SerialExecutor(task, settings, Deadline())

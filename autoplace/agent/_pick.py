@@ -110,7 +110,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     plan = make_plan(source, settings, store, progress)
     task = plan.task
     read_images(task, progress)
-    with Recorder(store, task, "pick", settings, settings) as recorder:
+    with Recorder(store, task, "pick", settings, settings, progress) as recorder:
         recorder.probed(plan.probed)
         _log_plan(recorder, plan)
         executor = SerialExecutor(task, settings, deadline)
@@ -130,8 +130,8 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         progress.stage("Testing, once")
         tested, guesses, labels = _test(task, winner, results)
         result = PickResult(
-            run_id=recorder.run.run_id,
-            folder=recorder.folder / "winner",
+            run_id=recorder.journal.run.run_id,
+            folder=recorder.journal.folder / "winner",
             task=_describe(task),
             metric=task.metric,
             n_candidates=len(plan.candidates),
@@ -265,7 +265,7 @@ def _log_plan(recorder: Recorder, plan: Plan) -> None:
     by_edge = {(edge.source, edge.target): gain for edge, gain in singles.items()}
     keys = zip(edges["source"], edges["target"], strict=True)
     table = edges.assign(predicted=[by_edge.get((int(i), int(j)), np.nan) for i, j in keys])
-    recorder.run.log_figure(probe_heat_maps(table), "figures/probe.png")
+    recorder.journal.tell(lambda run: run.log_figure(probe_heat_maps(table), "figures/probe.png"))
     candidates = pd.DataFrame(
         {
             "placement": [str(candidate.placement) for candidate in plan.candidates],
@@ -273,13 +273,15 @@ def _log_plan(recorder: Recorder, plan: Plan) -> None:
             "predicted": plan.predicted,
         }
     )
-    recorder.run.log_table(candidates, "candidates.parquet")
+    recorder.journal.tell(lambda run: run.log_table(candidates, "candidates.parquet"))
 
 
 def _log_result(recorder: Recorder, result: PickResult) -> None:
-    recorder.run.log_table(result.ranking, "ranking.json")
+    recorder.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
     figure = predicted_versus_measured(result.ranking, result.metric)
-    recorder.run.log_figure(figure, "figures/predicted_versus_measured.png")
+    recorder.journal.tell(
+        lambda run: run.log_figure(figure, "figures/predicted_versus_measured.png")
+    )
     for role, tested in result.tested.items():
         recorder.test_scores(role, {result.metric: tested.mean})
     for role, each in result.differences.items():
@@ -287,8 +289,8 @@ def _log_result(recorder: Recorder, result: PickResult) -> None:
             f"winner_minus_{role}",
             {"difference": each.difference, "low": each.low, "high": each.high},
         )
-    recorder.run.log_json(result.to_dict(), "result.json")
-    recorder.run.set_tags({"autoplace.winner": result.winner})
+    recorder.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
+    recorder.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))
 
 
 def _report_images(recorder: Recorder, task: Task, progress: Progress) -> None:
@@ -299,4 +301,4 @@ def _report_images(recorder: Recorder, task: Task, progress: Progress) -> None:
     if equal:
         progress.note(f"{len(equal)} images are equal across splits; test figures may flatter")
     issues = {"bad": [vars(b) for b in bad], "equal_across_splits": [vars(d) for d in equal]}
-    recorder.run.log_json(issues, "data_issues.json")
+    recorder.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))

@@ -15,24 +15,32 @@ from typing import Any, Self
 
 import predictors
 from autoplace.agent._open import Probed
+from autoplace.agent._progress import Progress
 from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
 from autoplace.settings import Settings, TrialSettings
-from autoplace.tracking import INVOCATION_TAG, TRIAL_TAG, Ledger, Run, Store, log_probe
-from autoplace.training import Epoch, Scores, Task, predict_split, score, trained_model
+from autoplace.tracking import Journal, Store
+from autoplace.training import (
+    Epoch,
+    Scores,
+    Task,
+    learning_rate,
+    predict_split,
+    score,
+    trained_model,
+)
 
 ROLE_TAG = "autoplace.role"
 PACKAGES = ("autoplace", "torch", "timm", "scikit-learn", "lightgbm", "mlflow", "numpy")
 
 
 class Recorder:
-    """One invocation: a parent run, a run folder with its ledger, and a child run per trial.
+    """One invocation: its parent run and run folder, and a child run per trial.
 
     As a context manager it ends the run FINISHED, KILLED on an interrupt, else FAILED.
 
     Attributes
     ----------
-    run : the parent run.
-    folder : the run folder, `<store folder>/runs/<run id>`.
+    journal : ledger and MLflow, for what is not about trials.
     """
 
     def __init__(
@@ -42,16 +50,15 @@ class Recorder:
         command: str,
         settings: Settings,
         trial_settings: TrialSettings,
+        progress: Progress,
     ) -> None:
         self.task = task
         self._settings = trial_settings
         self._probe_key: str | None = None
         self._head_only: dict[str, Any] = {}
-        self._invocation = uuid.uuid4().hex
         # The store that is used, not the one that was asked for, and never its password.
         params = {"data": task.data.source} | settings.as_dict() | {"store": store.address}
         tags = {
-            INVOCATION_TAG: self._invocation,
             ROLE_TAG: command,
             "autoplace.task": task.fingerprint,
             "autoplace.family": task.data.family,
@@ -60,24 +67,12 @@ class Recorder:
             "autoplace.backbone_sha256": task.chain.weights_sha256,
             "autoplace.git_commit": git_commit() or "unknown",
         }
-        name = f"{command} {task.data.name}"
-        self.run: Run = store.start_run(task.data.name, name, params, tags)
-        self.folder: Path = store.folder / "runs" / self.run.run_id
-        self._ledger = Ledger(self.folder / "ledger.jsonl")
-        self._ledger.append(
-            {
-                "event": "run",
-                "invocation": self._invocation,
-                "run_id": self.run.run_id,
-                "task_name": task.data.name,
-                "run_name": name,
-                "params": params,
-                "tags": tags,
-            }
-        )
-        self.run.log_json(params, "config.json")
-        self.run.log_dataset(
-            task.data.name, task.data.fingerprint, task.data.source, task.data.profile()
+        data = task.data
+        name = f"{command} {data.name}"
+        self.journal = Journal(store, data.name, name, params, tags, progress.note)
+        self.journal.tell(lambda run: run.log_json(params, "config.json"))
+        self.journal.tell(
+            lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
         )
 
     def __enter__(self) -> Self:
@@ -90,21 +85,17 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            status = "FINISHED"
+            self.journal.finish("FINISHED")
         else:
             # KeyboardInterrupt, or GeneratorExit where a caller wants no more of `collect`.
-            status = "FAILED" if issubclass(kind, Exception) else "KILLED"
-        self._ledger.append({"event": "finish", "status": status})
-        self.run.finish(status)  # type: ignore[arg-type]
+            self.journal.finish("FAILED" if issubclass(kind, Exception) else "KILLED")
 
     def probed(self, probed: Probed) -> None:
         """Keep the probe's tables where predictors find them again by their key."""
         self._probe_key = probed.key
         tables = probed.tables
-        log_probe(
-            self.run,
-            probed.key,
-            {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task},
+        self.journal.probed(
+            probed.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
         )
 
     def run_trial(
@@ -118,47 +109,30 @@ class Recorder:
         trial_id = uuid.uuid4().hex
         name = f"{request.role}: {request.placement} (seed {request.seed})"
         params = self._trial_params(request)
-        tags = {ROLE_TAG: request.role, TRIAL_TAG: trial_id}
-        child = self.run.start_child(name[:250], params, tags)
         row = self._row(trial_id, request)
-        self._ledger.append(
-            {
-                "event": "trial",
-                "trial_id": trial_id,
-                "status": "running",
-                "name": name,
-                "params": params,
-            }
-        )
+        self.journal.open_trial(trial_id, name[:250], params, {ROLE_TAG: request.role})
 
         def on_epoch(epoch: Epoch) -> None:
             metrics = {"train_loss": epoch.train_loss} | _scores("val", epoch.val)
-            child.log_metrics(metrics, step=epoch.number)
-            self._ledger.append(
-                {
-                    "event": "trial",
-                    "trial_id": trial_id,
-                    "status": "running",
-                    "epoch": epoch.number,
-                    "metrics": metrics,
-                }
-            )
+            self.journal.epoch(trial_id, epoch.number, metrics)
 
         try:
             outcome = executor.run(request, on_epoch)
             measured = {} if outcome.result is None else self._measured(outcome, with_test)
         except BaseException:
-            self._close(child, trial_id, row | {"status": "interrupted"})
+            self.journal.close_trial(trial_id, row | {"status": "interrupted"}, {})
             raise
         row |= {"status": outcome.status, "failure_reason": outcome.reason} | measured
-        self._close(child, trial_id, row)
+        self.journal.close_trial(trial_id, row, _final_metrics(row))
         return outcome, row
 
     def test_scores(self, prefix: str, scores: Mapping[str, float]) -> None:
         """Record test figures on the parent run, e.g. `test/winner/accuracy`."""
-        self.run.log_metrics({f"test/{prefix}/{name}": value for name, value in scores.items()})
+        metrics = {f"test/{prefix}/{name}": value for name, value in scores.items()}
+        self.journal.tell(lambda run: run.log_metrics(metrics))
 
     def _trial_params(self, request: TrialRequest) -> dict[str, Any]:
+        rate = learning_rate(self.task.chain.name, len(request.placement), self._settings.lr)
         return {
             "placement": str(request.placement),
             "n_edges": len(request.placement),
@@ -166,6 +140,8 @@ class Recorder:
             "seed": request.seed,
             "epochs": self._settings.epochs,
             "batch_size": self._settings.batch_size,
+            "learning_rate": rate.value,
+            "learning_rate_source": rate.source,
             "weight_decay": self._settings.weight_decay,
         }
 
@@ -217,20 +193,10 @@ class Recorder:
             self._head_only = {f"head_only_{name}": row[name] for name in outcomes if name in row}
         return row | self._head_only
 
-    def _close(self, child: Run, trial_id: str, row: dict[str, Any]) -> None:
-        self._ledger.append(
-            {"event": "trial", "trial_id": trial_id, "status": row["status"], "row": row}
-        )
-        child.log_row(row)
-        measured = {
-            name: row[name]
-            for name in ("parameters", "learning_rate", "seconds", "test_metric", "test_accuracy")
-            if row.get(name) is not None
-        }
-        if measured:
-            child.log_metrics(measured)
-        ends = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-        child.finish(ends[row["status"]])  # type: ignore[arg-type]
+
+def _final_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    names = ("parameters", "seconds", "test_metric", "test_accuracy")
+    return {name: row[name] for name in names if row.get(name) is not None}
 
 
 def _scores(split: str, scores: Scores) -> dict[str, float]:

@@ -17,7 +17,14 @@ from autoplace.errors import UserError
 from autoplace.placement import Placement
 from autoplace.probe import ProbeTables
 from autoplace.settings import StoreSettings
-from autoplace.tracking import Store, fetch_probe, promote, read_records, register_predictor
+from autoplace.tracking import (
+    Store,
+    fetch_probe,
+    promote,
+    push_unsent,
+    read_records,
+    register_predictor,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,9 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     store = Store(settings.store)
     store.check()
     progress.stage("Reading the records")
+    caught_up = push_unsent(store)
+    if caught_up:
+        progress.note(f"{caught_up} runs that had lost MLflow were sent to it from their ledgers")
     records = read_records(store)
     log, set_aside = _usable(records)
     present = predictors.load_training_set(predictor_in_charge(store, None).folder)

@@ -57,7 +57,9 @@ def log_winner(recorder: Recorder, task: Task, result: PickResult) -> None:
     model = load(result.folder)
     with torch.inference_mode():
         scores = model(model.transform(image)[None]).softmax(1).numpy()
-    log_winner_model(recorder.run, result.folder, np.asarray(image)[None], scores)
+    recorder.journal.tell(
+        lambda run: log_winner_model(run, result.folder, np.asarray(image)[None], scores)
+    )
 
 
 def load(

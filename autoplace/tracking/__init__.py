@@ -5,10 +5,11 @@ that needs it.
 """
 
 from autoplace.tracking._error import TrackingError
+from autoplace.tracking._journal import Journal
 from autoplace.tracking._ledger import Ledger
 from autoplace.tracking._model import fetch_winner, log_winner_model
 from autoplace.tracking._probes import fetch_probe, log_probe
-from autoplace.tracking._push import INVOCATION_TAG, push_ledger
+from autoplace.tracking._push import INVOCATION_TAG, push_ledger, push_unsent
 from autoplace.tracking._records import ROW_COLUMNS, TRIAL_TAG, read_records
 from autoplace.tracking._registry import champion, promote, register_predictor
 from autoplace.tracking._run import Run, find_run
@@ -19,6 +20,7 @@ __all__ = [
     "INVOCATION_TAG",
     "ROW_COLUMNS",
     "TRIAL_TAG",
+    "Journal",
     "Ledger",
     "Run",
     "Store",
@@ -32,6 +34,7 @@ __all__ = [
     "open_ui_command",
     "promote",
     "push_ledger",
+    "push_unsent",
     "read_records",
     "register_predictor",
 ]

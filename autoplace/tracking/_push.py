@@ -7,12 +7,29 @@ from typing import Any
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._ledger import Ledger, merge_trials
+from autoplace.tracking._probes import TABLES, log_probe
 from autoplace.tracking._records import TRIAL_TAG, decode_row, search_all
 from autoplace.tracking._run import Run, RunStatus, find_run
 from autoplace.tracking._store import Store
 
 INVOCATION_TAG = "autoplace.invocation"
+UNSENT, SENT = "unsent", "sent"  # ledger events: MLflow was lost, and has caught up since
 _OVER: dict[str, RunStatus] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+def push_unsent(store: Store) -> int:
+    """Push every ledger of the store's folder whose invocation lost MLflow; returns how many.
+
+    Raises TrackingError when a ledger cannot be read, or the store cannot be used.
+    """
+    pushed = 0
+    for path in sorted(store.folder.glob("runs/*/ledger.jsonl")):
+        events = [event.get("event") for event in Ledger.read(path)]
+        if UNSENT in events and SENT not in events:
+            push_ledger(store, path)
+            Ledger(path).append({"event": SENT})
+            pushed += 1
+    return pushed
 
 
 def push_ledger(store: Store, path: Path | str) -> int:
@@ -41,6 +58,7 @@ def push_ledger(store: Store, path: Path | str) -> int:
     if not over:
         return 0
     parent, is_ours = _find_invocation(store, events, path)
+    _push_probe(parent, events, Path(path).parent / "probe")
     known = {
         run.data.tags.get(TRIAL_TAG): run
         for run in search_all(store, f"tags.`mlflow.parentRunId` = '{parent.run_id}'")
@@ -64,6 +82,15 @@ def push_ledger(store: Store, path: Path | str) -> int:
         # An invocation that never wrote its end was killed.
         parent.finish(end["status"] if end else "KILLED")
     return pushed
+
+
+def _push_probe(parent: Run, events: list[dict[str, Any]], folder: Path) -> None:
+    import pandas as pd
+
+    probe = next((event for event in events if event.get("event") == "probe"), None)
+    if probe is not None and folder.is_dir():
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        log_probe(parent, probe["probe_key"], tables)
 
 
 def _find_invocation(

@@ -25,7 +25,6 @@ __all__ = [
     "Epoch",
     "ImageInputs",
     "Inputs",
-    "Inputs",
     "LearningRate",
     "Scores",
     "Task",

@@ -1,0 +1,90 @@
+"""Chooses the learning rate per number of edges on the tuning sets, never on what is reported.
+
+For 1, 6 and 24 edges under the default parameter budget, two placements each, every rate is run on
+both tuning sets; the rate of the highest mean validation accuracy is chosen, the lower mean loss
+breaks ties. Writes `autoplace/training/learning_rates.json`.
+
+    python experiments/learning_rates.py --work /tmp/tuning
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from autoplace.adapters import within_budget
+from autoplace.agent import Progress, open_task, parameter_budget
+from autoplace.placement import Edge, Placement
+from autoplace.placement.generators import every_block, first_k, random_edges
+from autoplace.settings import PickSettings
+from autoplace.training import run_trial
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
+from tuning_sets import write_tuning_sets
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+TARGET = Path(__file__).parents[1] / "autoplace" / "training" / "learning_rates.json"
+
+
+def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
+    """Two placements each of 1, 6 and 24 edges."""
+    rng = np.random.default_rng(7)
+    sets = [
+        (Edge(n_nodes // 2, n_nodes // 2 + 1),),
+        (Edge(2 * n_nodes // 3, n_nodes // 3),),
+        first_k(n_nodes, 6),
+        random_edges(n_nodes, 6, rng),
+        every_block(n_nodes),
+        random_edges(n_nodes, n_nodes - 1, rng),
+    ]
+    found = [within_budget(edges, "bottleneck", dim, budget) for edges in sets]
+    return [placement for placement in found if placement is not None]
+
+
+def main() -> None:
+    """Run the sweep and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the tuning sets")
+    parser.add_argument("--backbone", default="starter")
+    parser.add_argument("--epochs", type=int, default=PickSettings().epochs)
+    arguments = parser.parse_args()
+    started = time.time()
+    rows = []
+    for folder in write_tuning_sets(arguments.work):
+        settings = PickSettings(backbone=arguments.backbone, epochs=arguments.epochs)
+        task = open_task(str(folder), settings, settings.cache_gb, Progress())
+        budget = parameter_budget(settings, task.chain.dim)
+        for placement in placements(task.chain.n_nodes, budget, task.chain.dim):
+            for rate in RATES:
+                trial = PickSettings(epochs=arguments.epochs, lr=rate)
+                val = run_trial(task, placement, trial, seed=0).val
+                rows.append((folder.name, len(placement), rate, val.accuracy, val.loss))
+                print(*rows[-1], file=sys.stderr, flush=True)
+    table = pd.DataFrame(rows, columns=["set", "edges", "rate", "accuracy", "loss"])
+    means = table.groupby(["edges", "rate"], as_index=False)[["accuracy", "loss"]].mean()
+    ordered = means.sort_values(["edges", "accuracy", "loss"], ascending=[True, False, True])
+    best = ordered.groupby("edges").first()["rate"]
+    document = json.loads(TARGET.read_text()) if TARGET.exists() else {"rates": {}}
+    document["rates"][arguments.backbone] = {str(count): rate for count, rate in best.items()}
+    document.setdefault("evidence", {})[arguments.backbone] = {
+        "script": "experiments/learning_rates.py",
+        "epochs": arguments.epochs,
+        "seed": 0,
+        "means": means.round(4).to_dict(orient="records"),
+        "minutes": round((time.time() - started) / 60, 1),
+        **describe_machine(),
+    }
+    TARGET.write_text(json.dumps(document, indent=1) + "\n")
+    print(means.to_string(index=False), best.to_string(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
