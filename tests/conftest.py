@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from autoplace.backbones import create_chain
 from autoplace.data import create_transform, load_data
+from autoplace.tracking import Store
 from autoplace.training import Task
 
 COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
@@ -59,3 +66,32 @@ def make_task(image_folder):
 def task(make_task):
     """One shared task: its caches fill once."""
     return make_task()
+
+
+@pytest.fixture(scope="session")
+def first_use(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which a new process made the default store, and what that process said."""
+    folder = tmp_path_factory.mktemp("first")
+    code = "from autoplace.tracking import Store; Store().start_run('first', 'run').finish()"
+    unset = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in unset},
+        capture_output=True,
+        text=True,
+    )
+    return folder, done
+
+
+@pytest.fixture
+def new_store(first_use, tmp_path):
+    """Makes SQLite stores by name, each with its own artifacts; the tables are copied."""
+
+    def make(name: str = "store") -> Store:
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(first_use[0] / "autoplace-store" / "mlflow.db", folder)
+        return Store(f"sqlite:///{folder}/mlflow.db")
+
+    return make

@@ -1,12 +1,6 @@
-"""Real SQLite stores: tables are created once a session (seconds), then the file is copied."""
+"""Stores of the room's own, away from those of whoever runs the tests."""
 
 from __future__ import annotations
-
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,35 +12,6 @@ def _no_store_of_the_user(monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def first_use(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A folder in which a new process made the default store, and what that process said."""
-    folder = tmp_path_factory.mktemp("first")
-    code = "from autoplace.tracking import Store; Store().start_run('first', 'run').finish()"
-    unset = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name not in unset},
-        capture_output=True,
-        text=True,
-    )
-    return folder, done
-
-
-@pytest.fixture
-def new_store(first_use, tmp_path):
-    """Makes stores by name, each with its own database and artifacts."""
-
-    def make(name: str = "store") -> Store:
-        folder = tmp_path / name
-        folder.mkdir()
-        shutil.copy(first_use[0] / "autoplace-store" / "mlflow.db", folder)
-        return Store(f"sqlite:///{folder}/mlflow.db")
-
-    return make
 
 
 @pytest.fixture
