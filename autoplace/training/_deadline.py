@@ -8,6 +8,7 @@ import time
 from autoplace.errors import UserError
 
 _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*")
+HELD_BACK_SHARE, HELD_BACK_SECONDS = 0.15, 30.0
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -23,13 +24,18 @@ class Deadline:
 
     @classmethod
     def parse(cls, text: str | None) -> Deadline:
-        """Read `90s`, `20m`, `1.5h` or plain seconds. Raises UserError for anything else."""
+        """Read `90s`, `20m`, `1.5h` or plain seconds. Raises UserError for anything else.
+
+        The last 15 % of the time, 30 seconds at most, are held back: training stops there, so
+        that testing and saving what has finished still fall within the budget.
+        """
         if text is None:
             return cls()
         match = _TEXT.fullmatch(text)
         if match is None or float(match[1]) <= 0:
             raise UserError(f"--budget is '{text}'; give a time such as 90s, 20m or 2h")
-        return cls(float(match[1]) * _SECONDS[match[2]])
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        return cls(seconds - min(HELD_BACK_SHARE * seconds, HELD_BACK_SECONDS))
 
     @property
     def passed(self) -> bool:

@@ -90,7 +90,9 @@ def run_trial(
     model = fresh_model(task, placement, seed)
     rate = learning_rate(task.chain.name, len(placement), settings.lr)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=rate.value, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(
+        trainable, lr=rate.value, weight_decay=settings.weight_decay, fused=True
+    )
     inputs = task.cache("train").inputs(model.frozen_nodes)
     steps_per_epoch = math.ceil(len(inputs.labels) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
