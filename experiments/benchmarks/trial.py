@@ -46,7 +46,7 @@ class WholeImages:
 def train(model: AdaptedModel, inputs: Inputs, options: argparse.Namespace) -> list[float]:
     """The steps of a trial; returns the loss at each."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=options.lr)
+    optimiser = torch.optim.AdamW(trainable, lr=options.lr, fused=True)
     order = torch.Generator().manual_seed(options.seed)
     losses = []
     for _ in range(options.epochs):
