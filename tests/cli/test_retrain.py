@@ -1,0 +1,113 @@
+"""`autoplace retrain`: the gate promotes what is better, refuses what is not or not new."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import predictors
+from autoplace.agent import training_set
+from autoplace.agent._collect import sample_requests
+from autoplace.agent._predicting import predictor_in_charge
+from autoplace.probe import run_probe
+from autoplace.settings import CollectSettings, ProbeSettings
+from autoplace.tracking import log_probe, promote, read_records, register_predictor
+
+DIM, N_NODES = 96, 25
+
+
+@pytest.fixture(scope="module")
+def tables(task):
+    settings = ProbeSettings(probe_images=16, probe_batch=8)
+    probed = run_probe(task.chain, task.data.train, len(task.data.classes), settings)
+    return {"edges": probed.edges, "nodes": probed.nodes, "task": probed.task}
+
+
+@pytest.fixture
+def record(tables):
+    """Writes finished trials of a family whose gain falls (or rises) with the target's depth."""
+    numbers = itertools.count()
+
+    def write(store, family: str, slope: float, count: int = 30) -> None:
+        seed = next(numbers)
+        run = store.start_run(family, "collect")
+        log_probe(run, f"probe-{family}", tables)
+        settings = CollectSettings(placements=count, seed=seed)
+        rng = np.random.default_rng(seed)
+        for number, request in enumerate(sample_requests(N_NODES, DIM, settings)):
+            depth = np.mean([edge.target for edge in request.placement.edges]) / N_NODES
+            child = run.start_child("trial")
+            child.log_row(
+                {
+                    "schema_version": predictors.LOG_SCHEMA_VERSION,
+                    "trial_id": f"{family}-{seed}-{number}",
+                    "task": f"task-{family}", "task_name": family, "family": family,
+                    "backbone": "starter", "backbone_sha256": "0" * 64, "n_nodes": N_NODES,
+                    "probe_key": f"probe-{family}", "placement": str(request.placement),
+                    "adapter_kind": "bottleneck", "n_edges": len(request.placement),
+                    "parameters": 9264, "learning_rate": 1e-3, "weight_decay": 0.0,
+                    "batch_size": 32, "epochs": 4, "seed": 0, "status": "done",
+                    "metric": "accuracy", "head_only_val_metric": 0.5, "seconds": 1.0,
+                    "val_metric": 0.6 + slope * depth + rng.normal(0, 0.002),
+                }
+            )  # fmt: skip
+            child.finish()
+        run.finish()
+
+    return write
+
+
+@pytest.fixture
+def crown(tmp_path):
+    """Fits a predictor on all that a store holds and makes it the champion."""
+
+    def make(store) -> None:
+        data = training_set(read_records(store), store)
+        fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
+        folder = predictors.save_predictor(fitted, tmp_path / "first", "# first\n", data)
+        promote(store, register_predictor(store, folder))
+
+    return make
+
+
+def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_in_charge(
+    cli, new_store, record, crown
+):
+    store = new_store()
+    record(store, "odd", slope=-0.1)
+    record(store, "apple", slope=0.1)
+    crown(store)
+    record(store, "pear", slope=0.1)
+    record(store, "plum", slope=0.1)
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    told = done.document
+    assert (told["rows"], told["new_rows"], told["set_aside"]) == (120, 60, 0)
+    assert told["families"] == ["apple", "odd", "pear", "plum"]
+    assert (told["promoted"], told["version"]) == (True, 2), told["reason"]
+    scores = {row["predictor"]: row for row in told["scores"]}
+    assert scores["challenger"]["spearman"] > scores["present"]["spearman"]
+    assert {"random", "gradient-rank", "ridge"} < set(scores)
+    in_charge = predictor_in_charge(store, None)
+    assert in_charge.origin == "champion"
+    assert len(predictors.load_training_set(in_charge.folder)) == 120
+    again = cli("retrain", "--store", store.uri, cwd=store.folder)
+    assert again.code == 2
+    assert "no placement the present predictor has not learnt from" in again.err
+    doctor = cli("doctor", "--json", "--store", store.uri, cwd=store.folder)
+    assert doctor.document["predictor"] == "champion"
+
+
+def test_records_that_contradict_the_rule_are_not_promoted(cli, new_store, record, crown):
+    store = new_store()
+    for family in ("apple", "pear", "plum"):
+        record(store, family, slope=0.1)
+    crown(store)
+    before = predictor_in_charge(store, None).folder
+    record(store, "odd", slope=-0.2, count=60)
+    done = cli("retrain", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert "The challenger was not promoted: Spearman" in done.out
+    assert predictor_in_charge(store, None).folder == before
