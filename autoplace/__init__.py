@@ -11,7 +11,9 @@ these functions is called.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,3 +60,14 @@ def load(
     from autoplace.agent import load as load_winner
 
     return load_winner(run, store=store, checkpoint=checkpoint)
+
+
+class _Package(ModuleType):
+    """Keeps `autoplace.probe` the function when the room of that name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "probe" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -66,6 +66,11 @@ def read_images(task: Task, progress: Progress) -> None:
     progress.stage(f"Reading the images of {task.data.name}")
     for split in task.data.splits:
         _ = task.cache(split.name).features
+    bad, equal = task.data.bad_images(), task.data.duplicates()
+    if bad:
+        progress.note(f"{len(bad)} images could not be read and are skipped, e.g. {bad[0].path}")
+    if equal:
+        progress.note(f"{len(equal)} images are equal across splits; test figures may flatter")
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,6 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         save_winner(task, results[winner], result, settings.checkpoint)
         _log_result(recorder, result)
         log_winner(recorder, task, result)
-        _report_images(recorder, task, progress)
     return replace(result, seconds=time.perf_counter() - started)
 
 
@@ -291,14 +290,3 @@ def _log_result(recorder: Recorder, result: PickResult) -> None:
         )
     recorder.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
     recorder.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))
-
-
-def _report_images(recorder: Recorder, task: Task, progress: Progress) -> None:
-    """Images that could not be read, and equal ones across splits: listed, never silent."""
-    bad, equal = task.data.bad_images(), task.data.duplicates()
-    if bad:
-        progress.note(f"{len(bad)} images could not be read and were skipped, e.g. {bad[0].path}")
-    if equal:
-        progress.note(f"{len(equal)} images are equal across splits; test figures may flatter")
-    issues = {"bad": [vars(b) for b in bad], "equal_across_splits": [vars(d) for d in equal]}
-    recorder.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))

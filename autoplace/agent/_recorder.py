@@ -74,6 +74,12 @@ class Recorder:
         self.journal.tell(
             lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
         )
+        # Images that could not be read, and equal ones across splits: listed, never silent.
+        issues = {
+            "bad": [vars(image) for image in data.bad_images()],
+            "equal_across_splits": [vars(images) for images in data.duplicates()],
+        }
+        self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
 
     def __enter__(self) -> Self:
         return self

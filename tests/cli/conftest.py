@@ -88,7 +88,8 @@ def collected(cli, home, image_folder) -> tuple[Done, Done]:
     """A task of sampled placements, and a task of another family and split with a panel's."""
     panel = home / "panel.txt"
     panel.write_text("# three kinds of edges\n" + "\n".join(PANEL) + "\n")
-    common = ("collect", image_folder, *SMALL, "--epochs", 1, "--json")
+    # A high rate, so that some placements differ from others on a dozen validation images.
+    common = ("collect", image_folder, *SMALL, "--epochs", 1, "--lr", 0.02, "--json")
     sampled = cli(*common, "--placements", 4, "--family", "bars", cwd=home)
     given = cli(*common, "--placements-file", panel, "--family", "beams", "--seed", 1, cwd=home)
     return sampled, given
@@ -99,7 +100,8 @@ def predictor(collected, store, tmp_path_factory) -> Path:
     """A predictor of what was collected: real, and no better than seven rows allow."""
     records = read_records(store)
     data = training_set(records[records["status"] == "done"].reset_index(drop=True), store)
-    fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
+    fitted = predictors.create_predictor("lightgbm", min_data_in_leaf=1)
+    fitted.fit(data.X, data.y, data.groups)
     return predictors.save_predictor(
         fitted, tmp_path_factory.mktemp("p") / "new", "# small\n", data
     )

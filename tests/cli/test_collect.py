@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
+from autoplace.agent import collect
 from autoplace.placement import Placement
-from autoplace.tracking import read_records
+from autoplace.settings import CollectSettings
+from autoplace.tracking import find_run, read_records
+from autoplace.tracking._records import search_all
 from predictors import reject_rows
 
 PROMISED = ("placement", "status", "val_accuracy", "val_loss", "test_accuracy",
@@ -57,3 +63,35 @@ def test_progress_goes_to_stderr_and_the_store_holds_what_stdout_said(collected,
 def test_the_rows_are_in_order_for_a_predictor(collected, store):
     found = reject_rows(read_records(store))
     assert found.empty, found.to_string()
+
+
+def test_unreadable_and_equal_images_are_told_of_and_listed_in_the_store(
+    cli, image_folder, new_store, tmp_path
+):
+    images = shutil.copytree(image_folder, tmp_path / "bars")
+    (images / "red" / "00.png").write_bytes(b"no image")
+    for number in range(1, 20):  # one picture twenty times: some in every split
+        shutil.copy(images / "blue" / "00.png", images / "blue" / f"{number:02d}.png")
+    store = new_store()
+    done = cli(
+        "collect", images, "--probe-images", 24, "--epochs", 1, "--placements", 1, "--json",
+        "--store", store.uri, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "1 images could not be read and are skipped, e.g. " in done.err
+    assert "1 images are equal across splits" in done.err
+    (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
+    issues = json.loads(find_run(store, run.info.run_id).fetch("data_issues.json").read_text())
+    assert [bad["path"] for bad in issues["bad"]] == [str(images / "red" / "00.png")]
+    assert set(issues["equal_across_splits"][0]["splits"]) == {"train", "val", "test"}
+
+
+def test_a_collection_that_is_given_up_ends_killed_and_keeps_what_finished(image_folder, new_store):
+    store = new_store()
+    settings = CollectSettings(probe_images=24, epochs=1, placements=3, store=store.uri)
+    rows = collect([str(image_folder)], settings)
+    finished = [next(rows), next(rows)]
+    rows.close()
+    (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
+    assert run.info.status == "KILLED"
+    assert list(read_records(store)["trial_id"]) == [row["trial_id"] for row in finished]

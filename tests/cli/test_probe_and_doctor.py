@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+import autoplace
 from autoplace.placement import Edge
 
 SMALL = ("--probe-images", "24")
@@ -26,6 +27,7 @@ def test_the_document_holds_all_edges_best_predicted_first(probed):
     assert len(edges) == 625
     predicted = [edge["predicted"] for edge in edges]
     assert predicted == sorted(predicted, reverse=True)
+    assert predicted[0] > predicted[-1]
     for edge in edges:
         assert edge["kind"] == Edge.parse(edge["edge"]).kind
         assert edge["gradient_rank"] >= 0
@@ -50,6 +52,18 @@ def test_people_get_the_best_edges_as_a_table_and_the_folder_they_chose(
     best = probed[0].document["edges"][0]["edge"]
     assert f"\n{best} " in done.out
     assert (tmp_path / "maps" / "probe.png").is_file()
+
+
+def test_python_gives_what_the_command_gives_also_the_second_time(
+    predictor, image_folder, probed, tmp_path
+):
+    # The command has imported the room `autoplace.probe`, which must not hide the function.
+    result = autoplace.probe(
+        str(image_folder), probe_images=24, predictor=str(predictor),
+        store=f"sqlite:///{tmp_path}/mlflow.db",
+    )  # fmt: skip
+    assert result.to_dict() == probed[0].document
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_doctor_tells_versions_device_and_store_without_making_it(cli, tmp_path):
