@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoplace.agent._pick import SEEDS, make_plan
+from autoplace.agent._plan import SEEDS, make_plan
 from autoplace.agent._progress import Progress
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings

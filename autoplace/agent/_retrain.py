@@ -126,10 +126,16 @@ def gate(present: predictors.TrainingSet, everything: predictors.TrainingSet) ->
     Raises PredictorError for fewer than two families.
     """
     challengers = {name: predictors.create_predictor(name) for name in predictors.list_predictors()}
-    table = predictors.evaluate(challengers, everything)
-    table["predictor"] = table["predictor"].replace({"lightgbm": "challenger"})
-    rows = [table, *_present_scores(present, everything)]
-    scores = pd.concat(rows, ignore_index=True)
+    scores = predictors.evaluate(challengers, everything)
+    scores["predictor"] = scores["predictor"].replace({"lightgbm": "challenger"})
+    presents = _present_scores(present, everything)
+    if presents:
+        # Only tasks on which both could be fitted compare like with like.
+        scores = pd.concat([scores, *presents], ignore_index=True)
+        shared = set(scores.loc[scores["predictor"] == "present", "task"])
+        scores = scores[scores["task"].isin(shared)]
+    # A predictor that says the same of every placement orders nothing: no correlation.
+    scores = scores.fillna({"spearman": 0.0})
     return scores.groupby("predictor")[["spearman", "regret@1", "regret@5"]].mean()
 
 
