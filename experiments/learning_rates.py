@@ -1,7 +1,7 @@
 """Chooses the learning rate per number of edges on the tuning sets, never on what is reported.
 
 For 1, 6 and 24 edges under the default parameter budget, two placements each, every rate is run on
-both tuning sets; the rate of the highest mean validation accuracy is chosen, the lower mean loss
+all tuning sets; the rate of the highest mean validation accuracy is chosen, the lower mean loss
 breaks ties. Writes `autoplace/training/learning_rates.json`.
 
     python experiments/learning_rates.py --work /tmp/tuning

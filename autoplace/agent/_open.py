@@ -11,7 +11,7 @@ from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data
 from autoplace.probe import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings, TaskSettings
-from autoplace.training import Task, resolve_device
+from autoplace.training import Deadline, Task, resolve_device
 
 
 def open_task(
@@ -57,15 +57,16 @@ def open_task(
     )
 
 
-def read_images(task: Task, progress: Progress) -> None:
+def read_images(task: Task, progress: Progress, deadline: Deadline | None = None) -> None:
     """Decode every image once, so that too many bad ones end it before anything is recorded.
 
     Their features are kept and needed later anyway; of test, nothing is scored here. Raises
-    DataError above the share of unreadable images that the settings allow.
+    DataError above the share of unreadable images that the settings allow, and
+    DeadlineReachedError.
     """
     progress.stage(f"Reading the images of {task.data.name}")
     for split in task.data.splits:
-        _ = task.cache(split.name).features
+        task.cache(split.name).read(deadline)
     bad, equal = task.data.bad_images(), task.data.duplicates()
     if bad:
         progress.note(f"{len(bad)} images could not be read and are skipped, e.g. {bad[0].path}")

@@ -19,7 +19,14 @@ from autoplace.agent._winner import log_winner, save_winner
 from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Deadline, Task, TrialResult, metric_value, predict_split
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    Task,
+    TrialResult,
+    metric_value,
+    predict_split,
+)
 from autoplace.training import trained_model as model_of
 
 
@@ -53,7 +60,10 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     store.check()
     plan = make_plan(source, settings, store, progress)
     task = plan.task
-    read_images(task, progress)
+    try:
+        read_images(task, progress, deadline)
+    except DeadlineReachedError as error:
+        raise _nothing_finished([], deadline) from error
     with Recorder(store, task, "pick", settings, settings, progress) as recorder:
         recorder.probed(plan.probed)
         log_plan(recorder, plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from PIL.Image import Image
@@ -130,10 +130,13 @@ def _source_value(
 
 @torch.no_grad()
 def frozen_activations(
-    chain: ResidualChain, images: Tensor, nodes: tuple[int, ...]
+    chain: ResidualChain, embedded: Tensor, nodes: Collection[int]
 ) -> dict[int, Tensor]:
-    """The frozen chain's values (batch, tokens, dim) at `nodes`, run no further than needed."""
-    hidden = chain.embed(images)
+    """The frozen chain's values (batch, tokens, dim) at `nodes`, run no further than needed.
+
+    embedded: (batch, tokens, dim), node 0, as `chain.embed` gives it.
+    """
+    hidden = embedded
     found = {}
     for node in range(max(nodes) + 1):
         if node:

@@ -93,7 +93,7 @@ def run_trial(
     optimiser = torch.optim.AdamW(
         trainable, lr=rate.value, weight_decay=settings.weight_decay, fused=True
     )
-    inputs = task.cache("train").inputs(model.frozen_nodes)
+    inputs = task.cache("train").inputs(model.frozen_nodes, deadline)
     steps_per_epoch = math.ceil(len(inputs.labels) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, _warm_up_and_cosine(settings.epochs * steps_per_epoch)
@@ -148,7 +148,7 @@ def predict_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (rows, classes) and labels (rows,) of the readable images of a split."""
     model.eval()
-    inputs = task.cache(split).inputs(model.frozen_nodes)
+    inputs = task.cache(split).inputs(model.frozen_nodes, deadline)
     logits = []
     for rows in torch.arange(len(inputs.labels)).split(EVALUATION_BATCH):
         if deadline is not None:

@@ -72,7 +72,7 @@ def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(chain, ima
             hidden = chain.step(node, hidden)
         frozen_logits = model.head(chain.features(hidden))
         assert torch.equal(model(images), frozen_logits)
-        known = frozen_activations(chain, images, model.frozen_nodes)
+        known = frozen_activations(chain, chain.embed(images), model.frozen_nodes)
         assert torch.equal(model.forward_suffix(known), frozen_logits)
     if not len(placement):
         return
@@ -89,7 +89,7 @@ def test_the_suffix_and_the_whole_run_mean_what_the_definition_says(chain, image
     with torch.no_grad():
         expected = by_definition(model, images)
         torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-4)
-        known = frozen_activations(chain, images, model.frozen_nodes)
+        known = frozen_activations(chain, chain.embed(images), model.frozen_nodes)
         suffix = model.forward_suffix(known)
         torch.testing.assert_close(suffix, expected, rtol=1e-4, atol=1e-4)
 
