@@ -1,7 +1,7 @@
 # Needs make and Python >= 3.11 with its venv module; everything else is installed into .venv.
 
 PYTHON ?= python3
-DATA ?= builtin:shapes-orientation
+DATA ?= builtin:shapes-count
 
 BIN := .venv/bin
 # Errors of these rooms alone, not of what they import; scikit-learn's base classes have no types.

@@ -147,7 +147,7 @@ class PickSettings(
 
     top_k: int = option(5, "Predicted placements to fine-tune.", low=1)
     budget: str | None = option(
-        None, "Hard deadline such as 90s, 20m or 2h; the best finished trial is returned."
+        None, "Deadline such as 90s, 20m or 2h; the best finished trial is tested and returned."
     )
 
 

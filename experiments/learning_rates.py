@@ -1,6 +1,7 @@
 """Chooses the learning rate per number of edges on the tuning sets, never on what is reported.
 
-For 1, 6 and 24 edges under the default parameter budget, two placements each, every rate is run on
+For head-only, and 1, 6 and 24 edges under the default parameter budget, two placements each, every
+rate is run on
 all tuning sets; the rate of the highest mean validation accuracy is chosen, the lower mean loss
 breaks ties. Writes `autoplace/training/learning_rates.json`.
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ TARGET = Path(__file__).parents[1] / "autoplace" / "training" / "learning_rates.
 
 
 def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
-    """Two placements each of 1, 6 and 24 edges."""
+    """Head-only, and two placements each of 1, 6 and 24 edges."""
     rng = np.random.default_rng(7)
     sets = [
         (Edge(n_nodes // 2, n_nodes // 2 + 1),),
@@ -46,7 +46,7 @@ def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
         random_edges(n_nodes, n_nodes - 1, rng),
     ]
     found = [within_budget(edges, "bottleneck", dim, budget) for edges in sets]
-    return [placement for placement in found if placement is not None]
+    return [Placement(), *(placement for placement in found if placement is not None)]
 
 
 def main() -> None:
@@ -54,15 +54,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for the tuning sets")
     parser.add_argument("--backbone", default="starter")
+    parser.add_argument("--edges", type=int, nargs="+", help="only these numbers of edges")
     parser.add_argument("--epochs", type=int, default=PickSettings().epochs)
     arguments = parser.parse_args()
-    started = time.time()
     rows = []
     for folder in write_tuning_sets(arguments.work):
         settings = PickSettings(backbone=arguments.backbone, epochs=arguments.epochs)
         task = open_task(str(folder), settings, settings.cache_gb, Progress())
         budget = parameter_budget(settings, task.chain.dim)
         for placement in placements(task.chain.n_nodes, budget, task.chain.dim):
+            if arguments.edges and len(placement) not in arguments.edges:
+                continue
             for rate in RATES:
                 trial = PickSettings(epochs=arguments.epochs, lr=rate)
                 val = run_trial(task, placement, trial, seed=0).val
@@ -72,14 +74,16 @@ def main() -> None:
     means = table.groupby(["edges", "rate"], as_index=False)[["accuracy", "loss"]].mean()
     ordered = means.sort_values(["edges", "accuracy", "loss"], ascending=[True, False, True])
     best = ordered.groupby("edges").first()["rate"]
-    document = json.loads(TARGET.read_text()) if TARGET.exists() else {"rates": {}}
-    document["rates"][arguments.backbone] = {str(count): rate for count, rate in best.items()}
-    document.setdefault("evidence", {})[arguments.backbone] = {
+    document = json.loads(TARGET.read_text()) if TARGET.exists() else {"rates": {}, "evidence": {}}
+    rates = document["rates"].setdefault(arguments.backbone, {})
+    rates |= {str(count): rate for count, rate in best.items()}
+    evidence = document["evidence"].get(arguments.backbone, {"means": []})
+    kept = [row for row in evidence["means"] if row["edges"] not in set(means["edges"])]
+    document["evidence"][arguments.backbone] = {
         "script": "experiments/learning_rates.py",
         "epochs": arguments.epochs,
         "seed": 0,
-        "means": means.round(4).to_dict(orient="records"),
-        "minutes": round((time.time() - started) / 60, 1),
+        "means": means.round(4).to_dict(orient="records") + kept,
         **describe_machine(),
     }
     TARGET.write_text(json.dumps(document, indent=1) + "\n")

@@ -74,6 +74,10 @@ def _collect_task(
             told = row["failure_reason"] or f"validation {row['metric']} {row['val_metric']:.4f}"
             progress.advance(f"{request.placement}: {told}")
             yield row
+            if request is head_only and row["status"] != "done":
+                raise UserError(
+                    f"head-only, which gains are measured from, did not finish: {told}; lower --lr"
+                )
 
 
 def read_placements(path: str) -> list[Placement]:

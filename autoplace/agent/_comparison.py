@@ -27,7 +27,8 @@ def paired_difference(
     """How much better `ours` is than `theirs`, in units of the metric.
 
     labels: (rows,); ours, theirs: (seeds, rows) guessed classes. The bootstrap draws the same
-    test images for both sides, and seeds of each side, so the interval holds the luck of both.
+    test images for both sides, and seeds of each side, so the interval holds the luck of both; with
+    few seeds their share is somewhat too small.
     """
     rng = np.random.default_rng(seed)
     n_classes = int(max(labels.max(), ours.max(), theirs.max())) + 1

@@ -12,7 +12,7 @@ from autoplace.agent._progress import Progress
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Task, seconds_per_step
+from autoplace.training import Deadline, Task, seconds_per_step
 
 TIMED_STEPS = 4
 
@@ -38,6 +38,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     """
     started = time.perf_counter()
     progress = progress or Progress()
+    Deadline.parse(settings.budget)  # what pick would refuse is refused here
     store = Store(settings.store)
     store.check()
     plan = make_plan(source, settings, store, progress)

@@ -26,8 +26,8 @@ from autoplace.training import (
     TrialResult,
     metric_value,
     predict_split,
+    trained_model,
 )
-from autoplace.training import trained_model as model_of
 
 
 class NothingFinishedError(Exception):
@@ -77,7 +77,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         winner = max(results, key=lambda r: _merit(results[r], task.metric))
         ranking = ranking_table(plan, rows)
         repeats = _repeat_requests(winner, results, settings.seed)
-        progress.stage(f"Repeating winner and every-block over {SEEDS} seeds", len(repeats))
+        progress.stage(f"Repeating winner and baselines over {SEEDS} seeds", len(repeats))
         again, _ = _run_all(recorder, executor, repeats, deadline, progress)
         results |= {o.request: o.result for o in again if o.result is not None}
         asked = len(requests) + len(repeats)
@@ -139,42 +139,40 @@ def _nothing_finished(outcomes: list[TrialOutcome], deadline: Deadline) -> Nothi
     return NothingFinishedError(f"no trial finished: {reasons}", False)
 
 
-def _merit(result: TrialResult | None, metric: str) -> tuple[float, float]:
+def _merit(result: TrialResult, metric: str) -> tuple[float, float]:
     """What validation picks by: the metric, then the lower loss."""
-    assert result is not None
     return result.val.of(metric), -result.val.loss
 
 
 def _repeat_requests(
     winner: TrialRequest, results: dict[TrialRequest, Any], seed: int
 ) -> list[TrialRequest]:
-    """Winner and every-block under further seeds, in turn, so that a deadline hits both alike."""
-    repeated = [winner] + [r for r in results if r.role == EVERY_BLOCK and r != winner]
+    """Winner and baselines under further seeds, in turn, so that a deadline hits all alike."""
+    baselines = [r for r in results if r.role in (HEAD_ONLY, EVERY_BLOCK) and r != winner]
     return [
         replace(request, seed=seed + extra, role=REPEAT)
         for extra in range(1, SEEDS)
-        for request in repeated
+        for request in [winner, *baselines]
     ]
 
 
 def _test(
     task: Task, winner: TrialRequest, results: dict[TrialRequest, TrialResult]
 ) -> tuple[dict[str, Tested], dict[str, np.ndarray], np.ndarray]:
-    """Read the test split for the winner and the baselines, each under all its seeds."""
+    """Read the test split for the winner and the other baselines, each under all its seeds."""
     roles = {"winner": winner.placement}
     for request in results:
-        if request.role in (EVERY_BLOCK, HEAD_ONLY):
+        if request.role in (EVERY_BLOCK, HEAD_ONLY) and request != winner:
             roles[request.role] = request.placement
     tested, guesses, labels = {}, {}, np.empty(0)
-    known: dict[TrialRequest, np.ndarray] = {}
     for role, placement in roles.items():
         requests = [r for r in results if r.placement == placement]
+        rows = []
         for request in requests:
-            if request not in known:
-                logits, labels = predict_split(task, model_of(task, results[request]), "test")
-                known[request] = logits.argmax(1)
-        guesses[role] = np.stack([known[request] for request in requests])
-        values = tuple(metric_value(task.metric, labels, known[r]) for r in requests)
+            logits, labels = predict_split(task, trained_model(task, results[request]), "test")
+            rows.append(logits.argmax(1))
+        guesses[role] = np.stack(rows)
+        values = tuple(metric_value(task.metric, labels, row) for row in rows)
         tested[role] = Tested(placement, tuple(r.seed for r in requests), values)
     return tested, guesses, labels
 

@@ -18,7 +18,7 @@ from autoplace.agent._open import Probed
 from autoplace.agent._progress import Progress
 from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
 from autoplace.settings import Settings, TrialSettings
-from autoplace.tracking import Journal, Store
+from autoplace.tracking import ROW_COLUMNS, Journal, Store
 from autoplace.training import (
     Epoch,
     Scores,
@@ -78,8 +78,15 @@ class Recorder:
         issues = {
             "bad": [vars(image) for image in data.bad_images()],
             "equal_across_splits": [vars(images) for images in data.duplicates()],
+            "content_fingerprint": data.content_fingerprint(),
         }
         self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
+
+        if learning_rate(task.chain.name, 1, trial_settings.lr).source == "untuned":
+            progress.note(
+                f"no learning rate was tuned for {task.chain.name}: a cautious one is used, "
+                "--lr sets another"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +162,7 @@ class Recorder:
         """What is known of a trial before it runs."""
         task = self.task
         kinds = sorted({spec.kind for _, spec in request.placement})
-        return {
+        return dict.fromkeys(ROW_COLUMNS) | {
             "schema_version": predictors.LOG_SCHEMA_VERSION,
             "trial_id": trial_id,
             "task": task.fingerprint,

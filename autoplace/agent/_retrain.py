@@ -27,6 +27,9 @@ from autoplace.tracking import (
 )
 
 
+THIS = "this predictor"
+
+
 @dataclass(frozen=True)
 class RetrainResult:
     """What came of a retrain; `scores`: mean per predictor over tasks of left-out families."""
@@ -142,6 +145,8 @@ def gate(present: predictors.TrainingSet, everything: predictors.TrainingSet) ->
 def predictor_card(data: predictors.TrainingSet, scores: pd.DataFrame) -> str:
     """Markdown: what a predictor was trained on and how it did on left-out families."""
     families = ", ".join(sorted(set(data.families)))
+    scores = scores.drop(index="present", errors="ignore").rename(index={"challenger": THIS})
+    better = [name for name, row in scores.iterrows() if row["spearman"] > scores["spearman"][THIS]]
     lines = [
         "# Placement predictor",
         "",
@@ -159,6 +164,8 @@ def predictor_card(data: predictors.TrainingSet, scores: pd.DataFrame) -> str:
         lines.append(
             f"| {name} | {row['spearman']:.3f} | {row['regret@1']:.4f} | {row['regret@5']:.4f} |"
         )
+    if better:
+        lines += ["", f"On left-out families it orders worse than: {', '.join(map(str, better))}."]
     return "\n".join([*lines, ""])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,10 @@ BEST_EDGES = 15
 
 
 def print_json(value: Any) -> None:
-    """One line of strict JSON on stdout."""
-    click.echo(json.dumps(value, allow_nan=False, default=str))
+    """One line of strict JSON on stdout; not-a-number becomes null."""
+    from autoplace.tracking import to_json
+
+    click.echo(to_json(value))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -37,8 +37,11 @@ def cross_entropy(logits: Array, labels: NDArray[np.integer]) -> float:
 def fit_head(features: Array, labels: NDArray[np.integer], n_classes: int, seed: int) -> LinearHead:
     """The logistic head whose penalty does best in 3-fold cross-validation by log-loss.
 
-    features: (rows, features); labels: (rows,) in 0..n_classes-1.
+    features: (rows, features); labels: (rows,) in 0..n_classes-1. With fewer than three rows
+    nothing can be validated, and a middling penalty is taken.
     """
+    if len(labels) < 3:
+        return _fit(features, labels, n_classes, PENALTIES[len(PENALTIES) // 2])
     folds = min(3, int(np.bincount(labels)[np.unique(labels)].min()))
     splitter = (
         StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -63,9 +66,11 @@ def cross_fitted_heads(
     """
     rng = np.random.default_rng(seed)
     half = np.zeros(len(labels), dtype=np.int64)
+    start = int(rng.integers(2))
     for label in np.unique(labels):  # alternate within each class, so that both halves have it
         rows = rng.permutation(np.flatnonzero(labels == label))
-        half[rows] = (np.arange(len(rows)) + rng.integers(2)) % 2
+        half[rows] = (np.arange(len(rows)) + start) % 2
+        start += len(rows)  # and on from class to class, so that no half is ever empty
     heads = [
         fit_head(features[half != side], labels[half != side], n_classes, seed) for side in (0, 1)
     ]

@@ -6,6 +6,7 @@ that needs it.
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._journal import Journal
+from autoplace.tracking._json import to_json
 from autoplace.tracking._ledger import Ledger
 from autoplace.tracking._model import fetch_winner, log_winner_model
 from autoplace.tracking._probes import fetch_probe, log_probe
@@ -37,4 +38,5 @@ __all__ = [
     "push_unsent",
     "read_records",
     "register_predictor",
+    "to_json",
 ]

@@ -25,7 +25,8 @@ def push_unsent(store: Store) -> int:
     pushed = 0
     for path in sorted(store.folder.glob("runs/*/ledger.jsonl")):
         events = [event.get("event") for event in Ledger.read(path)]
-        if UNSENT in events and SENT not in events:
+        # Without its end the invocation may still be running, and writing more.
+        if UNSENT in events and "finish" in events and SENT not in events:
             push_ledger(store, path)
             Ledger(path).append({"event": SENT})
             pushed += 1

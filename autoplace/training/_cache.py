@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import ImageSplit
+from autoplace.data import DataError, ImageSplit
 from autoplace.model import frozen_activations
 from autoplace.training._deadline import Deadline
 from autoplace.training._inputs import CachedInputs, ImageInputs, Inputs
@@ -113,6 +113,11 @@ class ActivationCache:
                 with torch.no_grad():
                     features.append(self._chain.features(values[last]))
         if first:
+            if not features:
+                raise DataError(
+                    f"none of the {len(self._split)} images of {self._split.name} can be read; "
+                    "mend or replace them"
+                )
             self._features = torch.cat(features)
             self._readable = torch.cat(indices).numpy()
         self._nodes |= {node: torch.cat(parts) for node, parts in found.items()}

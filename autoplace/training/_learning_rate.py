@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+UNTUNED_RATE = 1e-3  # AdamW's usual rate; wide backbones diverge at what suits the starter
+
 
 @dataclass(frozen=True)
 class LearningRate:
@@ -20,16 +22,19 @@ class LearningRate:
 def learning_rate(backbone: str, n_edges: int, given: float | None = None) -> LearningRate:
     """`given` where there is one, else the table's rate at the nearest number of edges.
 
-    Numbers of edges are compared on a logarithmic scale. A backbone that was never tuned gets the
-    starter's rates, marked `untuned`. The table is made by `experiments/learning_rates.py`.
+    Numbers of edges are compared on a logarithmic scale. A backbone that was never tuned gets a
+    cautious rate, marked `untuned`. The table is made by `experiments/learning_rates.py`.
     """
     if given is not None:
         return LearningRate(given, "given")
-    table = _table()
-    source = "table" if backbone in table else "untuned"
-    rates = table.get(backbone, table["starter"])
-    nearest = min(rates, key=lambda count: abs(math.log(max(n_edges, 1) / count)))
-    return LearningRate(rates[nearest], source)
+    rates = _table().get(backbone)
+    if rates is None:
+        return LearningRate(UNTUNED_RATE, "untuned")
+    if n_edges == 0:
+        return LearningRate(rates[0], "table")
+    tuned = (count for count in rates if count)
+    nearest = min(tuned, key=lambda count: abs(math.log(n_edges / count)))
+    return LearningRate(rates[nearest], "table")
 
 
 @cache

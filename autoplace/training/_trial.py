@@ -119,13 +119,13 @@ def run_trial(
             schedule.step()
             losses.append(loss.detach())
         step_losses = torch.stack(losses).tolist()
-        if not all(map(math.isfinite, step_losses)):
+        val = score(*predict_split(task, model, "val", deadline))
+        if not all(map(math.isfinite, [*step_losses, val.loss])):
             raise FloatingPointError(
-                f"the training loss left the finite numbers in epoch {number}; "
+                f"the loss left the finite numbers in epoch {number}; "
                 f"lower the learning rate ({rate.value:g})"
             )
         result.step_losses += step_losses
-        val = score(*predict_split(task, model, "val", deadline))
         epoch = Epoch(number, float(np.mean(step_losses)), val)
         result.epochs.append(epoch)
         if on_epoch is not None:

@@ -123,7 +123,7 @@ def test_learning_rates_come_from_the_flag_the_table_or_are_marked_untuned():
     assert learning_rate("starter", 6).source == "table"
     other = learning_rate("vit_base_patch16_224", 6)
     assert other.source == "untuned"
-    assert other.value == learning_rate("starter", 6).value
+    assert other.value <= 1e-3
 
 
 def test_metrics_are_those_of_their_names():
