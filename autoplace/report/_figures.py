@@ -45,6 +45,7 @@ def predicted_versus_measured(ranking: pd.DataFrame, metric: str) -> Figure:
     for placement, x, y in shown[["placement", "predicted", "gain"]].to_numpy().tolist():
         label = placement if len(placement) < 28 else placement[:25] + "…"
         axis.annotate(label, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
+    axis.margins(x=0.25)  # room for the labels
     axis.axline((0, 0), slope=1, color="grey", lw=0.8, ls="--")
     axis.set(
         xlabel=f"predicted gain in {metric}",
