@@ -26,7 +26,6 @@ from autoplace.tracking import (
     register_predictor,
 )
 
-
 THIS = "this predictor"
 
 
