@@ -83,8 +83,13 @@ def _list(text: str) -> Listing:
             f"'{text}' is neither a folder nor a manifest; "
             f"a manifest's name ends in {' or '.join(_manifest.SUFFIXES)}"
         )
-    near = difflib.get_close_matches(PREFIX + text, list_builtin(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"built-in data: {', '.join(list_builtin())}"
+    names = [name.removeprefix(PREFIX) for name in list_builtin()]
+    near = difflib.get_close_matches(text, names, n=1)
+    hint = (
+        f"did you mean '{PREFIX}{near[0]}'?"
+        if near
+        else f"built-in data: {', '.join(list_builtin())}"
+    )
     raise DataError(f"no such folder or manifest: '{text}'; {hint}")
 
 
