@@ -131,13 +131,10 @@ def test_no_store_has_no_champion_and_is_not_created():
 def test_shipped_predictor_can_be_registered_and_loaded_through_mlflow(store):
     import predictors
 
-    shipped = Path(predictors.__file__).parent / "shipped"
-    cards = sorted(shipped.rglob("schema.json"))
-    if not cards:
-        pytest.skip("no predictor ships yet")
-    promote(store, register_predictor(store, cards[0].parent))
+    shipped = predictors.shipped_folder()
+    promote(store, register_predictor(store, shipped))
     found = champion(store)
-    assert {path.name for path in found.iterdir()} == {p.name for p in cards[0].parent.iterdir()}
+    assert {path.name for path in found.iterdir()} == {path.name for path in shipped.iterdir()}
     model = mlflow.pyfunc.load_model(str(found.parents[1]))
     assert hasattr(model.unwrap_python_model().predictor, "predict")
 
