@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -28,17 +28,6 @@ class LineProgress(Progress):
         self._started = time.monotonic()
         self._done, self._total = 0, 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing to tidy up."""
-
     def stage(self, text: str, total: int | None = None) -> None:
         self._done, self._total = 0, total or 0
         self._print(text)
@@ -58,7 +47,7 @@ class BarProgress(Progress):
     """A bar per stage with elapsed and remaining time; what happened stays above it."""
 
     def __init__(self) -> None:
-        self._rich = RichProgress(
+        self.rich = RichProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
@@ -70,32 +59,26 @@ class BarProgress(Progress):
             transient=True,
         )
 
-    def __enter__(self) -> Self:
-        self._rich.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._rich.stop()
-
     def stage(self, text: str, total: int | None = None) -> None:
-        for task in self._rich.task_ids:
-            self._rich.remove_task(task)
-        self._rich.add_task(text, total=total)
+        for task in self.rich.task_ids:
+            self.rich.remove_task(task)
+        self.rich.add_task(text, total=total)
 
     def advance(self, text: str = "") -> None:
         if text:
-            self._rich.console.print(text, highlight=False, markup=False)
-        self._rich.advance(self._rich.task_ids[-1])
+            self.rich.console.print(text, highlight=False, markup=False)
+        self.rich.advance(self.rich.task_ids[-1])
 
     def note(self, text: str) -> None:
-        self._rich.console.print(f"note: {text}", highlight=False, markup=False)
+        self.rich.console.print(f"note: {text}", highlight=False, markup=False)
 
 
-def terminal_progress() -> LineProgress | BarProgress:
-    """The form that suits where stderr goes."""
-    return BarProgress() if sys.stderr.isatty() else LineProgress()
+@contextmanager
+def terminal_progress() -> Iterator[Progress]:
+    """The form that suits where stderr goes; bars are cleared away at the end."""
+    if not sys.stderr.isatty():
+        yield LineProgress()
+        return
+    bars = BarProgress()
+    with bars.rich:
+        yield bars
