@@ -74,7 +74,12 @@ class ProbeSettings(Settings):
     """How the probe measures every edge."""
 
     probe_images: int = option(256, "Training images the probe looks at.", low=8)
-    probe_batch: int = option(32, "Images per micro-batch of the probe.", low=2)
+    probe_batch: int = option(
+        32, "Images per pass of the probe, which is what memory holds.", low=1
+    )
+    probe_micro_batches: int = option(
+        8, "Parts of the images whose gradients are compared, for the signal-to-noise.", low=2
+    )
     sketch: int = option(
         128, "Width to which wider residual streams are projected; 0 means never.", low=0
     )

@@ -5,6 +5,7 @@ from autoplace.data._decoding import UnreadableImageError, read_image
 from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
 from autoplace.data._record import BadImage, DuplicateImage
+from autoplace.data._sampling import stratified_sample
 from autoplace.data._split import Batch, ImageSplit
 from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import create_transform
@@ -21,4 +22,5 @@ __all__ = [
     "list_builtin",
     "load_data",
     "read_image",
+    "stratified_sample",
 ]

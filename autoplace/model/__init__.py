@@ -2,7 +2,7 @@
 
 from autoplace.model._adapted import AdaptedModel, frozen_activations
 from autoplace.model._artifact import load_adapted, save_adapted
-from autoplace.model._head import LinearHead, cross_entropy, cross_fitted_heads, fit_head
+from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._schedule import Pass, Schedule
 
 __all__ = [
@@ -10,8 +10,6 @@ __all__ = [
     "LinearHead",
     "Pass",
     "Schedule",
-    "cross_entropy",
-    "cross_fitted_heads",
     "fit_head",
     "frozen_activations",
     "load_adapted",

@@ -12,7 +12,7 @@ from autoplace.backbones import ResidualChain
 
 @dataclass
 class Captured:
-    """A micro-batch after its forward pass, with its graph.
+    """Images after their forward pass, with its graph.
 
     hidden: n tensors (batch, tokens, dim), the stream at every node; features: (batch, features).
     """
@@ -38,13 +38,10 @@ def capture(chain: ResidualChain, images: Tensor) -> Captured:
         return Captured(hidden, chain.features(hidden[-1]))
 
 
-def graph_bytes(chain: ResidualChain, images: Tensor) -> int:
-    """Rough size of the graph of a forward pass, for deciding whether all of it can be kept.
-
-    Frozen weights save no inputs of linear maps: about ten stream-sized tensors a block remain
-    (two norms, q, k, v and the attention output, four of the MLP's hidden layer).
-    """
-    with torch.no_grad():
-        tokens = chain.embed(images[:1]).shape[1]
-    blocks = (chain.n_nodes - 1) // 2
-    return 10 * blocks * len(images) * tokens * chain.dim * images.element_size()
+@torch.no_grad()
+def frozen_features(chain: ResidualChain, images: Tensor) -> Tensor:
+    """Final features (batch, features) of images (batch, 3, height, width), without a graph."""
+    hidden = chain.embed(images)
+    for node in range(1, chain.n_nodes):
+        hidden = chain.step(node, hidden)
+    return chain.features(hidden)

@@ -15,24 +15,11 @@ def gradient_products(sources: Tensor, cotangents: Tensor) -> Tensor:
     """
     n, rows, k = sources.shape
     m, _, width = cotangents.shape
-    # One large product runs faster than n · m small ones.
+    # One large product runs faster than n · m small ones. Nothing is copied where memory is laid
+    # out as (rows, n, k), which the sketch sees to.
     left = sources.permute(0, 2, 1).reshape(n * k, rows)
-    right = cotangents.permute(1, 0, 2).reshape(rows, m * width)
-    return (left @ right).reshape(n, k, m, width).permute(0, 2, 1, 3)
-
-
-def projection(dim: int, width: int, seed: int, like: Tensor) -> Tensor | None:
-    """A fixed random projection (dim, width) that keeps inner products in expectation.
-
-    Its columns are orthogonal: spectra come out truer than through Gaussian columns, the more so
-    the nearer `width` is to dim. None where the stream is no wider than `width`, or `width` is 0:
-    then nothing is lost.
-    """
-    if width == 0 or dim <= width:
-        return None
-    generator = torch.Generator().manual_seed(seed)
-    directions, _ = torch.linalg.qr(torch.randn(dim, width, generator=generator))
-    return (directions * (dim / width) ** 0.5).to(like)
+    right = cotangents.permute(0, 2, 1).reshape(m * width, rows)
+    return (left @ right.T).reshape(n, k, m, width).permute(0, 2, 1, 3)
 
 
 class GradientSum:
@@ -48,13 +35,13 @@ class GradientSum:
         self._count = 0
 
     def add(self, gradients: Tensor) -> None:
-        """gradients: (n, n, k, l) of one micro-batch."""
-        squares = gradients.square().sum((-1, -2))
+        """gradients: (n, n, k, l) of one micro-batch; taken over, and not to be used again."""
+        squares = torch.linalg.vector_norm(gradients, dim=(-2, -1)).square()
         if self._total is None or self._squares is None:
             self._total, self._squares = gradients, squares
         else:
-            self._total = self._total + gradients
-            self._squares = self._squares + squares
+            self._total += gradients
+            self._squares += squares
         self._count += 1
 
     @property
@@ -68,6 +55,6 @@ class GradientSum:
         count = self._count
         if count < 2 or self._squares is None:
             return torch.full(self.total.shape[:2], float("nan"))
-        mean_squared = self.total.square().sum((-1, -2)) / count**2
+        mean_squared = torch.linalg.vector_norm(self.total, dim=(-2, -1)).square() / count**2
         variance = (self._squares / count - mean_squared) * count / (count - 1)
         return mean_squared / (variance / count)

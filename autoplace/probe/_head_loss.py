@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from autoplace.model import cross_entropy, cross_fitted_heads
+from autoplace.model import LinearHead
 
 
-class CrossFittedLoss:
-    """Cross-entropy of the probe's images under cross-fitted logistic heads.
+class HeldOutLoss:
+    """Cross-entropy under logistic heads, summed over images, a pass at a time.
 
-    Calling it gives a micro-batch's share of the mean loss over all rows, so that gradients of
-    micro-batches add up to the gradient of the mean.
-
-    Parameters
+    Attributes
     ----------
-    features
-        (rows, features), detached final features of all images.
-    labels
-        (rows,), the classes.
+    n_rows
+        Images seen so far.
     """
 
-    def __init__(self, features: Tensor, labels: np.ndarray, n_classes: int, seed: int) -> None:
-        numbers = features.double().cpu().numpy()
-        half, heads = cross_fitted_heads(numbers, labels, n_classes, seed)
-        logits = np.where((half == 0)[:, None], *(head.logits(numbers) for head in heads))
-        self.accuracy = float((logits.argmax(1) == labels).mean())
-        self.value = cross_entropy(logits, labels)
-        self._weights = [torch.from_numpy(head.weight).to(features) for head in heads]
-        self._biases = [torch.from_numpy(head.bias).to(features) for head in heads]
-        self._half = torch.from_numpy(half).to(features.device)
-        self._labels = torch.from_numpy(labels).to(features.device)
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self._sum = 0.0
+        self._hits = 0
 
-    def __call__(self, features: Tensor, rows: slice) -> Tensor:
-        """features: (batch, features) of `rows`, with their graph."""
-        first, second = (
-            functional.linear(features, weight, bias)
-            for weight, bias in zip(self._weights, self._biases, strict=True)
-        )
-        logits = torch.where((self._half[rows] == 0)[:, None], first, second)
-        loss = functional.cross_entropy(logits, self._labels[rows], reduction="sum")
-        return loss / len(self._labels)
+    @property
+    def value(self) -> float:
+        """Mean loss in nats."""
+        return self._sum / self.n_rows
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images guessed right."""
+        return self._hits / self.n_rows
+
+    def __call__(self, head: LinearHead, features: Tensor, labels: Tensor) -> Tensor:
+        """features: (rows, features) with their graph; labels: (rows,); head: fitted on others."""
+        weight, bias = (torch.from_numpy(each).to(features) for each in (head.weight, head.bias))
+        logits = functional.linear(features, weight, bias)
+        targets = labels.to(features.device)
+        loss = functional.cross_entropy(logits, targets, reduction="sum")
+        self.n_rows += len(labels)
+        self._sum += float(loss.detach())
+        self._hits += int((logits.argmax(1) == targets).sum())
+        return loss

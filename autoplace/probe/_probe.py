@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from autoplace.adapters import normalise
 from autoplace.backbones import ResidualChain
-from autoplace.data import ImageSplit
-from autoplace.probe._capture import capture, graph_bytes
-from autoplace.probe._gradients import GradientSum, gradient_products, projection
-from autoplace.probe._head_loss import CrossFittedLoss
-from autoplace.probe._sampling import probe_rows
-from autoplace.probe._tables import NodeSums, ProbeTables, edge_table
+from autoplace.data import DataError, ImageSplit, stratified_sample
+from autoplace.model import LinearHead, fit_head
+from autoplace.probe._capture import frozen_features
+from autoplace.probe._measurement import Measurement
+from autoplace.probe._micro_batches import deal
+from autoplace.probe._tables import ProbeTables, edge_table
 from autoplace.settings import ProbeSettings
-
-RETAINED_GRAPH_BYTES = 4 * 2**30
 
 
 def run_probe(
@@ -27,60 +26,68 @@ def run_probe(
     settings: ProbeSettings,
     seed: int = 0,
 ) -> ProbeTables:
-    """Score all n² edges with one forward and one backward pass per micro-batch.
+    """Score all n² edges with one forward and backward pass, and part of a forward pass for heads.
 
-    Heads are logistic, cross-fitted on the detached final features: fitted on one half of the
-    images, gradient taken on the other. Where the graphs of all micro-batches would not fit in
-    4 GiB, features come from a forward pass of their own, and each graph is freed in turn.
+    Raises DataError where no head can be fitted, for too few images can be read.
     """
-    device = next(chain.parameters()).device
-    rows = probe_rows(split.labels, settings.probe_images, seed)
-    batches = list(split.batches(settings.probe_batch, rows))
-    images = [batch.images.to(device) for batch in batches]
-    labels = np.concatenate([batch.labels.numpy() for batch in batches])
-    keep = sum(graph_bytes(chain, each) for each in images) <= RETAINED_GRAPH_BYTES
-    kept = [capture(chain, each) for each in images] if keep else []
-    features = [each.features.detach() for each in kept] or [_features(chain, x) for x in images]
-    loss = CrossFittedLoss(torch.cat(features), labels, n_classes, seed)
-    gradients, nodes = GradientSum(), NodeSums(chain.n_nodes)
-    start = 0
-    for each in images:
-        # Taking each graph off the list lets its memory go as soon as it has been used.
-        captured = kept.pop(0) if keep else capture(chain, each)
-        share = loss(captured.features, slice(start, start + len(each)))
-        start += len(each)
-        cotangents = torch.stack(captured.cotangents(share))
-        hidden = torch.stack([h.detach() for h in captured.hidden])
-        normalised = normalise(hidden)
-        nodes.add(hidden, cotangents, normalised)
-        gradients.add(_sketched_products(normalised, cotangents, settings.sketch, seed))
+    measurement = Measurement(chain, settings.sketch, seed)
+    measure_held_out(measurement, split, n_classes, settings, seed)
     task = {
         "n_nodes": chain.n_nodes,
         "dim": chain.dim,
-        "tokens": hidden.shape[2],
+        "tokens": measurement.nodes.tokens,
         "n_classes": n_classes,
         "n_train": len(split),
-        "n_probe": len(labels),
-        "head_accuracy": loss.accuracy,
-        "head_loss": loss.value,
+        "n_probe": measurement.loss.n_rows,
+        "head_accuracy": measurement.loss.accuracy,
+        "head_loss": measurement.loss.value,
         "chance": float(np.bincount(split.labels).max() / len(split)),
     }
-    return ProbeTables(edge_table(gradients, seed), nodes.table(labels, seed), pd.DataFrame([task]))
+    edges = edge_table(
+        measurement.gradients, measurement.loss.n_rows, measurement.sketch, chain.dim, seed
+    )
+    return ProbeTables(edges, measurement.nodes.table(seed), pd.DataFrame([task]))
 
 
-def _sketched_products(normalised: Tensor, cotangents: Tensor, width: int, seed: int) -> Tensor:
-    """normalised, cotangents: (n, batch, tokens, dim); returns (n, n, width, width)."""
-    dim = normalised.shape[-1]
-    left = projection(dim, width, seed, normalised)
-    right = projection(dim, width, seed + 1, cotangents)
-    sources = normalised if left is None else normalised @ left
-    targets = cotangents if right is None else cotangents @ right
-    return gradient_products(sources.flatten(1, 2), targets.flatten(1, 2))
+def measure_held_out(
+    measurement: Measurement,
+    split: ImageSplit,
+    n_classes: int,
+    settings: ProbeSettings,
+    seed: int,
+) -> None:
+    """Measure a sample of the split's images under cross-fitted logistic heads.
+
+    The heads are fitted on one fold of the images, gradients taken on the other: the first fold
+    runs forward for its features alone; the second, under the head of the first, yields its own
+    features on the way; then the first runs under the head of the second. So no image is judged by
+    a head that has seen it, and no graph outlives its `probe_batch` images.
+
+    Raises DataError where no image of a fold can be read.
+    """
+    rows = stratified_sample(split.labels, settings.probe_images, seed)
+    first, second = deal(split.labels[rows], settings.probe_micro_batches, seed)
+    like = next(measurement.chain.parameters())
+    # Only these images are needed twice; the others are decoded when their turn comes.
+    kept = [list(split.batches(settings.probe_batch, rows[part])) for part in first]
+    seen = [
+        (frozen_features(measurement.chain, batch.images.to(like)), batch.labels)
+        for batches in kept
+        for batch in batches
+    ]
+    upcoming = (split.batches(settings.probe_batch, rows[part]) for part in second)
+    for fold in (upcoming, kept):
+        head = _fit_head(seen, split, n_classes, seed)
+        seen = [measurement.add(micro_batch, head) for micro_batch in fold]
 
 
-@torch.no_grad()
-def _features(chain: ResidualChain, images: Tensor) -> Tensor:
-    hidden = chain.embed(images)
-    for node in range(1, chain.n_nodes):
-        hidden = chain.step(node, hidden)
-    return chain.features(hidden)
+def _fit_head(
+    seen: Sequence[tuple[Tensor, Tensor]], split: ImageSplit, n_classes: int, seed: int
+) -> LinearHead:
+    features, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    if not len(labels):
+        raise DataError(
+            f"none of the images of {split.name} that were sampled for the probe can be read; "
+            "mend or replace them"
+        )
+    return fit_head(features.double().cpu().numpy(), labels.numpy(), n_classes, seed)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from autoplace.probe._sketch import Sketch
+
 ENERGY_RANK = 8
-SKETCH_WIDTH = 16
+SHARED_WIDTH, OVERLAP_WIDTH = 48, 16
 
 
 def spectrum_statistics(gradients: Tensor) -> dict[str, Tensor]:
     """Statistics of each gradient's singular values s1 >= s2 >= ...
 
-    gradients: (n, n, k, l). Returns (n, n) each, float64: numerical ranks (values above a share of
+    gradients: (..., k, l). Returns (...) each, float64: numerical ranks (values above a share of
     s1: 1e-2 for `gradient_rank`, 1e-1 and 1e-3 beside it), stable rank ‖G‖_F² / s1², effective
     rank exp(entropy of s / Σs) (Roy & Vetterli 2007), Frobenius, spectral and nuclear norm, and
     the share of ‖G‖_F² in the top 8 directions. A gradient of zero has rank 0 and NaN shares.
@@ -37,12 +39,31 @@ def spectrum_statistics(gradients: Tensor) -> dict[str, Tensor]:
     }
 
 
-def narrow_sketch(gradients: Tensor, seed: int) -> Tensor:
-    """A fixed random projection of each gradient, (n, n, 16), so that overlap can be computed.
+class OverlapSketch:
+    """A fixed random projection of each gradient to 16 numbers, so that overlap can be computed.
 
-    gradients: (n, n, k, l). Cosines between sketches estimate cosines between gradients.
+    Cosines between the results estimate cosines between gradients.
+
+    Parameters
+    ----------
+    sketch
+        How the gradients are seen: each node has directions of its own there, while those of the
+        projection are the same for all.
+    dim
+        Width of the stream.
     """
-    flat = gradients.flatten(2)
-    generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn(flat.shape[-1], SKETCH_WIDTH, generator=generator).to(flat)
-    return flat @ directions / SKETCH_WIDTH**0.5
+
+    def __init__(self, sketch: Sketch, dim: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+
+        def random(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+
+        self._sketch = sketch
+        self._left, self._right = random(dim, SHARED_WIDTH), random(dim, SHARED_WIDTH)
+        self._last = random(SHARED_WIDTH**2, OVERLAP_WIDTH)
+
+    def of_source(self, source: int, gradients: Tensor) -> Tensor:
+        """gradients: (n, k, l) of the edges from one node; returns (n, 16)."""
+        left, right, last = (each.to(gradients) for each in (self._left, self._right, self._last))
+        return self._sketch.seen_from(source, gradients, left, right).flatten(1) @ last

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from autoplace.placement import Edge
 from autoplace.probe._gradients import GradientSum
 from autoplace.probe._separability import separability
-from autoplace.probe._spectrum import narrow_sketch, spectrum_statistics
+from autoplace.probe._sketch import Sketch
+from autoplace.probe._spectrum import OverlapSketch, spectrum_statistics
 
 
 @dataclass(frozen=True)
@@ -31,47 +34,68 @@ class ProbeTables:
 
 
 class NodeSums:
-    """Gathers, over micro-batches, what the node table says of each node."""
+    """Gathers, over passes, what the node table says of each node.
+
+    Attributes
+    ----------
+    labels
+        Classes of the images, a tensor (batch,) for each pass.
+    tokens
+        Tokens of an image in the stream, known after the first pass.
+    """
 
     def __init__(self, n_nodes: int) -> None:
         self._activation = np.zeros(n_nodes)
         self._cotangent = np.zeros(n_nodes)
-        self._count = 0
-        self._pooled: list[np.ndarray] = []
+        self._count = np.zeros(n_nodes)
+        self._pooled: defaultdict[int, list[np.ndarray]] = defaultdict(list)
+        self.labels: list[Tensor] = []
+        self.tokens = 0
 
-    def add(self, hidden: Tensor, cotangents: Tensor, normalised: Tensor) -> None:
-        """hidden, cotangents, normalised: (n, batch, tokens, dim)."""
-        self._activation += hidden.square().sum((1, 2, 3)).double().cpu().numpy()
-        self._cotangent += cotangents.square().sum((1, 2, 3)).double().cpu().numpy()
-        self._count += hidden[0].numel()
-        self._pooled.append(normalised.mean(2).float().cpu().numpy())
+    def add(self, node: int, hidden: Tensor, cotangents: Tensor, normalised: Tensor) -> None:
+        """hidden, cotangents, normalised: (batch, tokens, dim) of one node in one pass."""
+        self._activation[node] += float(torch.linalg.vector_norm(hidden).double()) ** 2
+        self._cotangent[node] += float(torch.linalg.vector_norm(cotangents).double()) ** 2
+        self._count[node] += hidden.numel()
+        self._pooled[node].append(normalised.mean(1).float().cpu().numpy())
+        self.tokens = hidden.shape[1]
 
-    def table(self, labels: np.ndarray, seed: int) -> pd.DataFrame:
-        """One row per node: separability of its token means, root mean squares of h and D."""
-        pooled = np.concatenate(self._pooled, axis=1)
+    def table(self, seed: int) -> pd.DataFrame:
+        """One row per node: separability of its token means, root mean squares of h and D.
+
+        D is of the mean loss, as in the table of edges.
+        """
+        labels = torch.cat(self.labels).numpy()
+        nodes = range(len(self._count))
+        pooled = np.stack([np.concatenate(self._pooled[node]) for node in nodes])
         return pd.DataFrame(
             {
-                "node": np.arange(len(pooled)),
+                "node": nodes,
                 "separability": separability(pooled, labels, seed),
                 "activation_norm": np.sqrt(self._activation / self._count),
-                "cotangent_norm": np.sqrt(self._cotangent / self._count),
+                "cotangent_norm": np.sqrt(self._cotangent / self._count) / len(labels),
             }
         )
 
 
-def edge_table(gradients: GradientSum, seed: int) -> pd.DataFrame:
-    """One row per edge: its kind, the statistics of its gradient, and a sketch of it."""
-    statistics = spectrum_statistics(gradients.total)
-    statistics["snr"] = gradients.signal_to_noise()
-    sketch = narrow_sketch(gradients.total, seed)
-    n_nodes = len(sketch)
-    source, target = (index.ravel() for index in np.indices((n_nodes, n_nodes)))
-    columns = {
-        "source": source,
-        "target": target,
-        "kind": [str(Edge(int(i), int(j)).kind) for i, j in zip(source, target, strict=True)],
-    }
-    columns |= {name: value.double().cpu().numpy().ravel() for name, value in statistics.items()}
-    flat = sketch.double().cpu().numpy().reshape(n_nodes * n_nodes, -1)
-    columns |= {f"sketch_{k:02d}": flat[:, k] for k in range(flat.shape[1])}
-    return pd.DataFrame(columns)
+def edge_table(
+    gradients: GradientSum, n_rows: int, sketch: Sketch, dim: int, seed: int
+) -> pd.DataFrame:
+    """One row per edge: its kind, the statistics of its gradient, and a sketch of it.
+
+    gradients: of the loss summed over n_rows images, as `sketch` shows them; the table is of the
+    mean. dim: width of the stream.
+    """
+    overlap = OverlapSketch(sketch, dim, seed)
+    snr = gradients.signal_to_noise()
+    parts = []
+    for source, total in enumerate(gradients.total):  # in turn: copies of all would take memory
+        mean = total / n_rows
+        columns = spectrum_statistics(sketch.spectral(mean)) | {"snr": snr[source]}
+        narrow = overlap.of_source(source, mean)
+        columns |= {f"sketch_{k:02d}": narrow[:, k] for k in range(narrow.shape[1])}
+        kinds = [str(Edge(source, target).kind) for target in range(len(total))]
+        table = {"source": source, "target": np.arange(len(total)), "kind": kinds}
+        values = {name: value.double().cpu().numpy() for name, value in columns.items()}
+        parts.append(pd.DataFrame(table | values))
+    return pd.concat(parts, ignore_index=True)

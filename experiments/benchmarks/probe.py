@@ -1,92 +1,171 @@
-"""What a probe costs: its seconds over one forward and backward pass of the frozen backbone.
+"""What a probe costs and how true it is, against its floor, autograd and the full gradients.
 
-The floor is a forward pass and a backward pass from the cross-entropy of a linear head down to
-the embeddings, with no gradients for weights, over the same images in the same micro-batches.
-The probe scores all n² edges with every column of its tables. Images are random and in memory,
-so nothing is decoded. Probe and floor take turns; `ratio_to_forward_backward` is the median of
-the ratios of neighbours, so that a load that drifts touches both alike.
+Floor: a forward pass and a backward pass from the cross-entropy of a linear head down to the
+embeddings, no gradients for weights, over the same images, as many at once. The probe scores all
+n² edges with every column of its tables. Images are decoded beforehand.
 
-    python experiments/benchmarks/probe.py --json
+- `ratio_to_forward_backward`: probe and floor take turns; the median of the ratios of neighbours,
+  so that a load that drifts touches both alike.
+- `peak_memory_ratio`: memory that the probe takes over what the floor takes, each at its highest
+  above the loaded model and images, in a process of its own.
+- `speedup_over_autograd`: seconds to insert each edge's map and ask autograd for its gradient
+  (mean of a sample, times n²) over the probe's seconds.
+- `sketch_spearman`: rank correlation over edges (all, or a sample) of each statistic with that of
+  the unsketched gradients in float64, under the same folds and micro-batches.
+
+    python experiments/benchmarks/probe.py --backbone vit_small_patch16_224 --random-weights --json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from images import ImagesInMemory
 from machine import describe_machine
-from random_images import RandomImages
+from measuring import raised_bytes, seconds
+from probe_reference import forward_backward, insert_and_differentiate, reference_statistics
 from torch import nn
-from torch.nn import functional
 
-from autoplace.backbones import ResidualChain, create_chain
-from autoplace.probe import run_probe
+from autoplace.backbones import create_chain
+from autoplace.placement import Edge
+from autoplace.probe import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
+from autoplace.training import resolve_device
+
+COMPARED = {
+    "rank": "gradient_rank",
+    "stable_rank": "stable_rank",
+    "norm": "frobenius_norm",
+    "snr": "snr",
+}
 
 
-def forward_backward(
-    chain: ResidualChain, split: RandomImages, head: nn.Linear, batch_size: int
-) -> None:
-    """The floor: gradients of the loss with respect to the embeddings of every micro-batch."""
-    for batch in split.batches(batch_size):
-        embeddings = hidden = chain.embed(batch.images).detach().requires_grad_()
-        for node in range(1, chain.n_nodes):
-            hidden = chain.step(node, hidden)
-        loss = functional.cross_entropy(head(chain.features(hidden)), batch.labels)
-        torch.autograd.grad(loss, embeddings)
+class Benchmark:
+    """A backbone, images in memory, a head for the floor; probe and floor as calls."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        torch.manual_seed(options.seed)
+        self.chain = create_chain(options.backbone, pretrained=options.pretrained)
+        self.chain.to(resolve_device("auto"))
+        self.split = ImagesInMemory.of(options.data, self.chain, options.images, options.seed)
+        self.n_classes = int(self.split.labels.max()) + 1
+        self.head = nn.Linear(self.chain.num_features, self.n_classes).requires_grad_(False)
+        self.head.to(next(self.chain.parameters()))
+        self.settings = ProbeSettings(
+            probe_images=options.images,
+            probe_batch=options.batch,
+            probe_micro_batches=options.micro_batches,
+            sketch=options.sketch,
+        )
+
+    def probe(self) -> ProbeTables:
+        """The probe, as `run_probe` does it."""
+        split: Any = self.split
+        return run_probe(self.chain, split, self.n_classes, self.settings, self.options.seed)
+
+    def floor(self) -> None:
+        """The floor, as many images at once as the probe."""
+        forward_backward(self.chain, self.split, self.head, self.settings.probe_batch)
+
+    def insert(self, edge: Edge) -> None:
+        """One edge by autograd."""
+        insert_and_differentiate(self.chain, self.split, self.head, self.options.batch, edge)
+
+    def sample(self, count: int, seed: int) -> list[Edge]:
+        """Distinct edges, uniform over all n²."""
+        n = self.chain.n_nodes
+        drawn = np.random.default_rng(seed).choice(n**2, min(count, n**2), replace=False)
+        return [Edge(*map(int, divmod(k, n))) for k in drawn]
 
 
-def seconds(action: Callable[[], Any]) -> float:
-    """Wall seconds of one call."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+def raised_by(options: argparse.Namespace, name: str) -> int:
+    """Bytes that one call of a benchmark's method takes; runs in a process of its own."""
+    benchmark = Benchmark(options)
+    return raised_bytes(getattr(benchmark, name))
+
+
+def memory(options: argparse.Namespace) -> dict[str, float]:
+    """GiB that probe and floor take, and their ratio."""
+    # Else glibc keeps blocks that were freed, and a call that uses them again seems to need none.
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**17)
+    context = multiprocessing.get_context("spawn")
+    taken = {}
+    for name in ("probe", "floor"):
+        with context.Pool(1) as pool:
+            taken[name] = pool.apply(raised_by, (options, name))
+    return {
+        "peak_memory_ratio": round(taken["probe"] / taken["floor"], 3),
+        "probe_peak_gib": round(taken["probe"] / 2**30, 3),
+        "forward_backward_peak_gib": round(taken["floor"] / 2**30, 3),
+    }
+
+
+def fidelity(benchmark: Benchmark, tables: ProbeTables) -> dict[str, Any]:
+    """Rank correlations with the full gradients in float64; leaves the chain in float64."""
+    options = benchmark.options
+    edges = benchmark.sample(options.reference_edges, options.seed + 1)
+    reference = reference_statistics(
+        benchmark.chain,
+        benchmark.split,
+        benchmark.n_classes,
+        benchmark.settings,
+        options.seed,
+        edges,
+    )
+    ours = tables.edges.set_index(["source", "target"]).loc[reference.index]
+    found = {
+        name: round(float(ours[column].corr(reference[column], method="spearman")), 4)
+        for name, column in COMPARED.items()
+    }
+    return {"sketch_spearman": found, "reference_edges": len(edges)}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The benchmark's document."""
     where = describe_machine()
-    torch.manual_seed(options.seed)
-    chain = create_chain(options.backbone, pretrained=options.pretrained)
-    split = RandomImages(
-        options.images, options.classes, chain.data_config["input_size"], options.seed
-    )
-    head = nn.Linear(chain.num_features, options.classes).requires_grad_(False)
-    settings = ProbeSettings(
-        probe_images=options.images, probe_batch=options.batch, sketch=options.sketch
-    )
-
-    def probe() -> None:
-        run_probe(chain, split, options.classes, settings, options.seed)  # type: ignore[arg-type]
-
-    def floor() -> None:
-        forward_backward(chain, split, head, options.batch)
-
-    floor()  # the first run of each also pays for allocations
-    probe()
+    report = memory(options) if options.memory else {}
+    benchmark = Benchmark(options)
+    benchmark.floor()  # the first run of each also pays for allocations
+    tables = benchmark.probe()
     floors, probes = [], []
     for _ in range(options.repeats):
-        floors.append(seconds(floor))
-        probes.append(seconds(probe))
+        floors.append(seconds(benchmark.floor))
+        probes.append(seconds(benchmark.probe))
     ratios = [ours / theirs for ours, theirs in zip(probes, floors, strict=True)]
+    n_edges = benchmark.chain.n_nodes**2
+    sample = benchmark.sample(options.autograd_edges, options.seed)
+    inserted = [seconds(lambda edge=edge: benchmark.insert(edge)) for edge in sample]
+    by_autograd = statistics.mean(inserted) * n_edges
+    chain = benchmark.chain
     return {
         "ratio_to_forward_backward": round(statistics.median(ratios), 3),
+        "speedup_over_autograd": round(by_autograd / statistics.median(probes), 1),
+        **report,
+        **(fidelity(benchmark, tables) if options.reference_edges else {}),
         "probe_seconds": [round(value, 4) for value in probes],
         "forward_backward_seconds": [round(value, 4) for value in floors],
+        "autograd_seconds": {
+            str(edge): round(value, 4) for edge, value in zip(sample, inserted, strict=True)
+        },
         "model": chain.name,
         "weights": "pretrained" if options.pretrained else "random",
         "n": chain.n_nodes,
-        "edges": chain.n_nodes**2,
+        "edges": n_edges,
         "dim": chain.dim,
         "input_size": list(chain.data_config["input_size"]),
-        "images": options.images,
+        "data": options.data,
+        "images": len(benchmark.split),
         "batch": options.batch,
-        "classes": options.classes,
+        "micro_batches": options.micro_batches,
+        "classes": benchmark.n_classes,
         "sketch": options.sketch,
         "seed": options.seed,
         **where,
@@ -95,15 +174,23 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def render(report: dict[str, Any]) -> str:
     """The report in a few lines for people."""
-    probe, floor = (
-        statistics.median(report[key]) for key in ("probe_seconds", "forward_backward_seconds")
-    )
-    return (
+    lines = [
         f"A probe of all {report['edges']} edges of {report['model']} costs "
-        f"{report['ratio_to_forward_backward']:.2f} forward and backward passes\n"
-        f"({probe:.2f} s against {floor:.2f} s; {report['images']} images in batches of "
-        f"{report['batch']}; {report['threads']} thread(s), {report['machine']['processor']})"
+        f"{report['ratio_to_forward_backward']:.2f} forward and backward passes, "
+        f"and is {report['speedup_over_autograd']:.0f} times as fast as autograd edge by edge",
+    ]
+    if "peak_memory_ratio" in report:
+        lines.append(f"It takes {report['peak_memory_ratio']:.2f} times the memory of the passes")
+    if "sketch_spearman" in report:
+        told = ", ".join(f"{name} {value:.3f}" for name, value in report["sketch_spearman"].items())
+        lines.append(
+            f"Rank correlation with full gradients over {report['reference_edges']} edges: {told}"
+        )
+    lines.append(
+        f"({report['images']} images, {report['batch']} at once; {report['threads']} thread(s), "
+        f"{report['machine']['processor']})"
     )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -113,11 +200,15 @@ def main() -> None:
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
     weights.add_argument("--random-weights", action="store_false", dest="pretrained")
+    parser.add_argument("--data", default="builtin:shapes-orientation", help="what is probed")
     parser.add_argument("--images", type=int, default=defaults.probe_images)
-    parser.add_argument("--batch", type=int, default=defaults.probe_batch)
+    parser.add_argument("--batch", type=int, default=defaults.probe_batch, help="images at once")
+    parser.add_argument("--micro-batches", type=int, default=defaults.probe_micro_batches)
     parser.add_argument("--sketch", type=int, default=defaults.sketch, help="0 means never")
-    parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--autograd-edges", type=int, default=4, help="edges timed by autograd")
+    parser.add_argument("--reference-edges", type=int, default=0, help="edges in float64; 0: none")
+    parser.add_argument("--memory", action="store_true", help="measure memory (Linux, or a GPU)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()

@@ -18,15 +18,17 @@ from torch.nn import functional
 
 from autoplace.adapters import Bottleneck, normalise
 from autoplace.backbones import ResidualChain
-from autoplace.model import AdaptedModel
+from autoplace.model import AdaptedModel, LinearHead
 from autoplace.placement import Edge, Placement
 from autoplace.probe import (
-    CrossFittedLoss,
     GradientSum,
+    HeldOutLoss,
+    Measurement,
+    OverlapSketch,
+    Sketch,
     capture,
+    deal,
     gradient_products,
-    narrow_sketch,
-    probe_rows,
     run_probe,
     separability,
     spectrum_statistics,
@@ -163,33 +165,87 @@ def test_spectrum_statistics_of_known_matrices():
     assert statistics["stable_rank"][1, 0].isnan()
 
 
-def test_the_narrow_sketch_keeps_cosines_roughly():
-    base = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(0))
-    pair = torch.cat([base, 2 * base, -base], dim=1)
-    sketch = narrow_sketch(pair, seed=0)[0]
-    cosine = functional.cosine_similarity(sketch[0], sketch[1:])
-    torch.testing.assert_close(cosine, torch.tensor([1.0, -1.0]))
+@pytest.fixture(scope="module")
+def long_tailed():
+    """Rows (nodes, rows, dim) whose directions differ between nodes and fade slowly."""
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.linspace(0, -2, 60).exp()
+    bases = torch.linalg.qr(torch.randn(3, 60, 60, generator=generator))[0]
+    return torch.randn(3, 400, 60, generator=generator) * scales @ bases.mT
 
 
-def test_the_probes_sample_is_stratified_and_seeded():
-    labels = np.repeat([0, 1, 2], [600, 300, 100])
-    rows = probe_rows(labels, 100, seed=0)
-    assert len(set(rows.tolist())) == 100
-    assert np.abs(np.bincount(labels[rows]) - [60, 30, 10]).max() <= 1
-    assert np.array_equal(rows, probe_rows(labels, 100, seed=0))
-    assert not np.array_equal(rows, probe_rows(labels, 100, seed=1))
-    assert sorted(probe_rows(labels, 5000, seed=0)) == list(range(1000))
+def seen_through(sketch, sources, cotangents):
+    return gradient_products(
+        torch.stack([sketch.source(node, rows) for node, rows in enumerate(sources)]),
+        torch.stack([sketch.cotangent(node, rows) for node, rows in enumerate(cotangents)]),
+    )
 
 
-def test_cross_fitted_loss_is_the_mean_over_rows_under_heads_that_have_not_seen_them():
+def test_a_sketch_keeps_the_top_of_spectra_and_norms_in_expectation(long_tailed):
+    other = long_tailed.flip(0)
+    full = gradient_products(long_tailed, other)
+    norms, tops = [], []
+    for seed in range(20):
+        sketch = Sketch.fit(long_tailed, other, width=40, seed=seed)
+        spectral = sketch.spectral(seen_through(sketch, long_tailed, other))
+        norms.append(torch.linalg.matrix_norm(spectral).square())
+        tops.append(torch.linalg.matrix_norm(spectral, 2))
+    squared = torch.linalg.matrix_norm(full).square()
+    torch.testing.assert_close(torch.stack(norms).mean(0), squared, rtol=0.05, atol=0.0)
+    largest = torch.linalg.matrix_norm(full, 2)
+    torch.testing.assert_close(torch.stack(tops).mean(0), largest, rtol=0.1, atol=0.0)
+
+
+def test_no_sketch_changes_nothing():
+    rows = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    assert Sketch().source(3, rows) is rows
+    assert Sketch().cotangent(3, rows) is rows
+    assert Sketch().spectral(rows) is rows
+
+
+@pytest.mark.parametrize("width", [0, 40])
+def test_the_overlap_sketch_keeps_cosines_roughly_also_where_nodes_have_other_directions(
+    long_tailed, width
+):
+    same = torch.stack([long_tailed[0], 2 * long_tailed[0], -long_tailed[0]])
+    sketch = Sketch.fit(same, same, width, seed=0) if width else Sketch()
+    seen = seen_through(sketch, same, same)
+    overlap = OverlapSketch(sketch, 60, seed=0)
+    first, second, third = (overlap.of_source(node, seen[node])[0] for node in range(3))
+    assert first.shape == (16,)
+    assert functional.cosine_similarity(first, second, 0) > 0.8
+    assert functional.cosine_similarity(first, third, 0) < -0.8
+
+
+def test_micro_batches_share_every_class_and_both_folds_see_the_rare_ones():
+    labels = np.repeat([0, 1, 2, 3], [60, 30, 8, 2])
+    first, second = deal(labels, 8, seed=0)
+    assert (len(first), len(second)) == (3, 5)
+    assert sorted(np.concatenate([*first, *second])) == list(range(100))
+    assert {len(rows) for rows in (*first, *second)} <= {12, 13}
+    for rows in (*first, *second):
+        assert np.abs(np.bincount(labels[rows], minlength=4)[:2] - [7.5, 3.75]).max() < 1
+    assert all({0, 1, 2} <= set(labels[np.concatenate(fold)]) for fold in (first, second))
+    again = deal(labels, 8, seed=0)
+    assert all(map(np.array_equal, [*first, *second], [*again[0], *again[1]]))
+
+
+def test_however_few_the_rows_both_folds_have_some():
+    assert [len(fold) for fold in deal(np.array([0, 1]), 8, seed=0)] == [1, 1]
+
+
+def test_the_held_out_loss_is_the_mean_over_what_it_has_seen():
     rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    noise = torch.from_numpy(rng.normal(size=(60, 40)))
-    loss = CrossFittedLoss(noise, labels, 3, seed=0)
-    parts = sum(loss(noise[s], s).item() for s in (slice(0, 25), slice(25, 60)))
-    assert parts == pytest.approx(loss.value)
-    # Forty features separate thirty noisy rows perfectly; a head that had seen them would too.
-    assert loss.accuracy < 0.6
+    labels = torch.from_numpy(np.arange(50) % 3)
+    features = torch.from_numpy(rng.normal(size=(50, 4)))
+    head = LinearHead(rng.normal(size=(3, 4)), rng.normal(size=3))
+    loss = HeldOutLoss()
+    parts = sum(loss(head, features[s], labels[s]).item() for s in (slice(0, 20), slice(20, 50)))
+    logits = head.logits(features.numpy())
+    expected = functional.cross_entropy(torch.from_numpy(logits), labels).item()
+    assert parts / 50 == pytest.approx(expected)
+    assert loss.value == pytest.approx(expected)
+    assert loss.accuracy == (logits.argmax(1) == labels.numpy()).mean()
 
 
 @pytest.mark.parametrize("dim", [8, 90], ids=["tall", "wide"])
@@ -212,7 +268,7 @@ def test_separability_of_classes_with_one_row_each_is_unknown():
 
 @pytest.fixture(scope="module")
 def tables(task):
-    settings = ProbeSettings(probe_images=30, probe_batch=10)
+    settings = ProbeSettings(probe_images=30, probe_batch=10, probe_micro_batches=3)
     return run_probe(task.chain, task.data.train, 3, settings, seed=0)
 
 
@@ -231,19 +287,43 @@ def test_the_tables_have_a_row_per_edge_node_and_task(tables, task):
     )
 
 
-def test_keeping_graphs_and_two_passes_give_the_same_tables(tables, task, monkeypatch):
-    # By module: `autoplace.probe` as an attribute is the function of that name.
-    monkeypatch.setattr(sys.modules["autoplace.probe._probe"], "RETAINED_GRAPH_BYTES", 0)
-    settings = ProbeSettings(probe_images=30, probe_batch=10)
+def test_the_images_of_a_pass_are_a_matter_of_memory_not_of_the_tables(tables, task):
+    settings = ProbeSettings(probe_images=30, probe_batch=2, probe_micro_batches=3)
     again = run_probe(task.chain, task.data.train, 3, settings, seed=0)
-    pd.testing.assert_frame_equal(again.edges, tables.edges)
-    pd.testing.assert_frame_equal(again.task, tables.task)
+    for name in ("edges", "nodes", "task"):
+        ours, theirs = getattr(again, name), getattr(tables, name)
+        pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-def test_a_sketched_probe_orders_edges_much_as_the_full_one(tables, task):
-    settings = ProbeSettings(probe_images=30, probe_batch=10, sketch=64)
+def test_heads_judge_only_images_they_have_not_seen(task, monkeypatch):
+    probing = sys.modules["autoplace.probe._probe"]  # as an attribute it is the function
+    fitted, judged = [], []
+    fit, measure = probing.fit_head, Measurement.add
+
+    def names(features):
+        return {tuple(row) for row in np.asarray(features, dtype=float).round(3)}
+
+    def fit_and_note(features, *args):
+        fitted.append(names(features))
+        return fit(features, *args)
+
+    def measure_and_note(self, passes, head):
+        features, labels = measure(self, passes, head)
+        judged.append((fitted[-1], names(features)))
+        return features, labels
+
+    monkeypatch.setattr(probing, "fit_head", fit_and_note)
+    monkeypatch.setattr(Measurement, "add", measure_and_note)
+    run_probe(task.chain, task.data.train, 3, ProbeSettings(probe_images=30), seed=0)
+    assert len(fitted) == 2
+    assert sum(len(rows) for _, rows in judged) == 30
+    assert not any(rows & seen for seen, rows in judged)
+
+
+def test_a_sketched_probe_orders_edges_as_the_full_one(tables, task):
+    settings = ProbeSettings(probe_images=30, probe_micro_batches=3, sketch=64)
     sketched = run_probe(task.chain, task.data.train, 3, settings, seed=0)
-    for column in ("frobenius_norm", "stable_rank"):
+    for column in ("gradient_rank", "frobenius_norm", "stable_rank", "snr"):
         order = sketched.edges[column].corr(tables.edges[column], method="spearman")
         assert order > 0.9, column
 

@@ -1,12 +1,12 @@
-"""Which training images the probe looks at."""
+"""Seeded samples of a split that keep its classes in proportion."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def probe_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """A seeded sample of `count` rows in random order with classes in their proportions.
+def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """A sample of `count` rows in random order with classes in their proportions.
 
     labels: (rows,); returns indices, all of them where there are no more than `count`.
     """
