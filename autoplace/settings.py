@@ -14,6 +14,7 @@ from autoplace.errors import UserError
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
+PRECISIONS = ("float32", "bf16")
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
 
@@ -98,6 +99,34 @@ class PlacementSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputSettings(Settings):
+    """What trials read at each step, and where that is kept in between."""
+
+    augment: str = option(
+        "none",
+        "Random views of training images: shifted ('crop'), or also mirrored ('crop-flip').",
+        choices=("none", "crop", "crop-flip"),
+    )
+    views: int = option(
+        0, "Views kept of each augmented image; 0: a new one each epoch, and nothing kept.", low=0
+    )
+    precision: str = option(
+        "float32", "What trials compute in; bf16 needs a device that has it.", choices=PRECISIONS
+    )
+    cache_gb: float = option(
+        4.0, "GiB of memory for cached activations; more of them go to --cache-dir.", low=0.0
+    )
+    cache_dir: str | None = option(
+        None, "Folder for cached activations; default: the system's for temporary files."
+    )
+    cache_precision: str = option(
+        "float32",
+        "What activations are cached in.",
+        choices=(*PRECISIONS, "float16"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialSettings(Settings):
     """How one placement is fine-tuned. AdamW, linear warm-up, cosine decay to zero."""
 
@@ -109,9 +138,6 @@ class TrialSettings(Settings):
         low=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)
-    cache_gb: float = option(
-        4.0, "Memory for cached activations; beyond it a trial runs uncached.", low=0.0
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +170,7 @@ class PickSettings(
     StoreSettings,
     PredictorSettings,
     TrialSettings,
+    InputSettings,
     PlacementSettings,
     ProbeSettings,
     TaskSettings,
@@ -157,12 +184,17 @@ class PickSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings(StoreSettings, TrialSettings, PlacementSettings, ProbeSettings, TaskSettings):
+class CollectSettings(
+    StoreSettings, TrialSettings, InputSettings, PlacementSettings, ProbeSettings, TaskSettings
+):
     """`autoplace collect`."""
 
     placements: int = option(30, "Placements to sample for each task.", low=1)
     placements_file: str | None = option(
         None, "Text file of placements to run instead, one a line."
+    )
+    parallel_placements: str = option(
+        "1", "Placements trained side by side: a number, or 'auto' for what the device gains from."
     )
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from autoplace.backbones import create_chain
 from autoplace.data import create_transform, load_data
+from autoplace.settings import InputSettings
 from autoplace.tracking import Store
 from autoplace.training import Task
 
@@ -45,19 +46,21 @@ def image_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_task(image_folder):
-    """Tasks on `image_folder` with the starter; keyword arguments as of Task."""
+    """Tasks on `image_folder` with the starter, for given input settings."""
 
-    def make(**overrides):
+    def make(notify=lambda text: None, **inputs):
         chain = create_chain("starter")
         data = load_data(str(image_folder), transform=create_transform(chain.data_config))
-        arguments = {
-            "fingerprint": "bars",
-            "metric": "accuracy",
-            "device": torch.device("cpu"),
-            "seed": 0,
-            "cache_gb": 4.0,
-        }
-        return Task(chain, data, **(arguments | overrides))
+        return Task(
+            chain,
+            data,
+            fingerprint="bars",
+            metric="accuracy",
+            device=torch.device("cpu"),
+            seed=0,
+            inputs=InputSettings(**inputs),
+            notify=notify,
+        )
 
     return make
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +30,8 @@ class Bottleneck(Adapter):
     def parameters_at(rank: int, dim: int) -> int:
         return rank * (2 * dim + 1)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        out: Tensor = self.up(functional.gelu(self.down(normalise(hidden))))
-        return out
+    def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
+        rows = normalise(hidden).flatten(1, 2)
+        bias = parameters["down.bias"][:, None]
+        narrow = functional.gelu(torch.baddbmm(bias, rows, parameters["down.weight"].mT))
+        return (narrow @ parameters["up.weight"].mT).view_as(hidden)

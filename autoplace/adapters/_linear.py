@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from autoplace.adapters._base import Adapter, AdapterConfig, normalise
@@ -22,6 +24,6 @@ class Linear(Adapter):
     def parameters_at(rank: int, dim: int) -> int:
         return rank * 2 * dim
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        out: Tensor = self.up(self.down(normalise(hidden)))
-        return out
+    def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
+        narrow = normalise(hidden).flatten(1, 2) @ parameters["down.weight"].mT
+        return (narrow @ parameters["up.weight"].mT).view_as(hidden)

@@ -16,7 +16,12 @@ from autoplace.agent._progress import Progress
 from autoplace.agent._recorder import Recorder
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import SerialExecutor, TrialRequest
+from autoplace.execution import (
+    InProcessExecutor,
+    TrialRequest,
+    count_side_by_side,
+    parse_side_by_side,
+)
 from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
 from autoplace.placement.generators import random_edges, single_edges
 from autoplace.settings import CollectSettings
@@ -39,6 +44,7 @@ def collect(
     which show when the task they belong to has its turn.
     """
     progress = progress or Progress()
+    parse_side_by_side(settings.parallel_placements)
     given = read_placements(settings.placements_file) if settings.placements_file else None
     store = Store(settings.store)
     store.check()
@@ -50,7 +56,7 @@ def collect(
         for placement in given:
             placement.check(n_nodes)
         requests = [TrialRequest(p, settings.seed, "panel", "file", 1.0) for p in given if len(p)]
-    tasks = [open_task(each, settings, settings.cache_gb, progress, chain) for each in sources]
+    tasks = [open_task(each, settings, settings, progress, chain) for each in sources]
     while tasks:  # taken off the list, so that the cached activations of a finished task can go
         yield from _collect_task(tasks.pop(0), requests, settings, store, progress)
 
@@ -62,22 +68,30 @@ def _collect_task(
     store: Store,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
+    progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
+    probed = probe_task(task, settings)
     read_images(task, progress)
     head_only = TrialRequest(Placement(), settings.seed, "head-only", "head-only", 1.0)
     with Recorder(store, task, "collect", settings, settings, progress) as recorder:
-        progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
-        recorder.probed(probe_task(task, settings))
-        executor = SerialExecutor(task, settings, Deadline())
+        recorder.probed(probed)
+        executor = InProcessExecutor(task, settings, Deadline(), progress.note)
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(requests))
-        for request in [head_only, *requests]:
-            _, row = recorder.run_trial(executor, request, with_test=True)
-            told = row["failure_reason"] or f"validation {row['metric']} {row['val_metric']:.4f}"
-            progress.advance(f"{request.placement}: {told}")
-            yield row
-            if request is head_only and row["status"] != "done":
-                raise UserError(
-                    f"head-only, which gains are measured from, did not finish: {told}; lower --lr"
+        at_once = count_side_by_side(
+            settings.parallel_placements, task, settings.batch_size, progress.note
+        )
+        parts = [requests[k : k + at_once] for k in range(0, len(requests), at_once)]
+        for part in [[head_only], *parts]:
+            for outcome, row in recorder.run_trials(executor, part, with_test=True):
+                told = (
+                    row["failure_reason"] or f"validation {row['metric']} {row['val_metric']:.4f}"
                 )
+                progress.advance(f"{outcome.request.placement}: {told}")
+                yield row
+                if outcome.request is head_only and row["status"] != "done":
+                    raise UserError(
+                        f"head-only, which gains are measured from, did not finish: {told}; "
+                        "lower --lr"
+                    )
 
 
 def read_placements(path: str) -> list[Placement]:

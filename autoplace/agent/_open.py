@@ -10,21 +10,21 @@ from autoplace.agent._progress import Progress
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data
 from autoplace.probe import ProbeTables, run_probe
-from autoplace.settings import ProbeSettings, TaskSettings
+from autoplace.settings import InputSettings, ProbeSettings, TaskSettings
 from autoplace.training import Deadline, Task, resolve_device
 
 
 def open_task(
     source: str,
     settings: TaskSettings,
-    cache_gb: float,
+    inputs: InputSettings,
     progress: Progress,
     chain: ResidualChain | None = None,
 ) -> Task:
     """Load backbone and data lists; no image is decoded yet.
 
-    chain: the backbone of the settings, where several tasks share it. Raises BackboneError,
-    DataError or UserError for what the user can mend.
+    inputs: what trials read. chain: the backbone of the settings, where several tasks share it.
+    Raises BackboneError, DataError or UserError for what the user can mend.
     """
     device = resolve_device(settings.device)
     chain = chain or create_chain(settings.backbone, checkpoint=settings.checkpoint)
@@ -53,20 +53,19 @@ def open_task(
         metric=settings.metric,
         device=device,
         seed=settings.seed,
-        cache_gb=cache_gb,
+        inputs=inputs,
+        notify=progress.note,
     )
 
 
 def read_images(task: Task, progress: Progress, deadline: Deadline | None = None) -> None:
-    """Decode every image once, so that too many bad ones end it before anything is recorded.
+    """Decode a first part of the images, so that much of what is wrong with them shows early.
 
-    Their features are kept and needed later anyway; of test, nothing is scored here. Raises
-    DataError above the share of unreadable images that the settings allow, and
+    Raises DataError above the share of unreadable images that the settings allow, and
     DeadlineReachedError.
     """
-    progress.stage(f"Reading the images of {task.data.name}")
-    for split in task.data.splits:
-        task.cache(split.name).read(deadline)
+    progress.stage(f"Reading the first images of {task.data.name}")
+    task.read(deadline)
     bad, equal = task.data.bad_images(), task.data.duplicates()
     if bad:
         progress.note(f"{len(bad)} images could not be read and are skipped, e.g. {bad[0].path}")

@@ -16,7 +16,7 @@ from autoplace.agent._progress import Progress
 from autoplace.agent._recorder import Recorder
 from autoplace.agent._result import PickResult, Tested
 from autoplace.agent._winner import log_winner, save_winner
-from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
+from autoplace.execution import InProcessExecutor, TrialOutcome, TrialRequest
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
 from autoplace.training import (
@@ -67,7 +67,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     with Recorder(store, task, "pick", settings, settings, progress) as recorder:
         recorder.probed(plan.probed)
         log_plan(recorder, plan)
-        executor = SerialExecutor(task, settings, deadline)
+        executor = InProcessExecutor(task, settings, deadline)
         requests = plan.requests(settings.seed)
         progress.stage("Fine-tuning", len(requests))
         outcomes, rows = _run_all(recorder, executor, requests, deadline, progress)
@@ -112,7 +112,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
 
 def _run_all(
     recorder: Recorder,
-    executor: SerialExecutor,
+    executor: InProcessExecutor,
     requests: list[TrialRequest],
     deadline: Deadline,
     progress: Progress,
@@ -122,7 +122,7 @@ def _run_all(
         if deadline.passed:
             progress.note("the time budget is used up; going on with what has finished")
             break
-        outcome, row = recorder.run_trial(executor, request)
+        ((outcome, row),) = recorder.run_trials(executor, [request])
         outcomes.append(outcome)
         rows.append(row)
         told = outcome.reason or outcome.status

@@ -50,7 +50,7 @@ def make_plan(source: str, settings: PickSettings, store: Store, progress: Progr
     Raises UserError (of any room) and PredictorError for what the user can mend.
     """
     in_charge = predictor_in_charge(store, settings.predictor)
-    task = open_task(source, settings, settings.cache_gb, progress)
+    task = open_task(source, settings, settings, progress)
     n_nodes, dim = task.chain.n_nodes, task.chain.dim
     check_top_k(settings.top_k, n_nodes)
     every_block = every_block_baseline(n_nodes, settings, dim)

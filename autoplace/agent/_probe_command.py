@@ -18,7 +18,7 @@ from autoplace.errors import UserError
 from autoplace.placement import Edge
 from autoplace.probe import ProbeTables
 from autoplace.report import probe_heat_maps
-from autoplace.settings import ProbeCommandSettings
+from autoplace.settings import InputSettings, ProbeCommandSettings
 from autoplace.tracking import Store
 
 SHOWN = ("gradient_rank", "stable_rank", "effective_rank", "frobenius_norm", "snr", "energy_r8")
@@ -70,7 +70,7 @@ def probe(
     """
     progress = progress or Progress()
     in_charge = predictor_in_charge(Store(settings.store), settings.predictor)
-    task = open_task(source, settings, 0.0, progress)
+    task = open_task(source, settings, InputSettings(), progress)
     n_nodes, dim = task.chain.n_nodes, task.chain.dim
     budget = parameter_budget(settings, dim)
     progress.stage(f"Probing all {n_nodes**2} edges of {task.chain.name} on {task.data.name}")

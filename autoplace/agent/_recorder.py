@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Self
 import predictors
 from autoplace.agent._open import Probed
 from autoplace.agent._progress import Progress
-from autoplace.execution import SerialExecutor, TrialOutcome, TrialRequest
+from autoplace.execution import InProcessExecutor, TrialOutcome, TrialRequest
 from autoplace.settings import Settings, TrialSettings
 from autoplace.tracking import ROW_COLUMNS, Journal, Store
 from autoplace.training import (
@@ -74,14 +74,6 @@ class Recorder:
         self.journal.tell(
             lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
         )
-        # Images that could not be read, and equal ones across splits: listed, never silent.
-        issues = {
-            "bad": [vars(image) for image in data.bad_images()],
-            "equal_across_splits": [vars(images) for images in data.duplicates()],
-            "content_fingerprint": data.content_fingerprint(),
-        }
-        self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
-
         if learning_rate(task.chain.name, 1, trial_settings.lr).source == "untuned":
             progress.note(
                 f"no learning rate was tuned for {task.chain.name}: a cautious one is used, "
@@ -97,6 +89,14 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Images that could not be read, and equal ones across splits: listed, never silent.
+        data = self.task.data
+        issues = {
+            "bad": [vars(image) for image in data.bad_images()],
+            "equal_across_splits": [vars(images) for images in data.duplicates()],
+            "content_fingerprint": data.content_fingerprint(),
+        }
+        self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
         if kind is None:
             self.journal.finish("FINISHED")
         else:
@@ -111,33 +111,43 @@ class Recorder:
             probed.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
         )
 
-    def run_trial(
-        self, executor: SerialExecutor, request: TrialRequest, *, with_test: bool = False
-    ) -> tuple[TrialOutcome, dict[str, Any]]:
-        """Run a request and record it from start to end; returns it with its row of the log.
+    def run_trials(
+        self,
+        executor: InProcessExecutor,
+        requests: Sequence[TrialRequest],
+        *,
+        with_test: bool = False,
+    ) -> list[tuple[TrialOutcome, dict[str, Any]]]:
+        """Run requests side by side and record them; returns each with its row of the log.
 
         The first head-only outcome becomes the reference that every later row carries. Test
         outcomes are taken only when asked for: they are for evaluation, never for choosing.
         """
-        trial_id = uuid.uuid4().hex
-        name = f"{request.role}: {request.placement} (seed {request.seed})"
-        params = self._trial_params(request)
-        row = self._row(trial_id, request)
-        self.journal.open_trial(trial_id, name[:250], params, {ROLE_TAG: request.role})
+        ids = {request: uuid.uuid4().hex for request in requests}
+        rows = {request: self._row(ids[request], request) for request in requests}
+        for request in requests:
+            name = f"{request.role}: {request.placement} (seed {request.seed})"
+            params = self._trial_params(request)
+            self.journal.open_trial(ids[request], name[:250], params, {ROLE_TAG: request.role})
 
-        def on_epoch(epoch: Epoch) -> None:
+        def on_epoch(request: TrialRequest, epoch: Epoch) -> None:
             metrics = {"train_loss": epoch.train_loss} | _scores("val", epoch.val)
-            self.journal.epoch(trial_id, epoch.number, metrics)
+            self.journal.epoch(ids[request], epoch.number, metrics)
 
+        recorded = []
         try:
-            outcome = executor.run(request, on_epoch)
-            measured = {} if outcome.result is None else self._measured(outcome, with_test)
+            for outcome in executor.run(requests, on_epoch):
+                request = outcome.request
+                measured = {} if outcome.result is None else self._measured(outcome, with_test)
+                row = rows[request] | measured
+                row |= {"status": outcome.status, "failure_reason": outcome.reason}
+                recorded.append((outcome, row))
+                self.journal.close_trial(ids.pop(request), row, _final_metrics(row))
         except BaseException:
-            self.journal.close_trial(trial_id, row | {"status": "interrupted"}, {})
+            for request, trial_id in ids.items():
+                self.journal.close_trial(trial_id, rows[request] | {"status": "interrupted"}, {})
             raise
-        row |= {"status": outcome.status, "failure_reason": outcome.reason} | measured
-        self.journal.close_trial(trial_id, row, _final_metrics(row))
-        return outcome, row
+        return recorded
 
     def test_scores(self, prefix: str, scores: Mapping[str, float]) -> None:
         """Record test figures on the parent run, e.g. `test/winner/accuracy`."""

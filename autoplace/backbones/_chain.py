@@ -114,7 +114,7 @@ class ResidualChain(nn.Module):
         self._keep_extras(extras, extras_of_two)
 
         h = self.embed(images)
-        self.dim = h.shape[-1]
+        self.tokens, self.dim = h.shape[1:]
         for k in range(1, self.n_nodes):
             h = self.step(k, h)
         self._compare(self.model.norm(h), tokens)

@@ -1,5 +1,6 @@
 """Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
 
+from autoplace.data._augmentation import Augmentation
 from autoplace.data._builtin import list_builtin
 from autoplace.data._decoding import UnreadableImageError, read_image
 from autoplace.data._errors import DataError
@@ -11,6 +12,7 @@ from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import create_transform
 
 __all__ = [
+    "Augmentation",
     "BadImage",
     "Batch",
     "DataError",

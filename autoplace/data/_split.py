@@ -71,6 +71,10 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def readable(self, indices: Iterable[int]) -> np.ndarray:
+        """Which of the images have not been found unreadable so far."""
+        return np.array([not self._is_bad(index) for index in indices], dtype=bool)
+
     def raw(self, index: int) -> Image.Image:
         """The RGB picture before the transform. Raises DataError when it cannot be read."""
         try:

@@ -3,12 +3,14 @@
 from autoplace.model._adapted import AdaptedModel, frozen_activations
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
+from autoplace.model._population import Population
 from autoplace.model._schedule import Pass, Schedule
 
 __all__ = [
     "AdaptedModel",
     "LinearHead",
     "Pass",
+    "Population",
     "Schedule",
     "fit_head",
     "frozen_activations",

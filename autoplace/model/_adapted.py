@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import cast
 
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from autoplace.adapters import check_adapters, create_adapter
+from autoplace.adapters import Adapter, check_adapters, create_adapter
 from autoplace.backbones import ResidualChain
-from autoplace.model._schedule import Pass, Schedule
-from autoplace.placement import Edge, EdgeKind, Placement
+from autoplace.model._run import Reading, run_together
+from autoplace.model._schedule import Schedule
+from autoplace.placement import Edge, Placement
 
 
 class AdaptedModel(nn.Module):
@@ -35,6 +37,8 @@ class AdaptedModel(nn.Module):
 
     Attributes
     ----------
+    suffix
+        The part of the network that a trainable weight can touch.
     transform
         RGB PIL image to tensor (3, height, width); set on models that `autoplace.load` returns.
     """
@@ -55,12 +59,16 @@ class AdaptedModel(nn.Module):
         )
         self.head = nn.Linear(chain.num_features, len(classes))
         self._full = Schedule.full(placement, chain.n_nodes)
-        self._suffix = Schedule.suffix(placement, chain.n_nodes)
+        self.suffix = Schedule.suffix(placement, chain.n_nodes)
 
     @property
     def frozen_nodes(self) -> tuple[int, ...]:
         """The nodes whose frozen activations `forward_suffix` asks for."""
-        return self._suffix.frozen_nodes
+        return self.suffix.frozen_nodes
+
+    def adapter(self, edge: Edge) -> Adapter:
+        """The adapter on an edge of the placement."""
+        return cast(Adapter, self.adapters[str(edge)])
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, 3, height, width); returns logits (batch, classes)."""
@@ -71,7 +79,7 @@ class AdaptedModel(nn.Module):
 
         frozen: for each of `frozen_nodes` the chain's value (batch, tokens, dim), no adapters.
         """
-        return self._run(self._suffix, frozen)
+        return self._run(self.suffix, frozen)
 
     def trainable_state(self) -> dict[str, Tensor]:
         """Adapter and head tensors by name, without the frozen chain."""
@@ -89,43 +97,12 @@ class AdaptedModel(nn.Module):
         self.load_state_dict(dict(state), strict=False)
 
     def _run(self, schedule: Schedule, frozen: Mapping[int, Tensor]) -> Tensor:
-        values: dict[int, Tensor] = {}
-        for current in schedule.passes:
-            values = self._run_pass(current, frozen, previous=values)
-        logits: Tensor = self.head(self.chain.features(values[self.chain.n_nodes - 1]))
+        (last,) = run_together(self.chain, [schedule], [frozen], self._adapt)
+        logits: Tensor = self.head(self.chain.features(last))
         return logits
 
-    def _run_pass(
-        self, current: Pass, frozen: Mapping[int, Tensor], previous: Mapping[int, Tensor]
-    ) -> dict[int, Tensor]:
-        """Values after injection of the nodes start..end."""
-        values: dict[int, Tensor] = {}
-        for node in range(current.start, current.end + 1):
-            before = values.get(node - 1)
-            raw = frozen[node] if before is None else self.chain.step(node, before)
-            injected = raw
-            for edge in current.injections(node):
-                source = _source_value(edge, raw, values, previous, frozen)
-                injected = injected + self.adapters[str(edge)](source)
-            values[node] = injected
-        return values
-
-
-def _source_value(
-    edge: Edge,
-    raw: Tensor,
-    values: Mapping[int, Tensor],
-    previous: Mapping[int, Tensor],
-    frozen: Mapping[int, Tensor],
-) -> Tensor:
-    match edge.kind:
-        case EdgeKind.SEQUENTIAL:
-            return raw
-        case EdgeKind.RECURRENT:
-            computed = previous
-        case _:
-            computed = values
-    return computed[edge.source] if edge.source in computed else frozen[edge.source]
+    def _adapt(self, readings: Sequence[Reading]) -> list[Tensor]:
+        return [self.adapter(each.edge)(each.source) for each in readings]
 
 
 @torch.no_grad()

@@ -13,11 +13,13 @@ class Pass:
     """One run over the nodes `start`..`end`; node `start` begins from its frozen raw value.
 
     `edges` are those that inject in this pass. Values of nodes below `start` are the frozen ones.
+    `read` are the nodes whose values some edge reads, in this pass or the next.
     """
 
     start: int
     end: int
     edges: tuple[Edge, ...]
+    read: frozenset[int]
 
     def injections(self, node: int) -> tuple[Edge, ...]:
         """The edges that add to `node` in this pass."""
@@ -41,13 +43,15 @@ class Schedule:
     def full(cls, placement: Placement, n_nodes: int) -> Self:
         """Every pass over every node."""
         edges = _edges_by_pass(placement)
-        return cls(tuple(Pass(0, n_nodes - 1, active) for active in edges))
+        read = frozenset(edge.source for edge in placement.edges)
+        return cls(tuple(Pass(0, n_nodes - 1, active, read) for active in edges))
 
     @classmethod
     def suffix(cls, placement: Placement, n_nodes: int) -> Self:
         """Every pass over just the nodes that are read and are not constant."""
         last = n_nodes - 1
         highest_read = max((e.source for e in placement.edges if _recurrent(e)), default=last)
+        read = frozenset(edge.source for edge in placement.edges)
         by_pass = _edges_by_pass(placement)
         passes = []
         for number, active in enumerate(by_pass, start=1):
@@ -55,7 +59,7 @@ class Schedule:
             end = last if number == len(by_pass) else highest_read
             if start <= end and (active or number == len(by_pass)):
                 reached = tuple(edge for edge in active if edge.target <= end)
-                passes.append(Pass(start, end, reached))
+                passes.append(Pass(start, end, reached, read))
         return cls(tuple(passes))
 
     @property

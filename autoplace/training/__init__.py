@@ -1,33 +1,33 @@
-"""One trial: the loop, its schedule, the activation cache, scores and the deadline."""
+"""Trials: the loop, what it reads and where that is cached, scores and the deadline."""
 
-from autoplace.training._cache import ActivationCache
+from autoplace.training._cache import ActivationCache, FrozenBatch
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
-from autoplace.training._inputs import CachedInputs, ImageInputs, Inputs
 from autoplace.training._learning_rate import LearningRate, learning_rate
-from autoplace.training._scores import Scores, metric_of_counts, metric_value, score
-from autoplace.training._task import Task
-from autoplace.training._trial import (
-    Epoch,
-    TrialResult,
+from autoplace.training._models import (
     fresh_model,
     predict_split,
-    run_trial,
     seconds_per_step,
     trained_model,
 )
+from autoplace.training._scores import Scores, metric_of_counts, metric_value, score
+from autoplace.training._spill import Spill
+from autoplace.training._task import Task
+from autoplace.training._trial_result import Epoch, Trial, TrialFailure, TrialResult
+from autoplace.training._trials import run_trial, run_trials
 
 __all__ = [
     "ActivationCache",
-    "CachedInputs",
     "Deadline",
     "DeadlineReachedError",
     "Epoch",
-    "ImageInputs",
-    "Inputs",
+    "FrozenBatch",
     "LearningRate",
     "Scores",
+    "Spill",
     "Task",
+    "Trial",
+    "TrialFailure",
     "TrialResult",
     "fresh_model",
     "learning_rate",
@@ -36,6 +36,7 @@ __all__ = [
     "predict_split",
     "resolve_device",
     "run_trial",
+    "run_trials",
     "score",
     "seconds_per_step",
     "trained_model",

@@ -3,133 +3,249 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import DataError, ImageSplit
+from autoplace.data import Augmentation, DataError, ImageSplit
 from autoplace.model import frozen_activations
 from autoplace.training._deadline import Deadline
-from autoplace.training._inputs import CachedInputs, ImageInputs, Inputs
+from autoplace.training._node_store import NodeStore
+from autoplace.training._precision import autocast
+from autoplace.training._spill import Spill
 
-BATCH = 128
+CHUNK = 128  # images that are decoded and run at once
+UNAUGMENTED = -1  # number of the view that is the image itself
+
+Key = tuple[int, int]  # node and view
+
+
+@dataclass(frozen=True)
+class FrozenBatch:
+    """Some images of a split as trials read them.
+
+    values: node -> (batch, tokens, dim) float32; labels: (batch,); both on the device.
+    """
+
+    values: dict[int, Tensor]
+    labels: Tensor
 
 
 class ActivationCache:
-    """Cached node values of one split, within a memory limit.
+    """Node values of one split: stored once, in memory or beyond it in files, or else recomputed.
 
-    Images are decoded once, as long as there is room for node 0, from which all others follow.
-    Nodes that were not asked for lately make room for new ones. Where a request alone exceeds
-    the limit, `inputs` falls back to images, and the trial runs the whole network each step.
+    A row is computed when it is first asked for, so that a trial can begin before all images of
+    the split have been decoded. Nodes that were not asked for lately make room for new ones.
+    Whatever is stored, the values are the same; unreadable images are passed over.
 
     Parameters
     ----------
     limit
-        Bytes that the cached values of this split may take.
+        Bytes of memory that the stored values of this split may take.
+    spill
+        Where stored values go beyond that.
+    dtype
+        Of the stored values.
+    precision
+        Of the forward pass, see `autocast`.
+    augmentation
+        Of the images of an epoch; None for the images themselves.
     """
 
     def __init__(
-        self, chain: ResidualChain, split: ImageSplit, device: torch.device, limit: float
+        self,
+        chain: ResidualChain,
+        split: ImageSplit,
+        device: torch.device,
+        *,
+        limit: float,
+        spill: Spill,
+        dtype: torch.dtype = torch.float32,
+        precision: str = "float32",
+        augmentation: Augmentation | None = None,
     ) -> None:
         self._chain = chain
         self._split = split
         self._device = device
         self._limit = limit
-        self._nodes: OrderedDict[int, Tensor] = OrderedDict()
-        self._readable: np.ndarray | None = None
-        self._features: Tensor | None = None
-        self._bytes_per_node = 0
+        self._spill = spill
+        self._dtype = dtype
+        self._precision = precision
+        self._augmentation = augmentation
+        self._stores: OrderedDict[Key, NodeStore] = OrderedDict()
+        self._features = torch.empty(len(split), chain.num_features)
+        self._featured = torch.zeros(len(split), dtype=torch.bool)
+        self._labels = torch.from_numpy(split.labels)
 
-    @property
-    def features(self) -> Tensor:
-        """(rows, features), what a head reads; always kept, for it is small."""
-        self.read()
-        assert self._features is not None
-        return self._features
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(rows,), labels of the readable images."""
-        return self._split.labels[self.readable]
+    def __len__(self) -> int:
+        return len(self._split)
 
     @property
     def readable(self) -> np.ndarray:
-        """(rows,), indices into the split of the readable images."""
-        self.read()
-        assert self._readable is not None
-        return self._readable
+        """(rows,), indices into the split of the images not found unreadable so far."""
+        return np.flatnonzero(self._split.readable(range(len(self._split))))
 
-    def read(self, deadline: Deadline | None = None) -> None:
-        """Decode the split once, unless that is done: which images are readable, features, node 0.
+    def features(
+        self, rows: np.ndarray, deadline: Deadline | None = None
+    ) -> tuple[Tensor, np.ndarray]:
+        """Final features (readable, features) and labels (readable,) of rows that can be read.
 
-        Raises DeadlineReachedError between batches, and DataError for too many bad images.
+        Of the images themselves, without augmentation. Always kept, for they are small. Raises
+        DeadlineReachedError between chunks, and DataError for none readable, or too many bad.
         """
-        if self._features is None:
-            self._fill((), deadline)
-
-    def inputs(self, nodes: tuple[int, ...], deadline: Deadline | None = None) -> Inputs:
-        """The rows of the split for a model that reads these frozen nodes.
-
-        Raises DeadlineReachedError between batches of what has to be computed first.
-        """
-        self.read(deadline)
-        labels = torch.from_numpy(self.labels).to(self._device)
-        room = int(self._limit // self._bytes_per_node)
-        if len(nodes) > room:
-            return ImageInputs(self._split, self.readable, self._device)
-        for node in (*nodes, 0):  # node 0 last: with it nothing has to be decoded again
-            if node in self._nodes:
-                self._nodes.move_to_end(node)
-        missing = tuple(node for node in nodes if node not in self._nodes)
-        while missing and len(self._nodes) + len(missing) > room:
-            self._nodes.pop(next(node for node in self._nodes if node not in nodes))
-        if missing:
-            self._fill(missing, deadline)
-        return CachedInputs({node: self._nodes[node] for node in nodes}, labels)
-
-    def _fill(self, nodes: tuple[int, ...], deadline: Deadline | None) -> None:
-        """One pass over the split for the missing nodes; the first time also for the features."""
-        first, last = self._features is None, self._chain.n_nodes - 1
-        found: dict[int, list[Tensor]] = {node: [] for node in nodes}
-        features: list[Tensor] = []
-        indices: list[Tensor] = []
-        for embedded, batch_indices in self._embedded():
+        order = torch.from_numpy(rows)
+        last = self._chain.n_nodes - 1
+        missing = order[~self._featured[order]]
+        for embedded, found in self._embedded(missing, CHUNK, UNAUGMENTED):
             if deadline is not None:
                 deadline.check()
-            if first and not indices:
-                self._bytes_per_node = embedded[0].nbytes * len(self._split)
-                if self._bytes_per_node <= self._limit:
-                    found[0] = []
-            values = frozen_activations(
-                self._chain, embedded, {*found, last} if first else found.keys()
+            with torch.no_grad(), autocast(self._precision, self._device):
+                values = frozen_activations(self._chain, embedded, {last})
+                self._features[found] = self._chain.features(values[last]).float().cpu()
+            self._featured[found] = True
+        known = order[self._featured[order]]
+        if not len(known):
+            raise DataError(
+                f"none of {len(rows)} images of {self._split.name} can be read; "
+                "mend or replace them"
             )
-            for node, parts in found.items():
-                parts.append(values[node])
-            indices.append(batch_indices)
-            if first:
-                with torch.no_grad():
-                    features.append(self._chain.features(values[last]))
-        if first:
-            if not features:
-                raise DataError(
-                    f"none of the {len(self._split)} images of {self._split.name} can be read; "
-                    "mend or replace them"
-                )
-            self._features = torch.cat(features)
-            self._readable = torch.cat(indices).numpy()
-        self._nodes |= {node: torch.cat(parts) for node, parts in found.items()}
+        return self._features[known], self._split.labels[known.numpy()]
 
-    @torch.no_grad()
-    def _embedded(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Node 0 (batch, tokens, dim) and indices (batch,), from the cache or else the images."""
-        kept = self._nodes.get(0)
-        if kept is not None:
-            yield from zip(
-                kept.split(BATCH), torch.from_numpy(self.readable).split(BATCH), strict=True
-            )
+    def batches(
+        self,
+        nodes: Collection[int],
+        order: Tensor,
+        batch_size: int,
+        *,
+        epoch: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> Iterator[FrozenBatch]:
+        """The rows of `order` (rows,) at some nodes, a batch at a time.
+
+        epoch: which views to take where training images are augmented; None for the images
+        themselves. Raises DeadlineReachedError between batches.
+        """
+        view, keep = UNAUGMENTED, True
+        if epoch is not None and self._augmentation is not None:
+            view, keep = self._augmentation.view(epoch), bool(self._augmentation.views)
+        stores = self._reserve(nodes, view) if keep else None
+        found = (
+            self._computed(nodes, order, batch_size, view)
+            if stores is None
+            else self._stored(stores, order, batch_size, view)
+        )
+        for rows, values in found:
+            if deadline is not None:
+                deadline.check()
+            yield FrozenBatch(values, self._labels[rows].to(self._device))
+
+    def _stored(
+        self, stores: dict[int, NodeStore], order: Tensor, batch_size: int, view: int
+    ) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
+        """Rows and their values, computed first where they are not known yet."""
+        missing = order[~_known(stores.values(), order)]
+        filling = self._computed(stores, missing, CHUNK, view)
+        for rows in order.split(batch_size):
+            while len(missing) and not _known(stores.values(), rows).all():
+                computed = next(filling, None)
+                if computed is None:  # what is still missing cannot be read
+                    rows = rows[_known(stores.values(), rows)]
+                    break
+                for node, store in stores.items():
+                    store.write(computed[0], computed[1][node])
+            if len(rows):
+                yield rows, {node: s.read(rows, self._device) for node, s in stores.items()}
+
+    def _computed(
+        self, nodes: Collection[int], order: Tensor, size: int, view: int
+    ) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
+        """Rows and their values from a forward pass that ends at the last of the nodes."""
+        for embedded, rows in self._embedded(order, size, view):
+            with autocast(self._precision, self._device):
+                values = frozen_activations(self._chain, embedded, nodes)
+            yield rows, {node: value.float() for node, value in values.items()}
+
+    def _embedded(self, order: Tensor, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Node 0 (batch, tokens, dim) and rows (batch,), stored or else from the images."""
+        first = self._stores.get((0, view))
+        if first is not None and first.known[order].all():
+            for rows in order.split(size) if len(order) else ():
+                yield first.read(rows, self._device), rows
             return
-        for batch in self._split.batches(BATCH, self._readable):
-            yield self._chain.embed(batch.images.to(self._device)), batch.indices
+        for batch in self._split.batches(size, order):
+            images = batch.images
+            if view != UNAUGMENTED and self._augmentation is not None:
+                images = self._augmentation.apply(images, batch.indices, view)
+            with torch.no_grad(), autocast(self._precision, self._device):
+                embedded = self._chain.embed(images.to(self._device)).float()
+            if first is not None:
+                first.write(batch.indices, embedded)
+            yield embedded, batch.indices
+
+    def _reserve(self, nodes: Collection[int], view: int) -> dict[int, NodeStore] | None:
+        """A store for each node; None where there is no room for all of them."""
+        wanted, first = [(node, view) for node in nodes], (0, view)
+        for key in (*wanted, first):  # node 0 last: with it nothing has to be decoded again
+            if key in self._stores:
+                self._stores.move_to_end(key)
+        missing = [key for key in wanted if key not in self._stores]
+        room = self._slots - self._in_memory(wanted)
+        to_files = max(0, len(missing) - room) * self._node_bytes
+        if to_files:
+            self._drop(wanted, mapped=True, until=lambda: self._spill.fits(to_files))
+        ready = not to_files or self._spill.allows(to_files)
+        ready = ready and all(self._add(key, wanted) for key in missing)
+        if first not in self._stores and self._in_memory(wanted if ready else ()) < self._slots:
+            self._add(first, [*wanted, first] if ready else [first])
+        return {node: self._stores[node, view] for node in nodes} if ready else None
+
+    def _add(self, key: Key, wanted: Collection[Key]) -> bool:
+        """Make a store for a node and view; those that are not wanted may have to go."""
+        shape = (len(self._split), self._chain.tokens, self._chain.dim)
+        self._drop(wanted, mapped=False, until=lambda: self._in_memory() < self._slots)
+        if self._in_memory() < self._slots:
+            values = torch.empty(shape, dtype=self._dtype, device=self._device)
+            self._stores[key] = NodeStore(values, mapped=False)
+            return True
+        mapped = self._spill.map(shape, self._dtype)
+        if mapped is not None:
+            self._stores[key] = NodeStore(mapped, mapped=True)
+        return mapped is not None
+
+    def _drop(self, wanted: Collection[Key], *, mapped: bool, until: Callable[[], bool]) -> None:
+        """Let go of stores that are not wanted, those that were not asked for longest first."""
+        idle = [
+            key
+            for key, store in self._stores.items()
+            if key not in wanted and store.mapped == mapped
+        ]
+        while idle and not until():
+            del self._stores[idle.pop(0)]
+
+    @property
+    def _node_bytes(self) -> int:
+        values = len(self._split) * self._chain.tokens * self._chain.dim
+        return values * self._dtype.itemsize
+
+    @property
+    def _slots(self) -> int:
+        """Stores that memory may hold."""
+        return int(self._limit // self._node_bytes)
+
+    def _in_memory(self, keys: Collection[Key] | None = None) -> int:
+        """Stores in memory, among those of some keys."""
+        return sum(
+            not store.mapped for key, store in self._stores.items() if keys is None or key in keys
+        )
+
+
+def _known(stores: Collection[NodeStore], rows: Tensor) -> Tensor:
+    """(rows,), which rows every store knows."""
+    known = torch.ones(len(rows), dtype=torch.bool)
+    for store in stores:
+        known &= store.known[rows]
+    return known

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import TaskData
+from autoplace.data import Augmentation, ImageSplit, TaskData, stratified_sample
 from autoplace.model import LinearHead, fit_head
+from autoplace.settings import InputSettings
 from autoplace.training._cache import ActivationCache
+from autoplace.training._deadline import Deadline
+from autoplace.training._precision import DTYPES, resolve_precision
+from autoplace.training._spill import Spill
+
+READ_FIRST = 2048  # images of a split that are decoded before anything is trained
 
 
 class Task:
@@ -19,8 +27,16 @@ class Task:
     ----------
     fingerprint
         Names the task: data, split, label space, backbone and input size.
-    cache_gb
-        Memory for cached activations, in GiB; shared by the splits in proportion to their size.
+    inputs
+        What trials read. The memory for cached activations is shared by the splits in proportion
+        to their size.
+    notify
+        Is told what the user should know of how that is done.
+
+    Attributes
+    ----------
+    precision
+        What trials compute in: `float32`, or `bf16` where that was asked for and the device can.
     """
 
     def __init__(
@@ -32,7 +48,8 @@ class Task:
         metric: str,
         device: torch.device,
         seed: int,
-        cache_gb: float,
+        inputs: InputSettings,
+        notify: Callable[[str], None],
     ) -> None:
         self.chain = chain.to(device)
         self.data = data
@@ -40,10 +57,24 @@ class Task:
         self.metric = metric
         self.device = device
         self.seed = seed
+        self.precision = resolve_precision(inputs.precision, device, notify)
+        self.augmentation = (
+            None if inputs.augment == "none" else Augmentation(inputs.augment, inputs.views, seed)
+        )
         splits = {"train": data.train, "val": data.val, "test": data.test}
         images = sum(len(split) for split in splits.values())
+        spill = Spill(inputs.cache_dir, notify)
         self._caches = {
-            name: ActivationCache(chain, split, device, cache_gb * 2**30 * len(split) / images)
+            name: ActivationCache(
+                chain,
+                split,
+                device,
+                limit=inputs.cache_gb * 2**30 * len(split) / images,
+                spill=spill,
+                dtype=DTYPES[inputs.cache_precision],
+                precision=self.precision,
+                augmentation=self.augmentation if name == "train" else None,
+            )
             for name, split in splits.items()
         }
 
@@ -51,9 +82,20 @@ class Task:
         """Activations of `train`, `val` or `test`."""
         return self._caches[split]
 
+    def read(self, deadline: Deadline | None = None) -> None:
+        """Decode up to 2,048 images of each split, so that much of what is wrong shows early.
+
+        Their features are kept: a head starts from those of the training images. Of test, nothing
+        is scored here. Raises DataError for too many bad images, and DeadlineReachedError.
+        """
+        for split in self.data.splits:
+            self.cache(split.name).features(self._first_rows(split), deadline)
+
     @cached_property
     def first_head(self) -> LinearHead:
         """The cross-validated logistic head on frozen training features, where trials start."""
-        train = self.cache("train")
-        features = train.features.double().cpu().numpy()
-        return fit_head(features, train.labels, len(self.data.classes), self.seed)
+        features, labels = self.cache("train").features(self._first_rows(self.data.train))
+        return fit_head(features.double().numpy(), labels, len(self.data.classes), self.seed)
+
+    def _first_rows(self, split: ImageSplit) -> np.ndarray:
+        return np.sort(stratified_sample(split.labels, READ_FIRST, self.seed))
