@@ -15,7 +15,14 @@ from ._errors import PredictorError
 from ._evaluation import evaluate, regret, score_tasks, spearman
 from ._features import build_features
 from ._lightgbm import LightGBMPredictor
-from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION, LogColumn, reject_rows, validate_log
+from ._log import (
+    LOG_COLUMNS,
+    LOG_SCHEMA_VERSION,
+    LogColumn,
+    reject_rows,
+    upgrade_log,
+    validate_log,
+)
 from ._registry import create_predictor, list_predictors
 from ._schema import SCHEMA, Column, FeatureSchema
 from ._training_set import TrainingSet, build_training_set
@@ -45,5 +52,6 @@ __all__ = [
     "shipped_folder",
     "shipped_predictor",
     "spearman",
+    "upgrade_log",
     "validate_log",
 ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ._errors import PredictorError
 
-LOG_SCHEMA_VERSION = 1
+LOG_SCHEMA_VERSION = 2
 STATUSES = ("queued", "running", "done", "failed", "interrupted")
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 HEAD_ONLY = "head-only"
@@ -71,6 +71,8 @@ LOG_COLUMNS = (
     _positive("weight_decay", "done", "weight decay"),
     _count("batch_size", "done", "images per step", low=1),
     _count("epochs", "done", "passes over the training images", low=1),
+    _text("augment", "done", "random views of training images, and how many; 'none' for none"),
+    _text("precision", "done", "what the trial computed in, and its cache where that differs"),
     _count("seed", "always", "seed of the trial"),
     _text("status", "always", "one of " + ", ".join(STATUSES)),
     _text("failure_reason", "optional", "why a failed trial failed; failed trials only"),
@@ -91,6 +93,24 @@ LOG_COLUMNS = (
     _text("versions", "optional", "library versions, a JSON object"),
     _text("git_commit", "optional", "commit of the code that ran"),
 )
+
+
+# What rows of version 1, which did not say, always were.
+_SINCE_2 = {"augment": "none", "precision": "float32"}
+
+
+def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
+    """The log with rows of an older schema as this release would have written them.
+
+    Rows of a version that is not known stay as they are, for `reject_rows` to find.
+    """
+    old = log["schema_version"] == 1
+    values = {
+        name: log.get(name, pd.Series(None, index=log.index, dtype=object)).mask(old, value)
+        for name, value in _SINCE_2.items()
+    }
+    version = log["schema_version"].mask(old, LOG_SCHEMA_VERSION)
+    return log.assign(schema_version=version, **values)
 
 
 def reject_rows(log: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from ._schema import SCHEMA
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
-    "task", "family", "placement", "probe_key", "metric", "epochs", "status",
+    "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
+    "status",
     "val_metric", "head_only_val_metric",
 ]  # fmt: skip
 
@@ -33,7 +34,8 @@ class TrainingSet:
     y : ndarray (rows,)
         Gain over head-only on validation, in units of the metric.
     groups : ndarray (rows,)
-        The comparison a row belongs to, `task:metric:epochs`: gains are comparable within it only.
+        The comparison a row belongs to, `task:metric:epochs`, and `:augment` where images were
+        augmented: gains are comparable within it only.
     families : ndarray (rows,)
         Family of the task.
     """
@@ -111,9 +113,9 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     trials = trials.assign(
         gain=trials["val_metric"].astype(float) - trials["head_only_val_metric"].astype(float),
         group=[
-            f"{task}:{metric}:{int(epochs)}"
-            for task, metric, epochs in zip(
-                trials["task"], trials["metric"], trials["epochs"], strict=True
+            f"{task}:{metric}:{int(epochs)}" + ("" if augment == "none" else f":{augment}")
+            for task, metric, epochs, augment in zip(
+                *(trials[name] for name in ("task", "metric", "epochs", "augment")), strict=True
             )
         ],
     )

@@ -189,6 +189,8 @@ class Recorder:
             "weight_decay": self._settings.weight_decay,
             "batch_size": self._settings.batch_size,
             "epochs": self._settings.epochs,
+            "augment": str(task.augmentation or "none"),
+            "precision": _precision(task),
             "seed": request.seed,
             "metric": task.metric,
             "chosen_by": request.chosen_by,
@@ -215,6 +217,12 @@ class Recorder:
         if not len(result.placement) and not self._head_only:
             self._head_only = {f"head_only_{name}": row[name] for name in outcomes if name in row}
         return row | self._head_only
+
+
+def _precision(task: Task) -> str:
+    """What trials compute in, and what they read where that differs."""
+    kept = task.cache_precision
+    return task.precision if kept == "float32" else f"{task.precision}, cached in {kept}"
 
 
 def _final_metrics(row: Mapping[str, Any]) -> dict[str, float]:

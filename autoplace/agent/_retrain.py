@@ -186,7 +186,7 @@ def _present_scores(
 
 def _usable(records: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The finished rows that are in order, and how many were set aside."""
-    done = records[records["status"] == "done"].reset_index(drop=True)
+    done = predictors.upgrade_log(records[records["status"] == "done"].reset_index(drop=True))
     bad = set(predictors.reject_rows(done)["row"]) if len(done) else set()
     kept = done.drop(index=list(bad))
     kept = kept[kept["probe_key"].notna()].reset_index(drop=True)

@@ -12,6 +12,10 @@ from autoplace.training import Task
 
 AUTO = "auto"
 SHARE = 0.8  # of the free memory that trials may fill
+# Bytes of the residual stream with which a step fills the device. For a CPU as measured by
+# experiments/benchmarks/population.py; for a GPU an estimate: tens of thousands of rows.
+FILLED = {"cpu": 2 * 2**20, "cuda": 128 * 2**20}
+MOST = 32
 
 
 def parse_side_by_side(text: str) -> int | None:
@@ -61,4 +65,6 @@ def _free_memory(device: torch.device) -> int:
 
 
 def _worthwhile(task: Task, batch_size: int) -> int:
-    return 1
+    """How many fill the device: more would only take memory."""
+    stream = batch_size * task.chain.tokens * task.chain.dim * torch.float32.itemsize
+    return min(MOST, max(1, FILLED[task.device.type] // stream))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from autoplace.tracking._store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+BATCHED_SECONDS = 10.0  # a request an epoch would be a good part of a short trial
 _ENDS: dict[str, RunStatus] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -49,6 +51,8 @@ class Journal:
         self._on_loss = on_loss
         self._lost = False
         self._children: dict[str, Run] = {}
+        self._waiting: dict[str, list[tuple[int, Mapping[str, float]]]] = {}  # epochs by trial
+        self._sent = time.monotonic()
         self._ledger = Ledger(self.folder / "ledger.jsonl")
         self._ledger.append(
             {
@@ -89,10 +93,12 @@ class Journal:
         self._try(start)
 
     def epoch(self, trial_id: str, number: int, metrics: Mapping[str, float]) -> None:
-        """An epoch of a trial is over."""
+        """An epoch of a trial is over; MLflow hears of it with others, within ten seconds or so."""
         event = {"event": "trial", "trial_id": trial_id, "status": "running"}
         self._ledger.append({**event, "epoch": number, "metrics": dict(metrics)})
-        self._try(lambda: self._children[trial_id].log_metrics(metrics, step=number))
+        self._waiting.setdefault(trial_id, []).append((number, metrics))
+        if time.monotonic() - self._sent >= BATCHED_SECONDS:
+            self._send()
 
     def close_trial(
         self, trial_id: str, row: Mapping[str, Any], metrics: Mapping[str, float]
@@ -100,19 +106,27 @@ class Journal:
         """A trial is over; its `row` of the placement log says how, `metrics` what it gave."""
         event = {"event": "trial", "trial_id": trial_id, "status": row["status"]}
         self._ledger.append({**event, "row": dict(row)})
+        history = [*self._waiting.pop(trial_id, []), (0, metrics)]
 
         def close() -> None:
             child = self._children.pop(trial_id)
+            child.log_history(history)
             child.log_row(row)
-            if metrics:
-                child.log_metrics(metrics)
             child.finish(_ENDS[row["status"]])
 
         self._try(close)
 
+    def _send(self) -> None:
+        """Send MLflow the epochs that wait."""
+        waiting, self._waiting = self._waiting, {}
+        self._sent = time.monotonic()
+        for trial_id, history in waiting.items():
+            self._try(lambda key=trial_id, told=history: self._children[key].log_history(told))
+
     def finish(self, status: RunStatus) -> None:
         """The invocation ends."""
         self._ledger.append({"event": "finish", "status": status})
+        self._send()
         self._try(lambda: self.run.finish(status))
 
     def _try(self, write: Callable[[], Any]) -> None:

@@ -119,8 +119,10 @@ def _find_invocation(
 
 
 def _complete(run: Run, trial: dict[str, Any]) -> None:
-    for epoch, metrics in trial["history"]:
-        run.log_metrics({key: value for key, value in metrics.items() if value is not None}, epoch)
+    run.log_history(
+        (epoch or 0, {key: value for key, value in metrics.items() if value is not None})
+        for epoch, metrics in trial["history"]
+    )
     if trial.get("row"):
         run.log_row(trial["row"])
     # Last, so that a push which breaks off before leaves the run to be completed by the next.

@@ -42,6 +42,8 @@ ROW_COLUMNS: dict[str, str] = {
     "weight_decay": _NUMBER,
     "batch_size": _NUMBER,
     "epochs": _NUMBER,
+    "augment": _TEXT,
+    "precision": _TEXT,
     "seed": _NUMBER,
     "status": _TEXT,
     "failure_reason": _TEXT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -67,10 +67,18 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record what was measured, one request for all; `step` is the epoch, 0 without it."""
+        self.log_history([(step or 0, metrics)])
+
+    def log_history(self, history: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Record what was measured at several steps, in one request."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
-        entries = [Metric(key, float(value), now, step or 0) for key, value in metrics.items()]
+        entries = [
+            Metric(key, float(value), now, step)
+            for step, metrics in history
+            for key, value in metrics.items()
+        ]
         with self._writing("log metrics"):
             for part in _parts(entries, _MAX_METRICS):
                 self.store.client.log_batch(self.run_id, metrics=part)

@@ -35,8 +35,11 @@ class Task:
 
     Attributes
     ----------
-    precision
-        What trials compute in: `float32`, or `bf16` where that was asked for and the device can.
+    precision, cache_precision
+        What trials compute in: `float32`, or `bf16` where that was asked for and the device can;
+        and what activations are kept in.
+    augmentation
+        Of training images; None for none.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Task:
         self.device = device
         self.seed = seed
         self.precision = resolve_precision(inputs.precision, device, notify)
+        self.cache_precision = inputs.cache_precision
         self.augmentation = (
             None if inputs.augment == "none" else Augmentation(inputs.augment, inputs.views, seed)
         )
@@ -71,7 +75,7 @@ class Task:
                 device,
                 limit=inputs.cache_gb * 2**30 * len(split) / images,
                 spill=spill,
-                dtype=DTYPES[inputs.cache_precision],
+                dtype=DTYPES[self.cache_precision],
                 precision=self.precision,
                 augmentation=self.augmentation if name == "train" else None,
             )

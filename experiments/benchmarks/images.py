@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from autoplace.backbones import ResidualChain
 from autoplace.data import Batch, create_transform, load_data
+from autoplace.settings import InputSettings
+from autoplace.training import Task, resolve_device
 
 
 class ImagesInMemory:
@@ -24,11 +27,10 @@ class ImagesInMemory:
         (rows,), classes from 0.
     """
 
-    name = "train"
-
-    def __init__(self, images: Tensor, labels: np.ndarray) -> None:
+    def __init__(self, images: Tensor, labels: np.ndarray, name: str = "train") -> None:
         self.images = images
         self.labels = labels
+        self.name = name
 
     @classmethod
     def of(cls, source: str, chain: ResidualChain, count: int, seed: int) -> Self:
@@ -40,6 +42,10 @@ class ImagesInMemory:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def readable(self, indices: Iterable[int]) -> np.ndarray:
+        """All of them."""
+        return np.ones(len(list(indices)), dtype=bool)
+
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:
@@ -47,3 +53,24 @@ class ImagesInMemory:
         order = torch.arange(len(self)) if indices is None else torch.as_tensor(indices)
         for rows in order.split(batch_size):
             yield Batch(self.images[rows], torch.from_numpy(self.labels)[rows], rows)
+
+
+def task_in_memory(
+    source: str, chain: ResidualChain, count: int, seed: int, inputs: InputSettings
+) -> Task:
+    """A task on the first `count` training images of a data set and as few of the other splits."""
+    data = load_data(source, transform=create_transform(chain.data_config), seed=seed)
+    splits: dict[str, Any] = {}
+    for split in data.splits:
+        batch = split.load(np.arange(count if split is data.train else max(8, count // 8)))
+        splits[split.name] = ImagesInMemory(batch.images, batch.labels.numpy(), split.name)
+    return Task(
+        chain,
+        replace(data, **splits),
+        fingerprint="in memory",
+        metric="accuracy",
+        device=resolve_device("auto"),
+        seed=seed,
+        inputs=inputs,
+        notify=print,
+    )

@@ -14,12 +14,14 @@ LIBRARIES = ("torch", "timm", "scikit-learn", "numpy")
 
 
 def describe_machine() -> dict[str, Any]:
-    """The fields `machine`, `threads` and `versions` of a benchmark's document.
+    """The fields `device`, `machine`, `threads` and `versions` of a benchmark's document.
 
     The load average (runnable processes over the last minute) tells how far the seconds can be
     trusted; None where the system has none.
     """
+    on_gpu = torch.cuda.is_available()
     return {
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {_processor()}",
         "machine": {
             "architecture": platform.machine(),
             "processor": _processor(),

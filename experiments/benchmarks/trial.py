@@ -1,63 +1,64 @@
-"""What the cached suffix saves: seconds of training steps uncached over those from the cache.
+"""What a trial costs: seconds of training steps by the cached suffix, uncached, and by PEFT's LoRA.
 
-Single edges are drawn uniformly from all n². Each is trained twice with the same seeds: from
-cached frozen activations, running only the suffix, and uncached, running the whole schedule each
-step (two full passes for a recurrent edge). Images are random and in memory, so nothing is
-decoded; the seconds to fill the cache count as the cached way's. Both must give the same loss at
-every step, within 1e-5 relative, or the benchmark fails.
+Single edges are drawn uniformly from all n². Each is trained with the same seeds from cached
+frozen activations, running only the suffix, and uncached, running the whole schedule each step
+(two full passes for a recurrent edge). Both must give the same loss at every step, within 1e-4
+relative, or the benchmark fails. Images are decoded beforehand; the seconds to fill the cache count
+as the cached way's.
 
-    python experiments/benchmarks/trial.py --json
+- `speedup_over_uncached`: total uncached seconds over total cached seconds.
+- `speedup_over_peft_lora`: seconds of Hugging Face PEFT's LoRA (`qkv` of every block) on the same
+  timm model, images, batch and number of steps, over the cached seconds, both as means.
+- `ratio_to_suffix`: cached seconds over those of the floor, forward and backward passes of the
+  suffix alone, with no adapter, cache or optimiser.
+
+    python experiments/benchmarks/trial.py --edges 40 --lora --json
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-import time
+from collections.abc import Callable, Iterator
+from statistics import mean
 from typing import Any
 
 import numpy as np
 import torch
+from images import ImagesInMemory
 from machine import describe_machine
-from random_images import RandomImages
-from torch import Tensor
+from measuring import seconds
+from torch import Tensor, nn
 from torch.nn import functional
 
 from autoplace.backbones import create_chain
-from autoplace.model import AdaptedModel
+from autoplace.model import AdaptedModel, Population
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import PlacementSettings, TrialSettings
-from autoplace.training import ActivationCache, CachedInputs, Inputs
+from autoplace.training import ActivationCache, Spill, resolve_device
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 
-
-class WholeImages:
-    """Decoded images in memory; the whole network runs each step."""
-
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images = images
-        self.labels = labels
-
-    def logits(self, model: AdaptedModel, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return model(self.images[rows]), self.labels[rows]
+# Logits and labels of every batch of an epoch, given the order of the images.
+Pass = Callable[[Tensor, int], Iterator[tuple[Tensor, Tensor]]]
 
 
-def train(model: AdaptedModel, inputs: Inputs, options: argparse.Namespace) -> list[float]:
+def train(
+    parameters: list[nn.Parameter], one_pass: Pass, n_rows: int, options: argparse.Namespace
+) -> list[float]:
     """The steps of a trial; returns the loss at each."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=options.lr, fused=True)
+    optimiser = torch.optim.AdamW(parameters, lr=options.lr, fused=True)
     order = torch.Generator().manual_seed(options.seed)
     losses = []
-    for _ in range(options.epochs):
-        for rows in torch.randperm(len(inputs.labels), generator=order).split(options.batch):
-            logits, labels = inputs.logits(model, rows)
+    for epoch in range(options.epochs):
+        for logits, labels in one_pass(torch.randperm(n_rows, generator=order), epoch):
             loss = functional.cross_entropy(logits, labels)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            losses.append(loss.item())
-    return losses
+            losses.append(loss.detach())
+    return torch.stack(losses).tolist()
 
 
 class Benchmark:
@@ -65,17 +66,20 @@ class Benchmark:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        self.device = resolve_device("auto")
         torch.manual_seed(options.seed)
-        self.chain = create_chain(options.backbone, pretrained=options.pretrained)
-        self.classes = tuple(f"class {number}" for number in range(options.classes))
-        shape = self.chain.data_config["input_size"]
-        split = RandomImages(options.images, options.classes, shape, options.seed)
-        self.whole = WholeImages(split.images, torch.from_numpy(split.labels))
+        self.chain = create_chain(options.backbone, pretrained=options.pretrained).to(self.device)
+        split = ImagesInMemory.of(options.data, self.chain, options.images, options.seed)
+        self.n_rows = len(split)
+        self.classes = tuple(map(str, range(int(split.labels.max()) + 1)))
+        self.images = split.images.to(self.device)
+        self.labels = torch.from_numpy(split.labels).to(self.device)
         self.cache = ActivationCache(
             self.chain,
             split,  # type: ignore[arg-type]
-            torch.device("cpu"),
-            options.cache_gb * 2**30,
+            self.device,
+            limit=options.cache_gb * 2**30,
+            spill=Spill(None, print),
         )
 
     def placements(self) -> list[Placement]:
@@ -90,26 +94,74 @@ class Benchmark:
     def model(self, placement: Placement) -> AdaptedModel:
         """A fresh model, the same for the same seed."""
         torch.manual_seed(self.options.seed)
-        return AdaptedModel(self.chain, placement, self.classes)
+        return AdaptedModel(self.chain, placement, self.classes).to(self.device)
 
-    def warm_up(self, placement: Placement) -> None:
-        """One uncached step, which pays for what only the first one does."""
-        rows = torch.arange(min(self.options.batch, len(self.whole.labels)))
-        functional.cross_entropy(*self.whole.logits(self.model(placement), rows)).backward()
+    def cached(self, placement: Placement) -> list[float]:
+        """Train as trials do."""
+        model = self.model(placement)
+        population = Population([model], [0])
+
+        def one_pass(order: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            nodes = model.frozen_nodes
+            for batch in self.cache.batches(nodes, order, self.options.batch, epoch=epoch):
+                yield population([batch.values], [0])[0], batch.labels
+
+        return train(list(population.parameters()), one_pass, self.n_rows, self.options)
+
+    def uncached(self, placement: Placement) -> list[float]:
+        """Train the whole network, as its definition says."""
+        model = self.model(placement)
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return train(trainable, self.whole(model), self.n_rows, self.options)
+
+    def lora(self) -> list[float]:
+        """Train PEFT's LoRA on `qkv` of every block, and a new head."""
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(self.options.seed)
+        model = copy.deepcopy(self.chain.model)
+        model.reset_classifier(len(self.classes))
+        config = LoraConfig(r=self.options.rank, target_modules=["qkv"], modules_to_save=["head"])
+        adapted = get_peft_model(model, config).to(self.device)
+        trainable = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+        return train(trainable, self.whole(adapted), self.n_rows, self.options)
+
+    def whole(self, model: nn.Module) -> Pass:
+        """A pass of a model that reads images."""
+
+        def one_pass(order: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for rows in order.to(self.device).split(self.options.batch):
+                yield model(self.images[rows]), self.labels[rows]
+
+        return one_pass
+
+    def floor(self, placement: Placement) -> None:
+        """As many forward and backward passes of the suffix alone."""
+        start = placement.lowest_target
+        assert start is not None
+        head = nn.Linear(self.chain.num_features, len(self.classes)).to(self.device)
+        head.requires_grad_(False)
+        with torch.no_grad():
+            hidden = self.chain.embed(self.images[: self.options.batch])
+            for node in range(1, start + 1):
+                hidden = self.chain.step(node, hidden)
+        for _ in range(self.options.epochs):
+            for first in range(0, self.n_rows, self.options.batch):
+                labels = self.labels[first : first + self.options.batch]
+                h = leaf = hidden[: len(labels)].detach().requires_grad_()
+                for node in range(start + 1, self.chain.n_nodes):
+                    h = self.chain.step(node, h)
+                loss = functional.cross_entropy(head(self.chain.features(h)), labels)
+                torch.autograd.grad(loss, leaf)
 
     def compare(self, placement: Placement) -> dict[str, Any]:
         """Train a placement both ways. Raises SystemExit where the losses differ."""
-        model = self.model(placement)
-        started = time.perf_counter()
-        inputs = self.cache.inputs(model.frozen_nodes)
-        filled = time.perf_counter()
-        cached_losses = train(model, inputs, self.options)
-        cached = time.perf_counter()
-        model = self.model(placement)
-        restarted = time.perf_counter()
-        uncached_losses = train(model, self.whole, self.options)
-        uncached = time.perf_counter()
-        difference = float(np.abs(np.divide(cached_losses, uncached_losses) - 1).max())
+        losses: dict[str, list[float]] = {}
+        took = {
+            way: seconds(lambda way=way: losses.update({way: getattr(self, way)(placement)}))
+            for way in ("cached", "uncached")
+        }
+        difference = float(np.abs(np.divide(losses["cached"], losses["uncached"]) - 1).max())
         if not difference <= TOLERANCE:
             raise SystemExit(
                 f"{placement}: losses from the cache differ from the uncached ones by "
@@ -119,10 +171,9 @@ class Benchmark:
         return {
             "edge": str(edge),
             "kind": str(edge.kind),
-            "cached": isinstance(inputs, CachedInputs),
-            "fill_seconds": round(filled - started, 4),
-            "cached_seconds": round(cached - started, 4),
-            "uncached_seconds": round(uncached - restarted, 4),
+            "cached_seconds": round(took["cached"], 4),
+            "uncached_seconds": round(took["uncached"], 4),
+            "suffix_seconds": round(seconds(lambda: self.floor(placement)), 4),
             "largest_loss_difference": difference,
         }
 
@@ -132,26 +183,41 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     where = describe_machine()
     benchmark = Benchmark(options)
     placements = benchmark.placements()
-    benchmark.warm_up(placements[0])
-    edges = [benchmark.compare(placement) for placement in placements]
-    cached, uncached = (
-        sum(edge[key] for edge in edges) for key in ("cached_seconds", "uncached_seconds")
+    warm_up = benchmark.model(placements[0])  # the first pass pays for what only it does
+    benchmark.floor(placements[0])
+    next(benchmark.whole(warm_up)(torch.arange(options.batch), 0))[0].sum().backward()
+    edges, lora = [], []
+    for number, placement in enumerate(placements):
+        edges.append(benchmark.compare(placement))
+        # In between, so that a load that drifts touches all alike.
+        if options.lora and number % max(1, len(placements) // options.lora_runs) == 0:
+            lora.append(round(seconds(benchmark.lora), 4))
+    cached, uncached, suffix = (
+        [edge[f"{way}_seconds"] for edge in edges] for way in ("cached", "uncached", "suffix")
     )
+    against_lora = {
+        "speedup_over_peft_lora": round(mean(lora) / mean(cached), 3),
+        "peft_lora_seconds": lora,
+    }
+    chain = benchmark.chain
     return {
-        "speedup_over_uncached": round(uncached / cached, 3),
-        "cached_seconds": round(cached, 3),
-        "uncached_seconds": round(uncached, 3),
-        "fill_seconds": round(sum(edge["fill_seconds"] for edge in edges), 3),
+        "speedup_over_uncached": round(sum(uncached) / sum(cached), 3),
+        **(against_lora if lora else {}),
+        "ratio_to_suffix": round(sum(cached) / sum(suffix), 3),
+        "cached_seconds": round(sum(cached), 3),
+        "uncached_seconds": round(sum(uncached), 3),
+        "suffix_seconds": round(sum(suffix), 3),
         "largest_loss_difference": max(edge["largest_loss_difference"] for edge in edges),
-        "model": benchmark.chain.name,
+        "model": chain.name,
         "weights": "pretrained" if options.pretrained else "random",
-        "n": benchmark.chain.n_nodes,
-        "dim": benchmark.chain.dim,
-        "input_size": list(benchmark.chain.data_config["input_size"]),
-        "images": options.images,
+        "n": chain.n_nodes,
+        "dim": chain.dim,
+        "input_size": list(chain.data_config["input_size"]),
+        "data": options.data,
+        "images": benchmark.n_rows,
         "batch": options.batch,
         "epochs": options.epochs,
-        "classes": options.classes,
+        "classes": len(benchmark.classes),
         "adapter": str(placements[0].items[0][1]),
         "lr": options.lr,
         "cache_gb": options.cache_gb,
@@ -163,14 +229,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def render(report: dict[str, Any]) -> str:
     """The report in a few lines for people."""
-    return (
+    lines = [
         f"Training {len(report['edges'])} single edges of {report['model']} from cached "
-        f"activations is {report['speedup_over_uncached']:.2f} times as fast\n"
-        f"({report['cached_seconds']:.1f} s, {report['fill_seconds']:.1f} s of it to fill the "
-        f"cache, against {report['uncached_seconds']:.1f} s; {report['images']} images, "
-        f"{report['epochs']} epochs in batches of {report['batch']}; "
-        f"{report['threads']} thread(s), {report['machine']['processor']})"
-    )
+        f"activations is {report['speedup_over_uncached']:.2f} times as fast as without them"
+    ]
+    if "speedup_over_peft_lora" in report:
+        times = f"{report['speedup_over_peft_lora']:.2f} times as fast"
+        lines.append(f"and {times} as PEFT's LoRA in every block")
+    lines += [
+        f"It takes {report['ratio_to_suffix']:.2f} times as long as the suffix alone",
+        f"({report['cached_seconds']:.1f} s against {report['uncached_seconds']:.1f} s; "
+        f"{report['images']} images, {report['epochs']} epochs in batches of {report['batch']}; "
+        f"{report['threads']} thread(s), {report['machine']['processor']})",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -180,15 +252,17 @@ def main() -> None:
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
     weights.add_argument("--random-weights", action="store_false", dest="pretrained")
+    parser.add_argument("--data", default="builtin:shapes-orientation")
     parser.add_argument("--edges", type=int, default=12, help="how many single edges to draw")
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--batch", type=int, default=trial.batch_size)
     parser.add_argument("--epochs", type=int, default=trial.epochs)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--adapter", default=adapter.adapter)
-    parser.add_argument("--rank", type=int, default=adapter.rank)
-    parser.add_argument("--cache-gb", type=float, default=trial.cache_gb)
-    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--rank", type=int, default=adapter.rank, help="of adapters and LoRA")
+    parser.add_argument("--cache-gb", type=float, default=4.0)
+    parser.add_argument("--lora", action="store_true", help="compare with PEFT's LoRA (needs peft)")
+    parser.add_argument("--lora-runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()

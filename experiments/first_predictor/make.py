@@ -56,7 +56,7 @@ def train(store: str, out: Path) -> None:
     """Fit, score on left-out families, write artefact and log."""
     place = Store(store)
     log = read_records(place)
-    log = log[log["status"] == "done"].reset_index(drop=True)
+    log = predictors.upgrade_log(log[log["status"] == "done"].reset_index(drop=True))
     data = training_set(log[log["task_name"].isin(TRAINED)].reset_index(drop=True), place)
     predictor = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
     scores = gate(data, data)

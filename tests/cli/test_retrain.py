@@ -48,7 +48,8 @@ def record(tables):
                     "probe_key": f"probe-{family}", "placement": str(request.placement),
                     "adapter_kind": "bottleneck", "n_edges": len(request.placement),
                     "parameters": 9264, "learning_rate": 1e-3, "weight_decay": 0.0,
-                    "batch_size": 32, "epochs": 4, "seed": 0, "status": "done",
+                    "batch_size": 32, "epochs": 4, "augment": "none", "precision": "float32",
+                    "seed": 0, "status": "done",
                     "metric": "accuracy", "head_only_val_metric": 0.5, "seconds": 1.0,
                     "val_metric": 0.6 + slope * depth + rng.normal(0, 0.002),
                 }

@@ -145,6 +145,8 @@ def make_log(features: dict[str, pd.DataFrame]) -> Callable[[], pd.DataFrame]:
                     "weight_decay": 1e-4,
                     "batch_size": 64,
                     "epochs": 4,
+                    "augment": "none",
+                    "precision": "float32",
                     "seed": 0,
                     "status": "done",
                     "metric": "accuracy",

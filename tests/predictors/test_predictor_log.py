@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from predictors import LOG_COLUMNS, PredictorError, reject_rows, validate_log
+from predictors import LOG_COLUMNS, PredictorError, reject_rows, upgrade_log, validate_log
 
 
 def test_a_good_log_is_accepted(make_log) -> None:
@@ -36,7 +36,7 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
-        ({"schema_version": 99}, "schema_version is not 1"),
+        ({"schema_version": 99}, "schema_version is not 2"),
         ({"trial_id": "0-3"}, "trial_id occurred before"),
         ({"status": "finished"}, "status is none of"),
         ({"metric": "auc"}, "metric is none of"),
@@ -75,6 +75,18 @@ def test_a_failed_trial_needs_a_reason_and_has_no_score(make_log) -> None:
         validate_log(log)
 
 
+def test_rows_of_the_first_schema_are_brought_up_to_date(make_log) -> None:
+    old = make_log().drop(columns=["augment", "precision"]).assign(schema_version=1)
+    mixed = pd.concat([old, make_log().assign(trial_id=lambda log: "new-" + log["trial_id"])])
+    mixed = mixed.reset_index(drop=True)
+    mixed.loc[len(old) :, "augment"] = "crop"
+    upgraded = upgrade_log(mixed)
+    validate_log(upgraded)
+    assert (upgraded["augment"] == ["none"] * len(old) + ["crop"] * len(old)).all()
+    unknown = upgrade_log(old.assign(schema_version=99))
+    assert reject_rows(unknown)["reason"].str.contains("schema_version").sum() == len(old)
+
+
 def test_missing_and_unknown_columns_are_named(make_log) -> None:
     with pytest.raises(PredictorError, match=r"missing columns: seed; unknown columns: sed"):
         validate_log(make_log().rename(columns={"seed": "sed"}))
@@ -82,4 +94,4 @@ def test_missing_and_unknown_columns_are_named(make_log) -> None:
 
 def test_every_column_says_what_it_means() -> None:
     assert all(column.meaning for column in LOG_COLUMNS)
-    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 37
+    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 39

@@ -25,7 +25,7 @@ def make_row():
 
     def make(trial_id: str, **changes: object) -> dict[str, object]:
         row: dict[str, object] = {
-            "schema_version": 1,
+            "schema_version": 2,
             "trial_id": trial_id,
             "task": "f00d",
             "task_name": "digits",
@@ -43,6 +43,8 @@ def make_row():
             "weight_decay": 0.01,
             "batch_size": 64,
             "epochs": 8,
+            "augment": "none",
+            "precision": "float32",
             "seed": 0,
             "status": "done",
             "failure_reason": None,

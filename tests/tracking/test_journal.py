@@ -56,3 +56,53 @@ def test_a_journal_that_lost_nothing_is_not_sent_again(store):
     journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
     journal.finish("FINISHED")
     assert push_unsent(store) == 0
+
+
+def calls_of(journal, monkeypatch, name):
+    client, calls = journal.run.store.client, []
+    whole = getattr(client, name)
+    monkeypatch.setattr(client, name, lambda *a, **k: (calls.append(k), whole(*a, **k))[1])
+    return calls
+
+
+def history(store, journal, metric):
+    (child,) = store.client.search_runs(
+        [journal.run.experiment_id], f"tags.`mlflow.parentRunId` = '{journal.run.run_id}'"
+    )
+    points = store.client.get_metric_history(child.info.run_id, metric)
+    return [(point.step, point.value) for point in points]
+
+
+EPOCHS = [(number, number / 10) for number in range(1, 9)]
+
+
+@pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
+def test_epochs_go_in_one_request_and_none_is_lost_however_a_trial_ends(store, monkeypatch, status):
+    journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
+    journal.open_trial("one", "first", {}, {})
+    calls = calls_of(journal, monkeypatch, "log_batch")
+    for number, value in EPOCHS:
+        journal.epoch("one", number, {"val_accuracy": value})
+    assert not calls
+    journal.close_trial("one", {"trial_id": "one", "status": status}, {"seconds": 1.0})
+    assert sum("metrics" in call for call in calls) == 1
+    assert history(store, journal, "val_accuracy") == EPOCHS
+    journal.finish("FINISHED")
+
+
+def test_what_waits_is_sent_when_an_invocation_ends_without_closing_its_trial(store):
+    journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
+    journal.open_trial("one", "first", {}, {})
+    for number, value in EPOCHS:
+        journal.epoch("one", number, {"val_accuracy": value})
+    journal.finish("FAILED")
+    assert history(store, journal, "val_accuracy") == EPOCHS
+
+
+def test_a_long_trial_can_be_watched(store, monkeypatch):
+    monkeypatch.setattr("autoplace.tracking._journal.BATCHED_SECONDS", 0.0)
+    journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
+    journal.open_trial("one", "first", {}, {})
+    journal.epoch("one", 1, {"val_accuracy": 0.1})
+    assert history(store, journal, "val_accuracy") == [(1, 0.1)]
+    journal.finish("KILLED")

@@ -1,0 +1,154 @@
+"""What side by side gains: seconds of P trials one after the other over those of all together.
+
+Placements are single edges drawn uniformly, all with the same seed, on images decoded beforehand;
+cached activations are filled before anything is timed. What is timed are whole trials, with the
+validation after each epoch, by `run_trials`, as `autoplace collect` calls it. The losses of every
+step must agree within 1e-4 relative on a CPU, or the benchmark fails; on a GPU, whose kernels round
+differently for other batches, the largest difference is reported.
+
+    python experiments/benchmarks/population.py --backbone saliency-vits14 --batch 16 64 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from images import task_in_memory
+from machine import describe_machine
+from measuring import seconds
+
+from autoplace.backbones import create_chain
+from autoplace.placement import AdapterSpec, Edge, Placement
+from autoplace.settings import InputSettings, PlacementSettings, TrialSettings
+from autoplace.training import Task, Trial, TrialResult, run_trials
+
+TOLERANCE = 1e-4
+
+
+def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Trial]:
+    """Distinct single edges, uniform over all n²."""
+    n_nodes = task.chain.n_nodes
+    drawn = np.random.default_rng(options.seed).choice(n_nodes**2, count, replace=False)
+    spec = AdapterSpec.of(options.adapter, r=options.rank)
+    edges = (Edge(*map(int, divmod(k, n_nodes))) for k in drawn)
+    return [Trial(Placement.of([edge], spec), options.seed) for edge in edges]
+
+
+def losses(results: list[Any]) -> np.ndarray:
+    """(trials, steps). Raises SystemExit for a trial that failed."""
+    if not all(isinstance(result, TrialResult) for result in results):
+        raise SystemExit(f"a trial failed: {results}")
+    return np.array([result.step_losses for result in results])
+
+
+def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> dict[str, Any]:
+    """Both ways with so many placements; raises SystemExit where losses differ on a CPU."""
+    settings = TrialSettings(epochs=options.epochs, batch_size=batch, lr=options.lr)
+    trials = draw_trials(task, options, count)
+    found: dict[str, np.ndarray] = {}
+
+    def together() -> None:
+        found["together"] = losses(run_trials(task, trials, settings))
+
+    def in_turn() -> None:
+        found["in turn"] = losses([run_trials(task, [trial], settings)[0] for trial in trials])
+
+    together()  # fills the cache, and pays for what only the first call does
+    ratios, took = [], []
+    for _ in range(options.repeats):
+        one, other = seconds(in_turn), seconds(together)
+        ratios.append(one / other)
+        took.append({"in_turn": round(one, 4), "together": round(other, 4)})
+    difference = float(np.abs(found["together"] / found["in turn"] - 1).max())
+    if task.device.type == "cpu" and not difference <= TOLERANCE:
+        raise SystemExit(f"losses differ by {difference:.1e}, more than {TOLERANCE:g} relative")
+    return {
+        "placements": count,
+        "batch": batch,
+        "throughput_ratio": round(float(np.median(ratios)), 3),
+        "seconds": took,
+        "largest_loss_difference": difference,
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The benchmark's document; `throughput_ratio` is of the most placements, by batch."""
+    where = describe_machine()
+    torch.manual_seed(options.seed)
+    chain = create_chain(options.backbone, pretrained=options.pretrained)
+    inputs = InputSettings(cache_gb=options.cache_gb, precision=options.precision)
+    task = task_in_memory(options.data, chain, options.images, options.seed, inputs)
+    runs = [
+        compare(task, options, batch, count)
+        for batch in options.batch
+        for count in options.placements
+    ]
+    most = max(options.placements)
+    return {
+        "throughput_ratio": {
+            str(run["batch"]): run["throughput_ratio"] for run in runs if run["placements"] == most
+        },
+        "largest_loss_difference": max(run["largest_loss_difference"] for run in runs),
+        "model": chain.name,
+        "weights": "pretrained" if options.pretrained else "random",
+        "n": chain.n_nodes,
+        "dim": chain.dim,
+        "input_size": list(chain.data_config["input_size"]),
+        "data": options.data,
+        "images": options.images,
+        "batch": options.batch,
+        "epochs": options.epochs,
+        "precision": task.precision,
+        "adapter": str(AdapterSpec.of(options.adapter, r=options.rank)),
+        "lr": options.lr,
+        "seed": options.seed,
+        "runs": runs,
+        **where,
+    }
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report in a few lines for people."""
+    lines = [
+        f"{run['placements']} placements of {report['model']} side by side, batches of "
+        f"{run['batch']}: {run['throughput_ratio']:.2f} times the trials a second"
+        for run in report["runs"]
+    ]
+    lines.append(
+        f"(losses differ by {report['largest_loss_difference']:.0e} at most; "
+        f"{report['images']} images, {report['epochs']} epochs; {report['device']})"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    adapter = PlacementSettings()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", default="starter", help="'starter' or a timm name")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
+    weights.add_argument("--random-weights", action="store_false", dest="pretrained")
+    parser.add_argument("--data", default="builtin:shapes-orientation")
+    parser.add_argument("--placements", type=int, nargs="+", default=[4, 16])
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--batch", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--adapter", default=adapter.adapter)
+    parser.add_argument("--rank", type=int, default=adapter.rank)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--cache-gb", type=float, default=8.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    report = measure(options)
+    print(json.dumps(report, indent=2) if options.json else render(report))
+
+
+if __name__ == "__main__":
+    main()
