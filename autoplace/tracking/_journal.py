@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,9 @@ class Journal:
         waiting, self._waiting = self._waiting, {}
         self._sent = time.monotonic()
         for trial_id, history in waiting.items():
-            self._try(lambda key=trial_id, told=history: self._children[key].log_history(told))
+            child = self._children.get(trial_id)
+            if child is not None:
+                self._try(partial(child.log_history, history))
 
     def finish(self, status: RunStatus) -> None:
         """The invocation ends."""
