@@ -62,10 +62,18 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
                 "(build_training_set keeps those)"
             )
         # Sums and bagging depend on the order of rows; the learned state must not.
-        order = X.assign(_gain=gains, _task=tasks.astype(str)).sort_values(
-            ["_task", "backbone", "placement", "_gain", *SCHEMA.features]
+        keys = pd.DataFrame(
+            {
+                "task": tasks.astype(str),
+                "backbone": X["backbone"],
+                "placement": X["placement"],
+                "gain": gains,
+            }
         )
-        X, gains, tasks = X.loc[order.index], gains[order.index], tasks[order.index]
+        if keys.duplicated().any():  # then only the features tell such rows apart
+            keys = pd.concat([keys, X[SCHEMA.features]], axis=1)
+        order = keys.sort_values(list(keys.columns)).index
+        X, gains, tasks = X.loc[order], gains[order], tasks[order]
         self.gain_scale_ = GainScale.fit(gains, tasks)
         self._fit(X.reset_index(drop=True), self.gain_scale_.normalise(gains, tasks), tasks)
         return self

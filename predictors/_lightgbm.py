@@ -11,6 +11,8 @@ from ._base import Predictor
 from ._gain_scale import Floats, equal_task_weights
 from ._schema import SCHEMA
 
+MANY_ROWS = 50_000
+
 
 class LightGBMPredictor(Predictor):
     """Small, strongly regularised trees: logs have tens to thousands of rows, few tasks.
@@ -32,8 +34,9 @@ class LightGBMPredictor(Predictor):
         Share of columns and of rows that each tree sees.
     lambda_l2 : float
         L2 penalty on leaf values.
-    num_threads : int
-        Threads of LightGBM.
+    num_threads : int, optional
+        Threads of LightGBM; by default one for a small log, where more would only get in each
+        other's way, and all from 50,000 rows.
     random_state : int
         Seed of the sampling.
 
@@ -55,7 +58,7 @@ class LightGBMPredictor(Predictor):
         feature_fraction: float = 0.6,
         bagging_fraction: float = 0.8,
         lambda_l2: float = 1.0,
-        num_threads: int = 1,
+        num_threads: int | None = None,
         random_state: int = 0,
     ) -> None:
         self.n_estimators = n_estimators
@@ -79,7 +82,7 @@ class LightGBMPredictor(Predictor):
             # Rows too few for two leaves are never split, and a bag of them may be empty: an error.
             "bagging_freq": int(len(X) >= 2 * self.min_data_in_leaf),
             "lambda_l2": self.lambda_l2,
-            "num_threads": self.num_threads,
+            "num_threads": self._threads(len(X)),
             "seed": self.random_state,
             "deterministic": True,
             "force_row_wise": True,
@@ -96,4 +99,11 @@ class LightGBMPredictor(Predictor):
 
     def _predict(self, X: pd.DataFrame) -> Floats:
         values = X[SCHEMA.features].to_numpy()
-        return np.asarray(self.booster_.predict(values, num_threads=self.num_threads), dtype=float)
+        threads = self._threads(len(X))
+        return np.asarray(self.booster_.predict(values, num_threads=threads), dtype=float)
+
+    def _threads(self, rows: int) -> int:
+        """As LightGBM counts them: 0 means all cores."""
+        if self.num_threads is not None:
+            return self.num_threads
+        return 0 if rows >= MANY_ROWS else 1

@@ -68,13 +68,14 @@ def _split_folders(folder: Path, directories: list[str]) -> dict[str, str]:
 
 def _add_classes(listing: Listing, root: Path, parent: Path, split: str | None) -> None:
     ignored: list[str] = []
+    prefix = len(os.path.join(root, ""))
     loose = [entry.name for entry in _visible(parent) if not entry.is_dir()]
     if loose:
         listing.notes.append(f"in no class folder of '{parent}', ignored: {shorten(loose)}")
     for label in _directories(parent):
         n_before = len(listing.files)
         for entry in _files(parent / label):
-            key = Path(entry.path).relative_to(root).as_posix()
+            key = entry.path[prefix:].replace(os.sep, "/")  # a Path for each would take seconds
             if entry.is_file() and entry.name.lower().endswith(SUFFIXES):
                 size = entry.stat().st_size
                 listing.files.append(ImageFile(key, entry.path, size, label, split))

@@ -35,6 +35,10 @@ class ImageFile:
     split: str | None = None
     group: str | None = None
 
+    def in_split(self, split: str | None) -> ImageFile:
+        """The same file in another split."""
+        return ImageFile(self.key, self.path, self.n_bytes, self.label, split, self.group)
+
 
 @dataclass(frozen=True)
 class Listing:

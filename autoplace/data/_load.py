@@ -141,7 +141,7 @@ def _complete_splits(
         f"stratified{', groups kept together' if groups else ''}, seed {seed}"
     )
     new_split = {file.key: split for file, split in zip(pool, carved, strict=True)}
-    return [replace(file, split=new_split.get(file.key, file.split)) for file in files]
+    return [file.in_split(new_split.get(file.key, file.split)) for file in files]
 
 
 def _check_groups(text: str, files: list[ImageFile]) -> None:

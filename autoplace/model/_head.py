@@ -82,6 +82,8 @@ def _fit_path(
             with warnings.catch_warnings():
                 # A strong C on few rows may stop early; cross-validation then ranks it lower.
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                # Many classes of few rows each are what they are.
+                warnings.filterwarnings("ignore", "The number of unique classes")
                 model.set_params(C=c).fit(standardised, labels)
             coef, intercept = model.coef_, model.intercept_
             if len(present) == 2:  # scikit-learn keeps one row for two classes

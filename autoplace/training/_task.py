@@ -17,7 +17,7 @@ from autoplace.training._deadline import Deadline
 from autoplace.training._precision import DTYPES, resolve_precision
 from autoplace.training._spill import Spill
 
-READ_FIRST = 2048  # images of a split that are decoded before anything is trained
+READ_FIRST = 1024  # images of a split that are decoded before anything is trained
 
 
 class Task:
@@ -87,7 +87,7 @@ class Task:
         return self._caches[split]
 
     def read(self, deadline: Deadline | None = None) -> None:
-        """Decode up to 2,048 images of each split, so that much of what is wrong shows early.
+        """Decode up to 1,024 images of each split, so that much of what is wrong shows early.
 
         Their features are kept: a head starts from those of the training images. Of test, nothing
         is scored here. Raises DataError for too many bad images, and DeadlineReachedError.

@@ -1,0 +1,265 @@
+"""What everything but training costs: help, records, retraining, a folder of many files.
+
+- `help_seconds`: `autoplace --help` as a process, median of five.
+- `mlflow_share`: seconds spent in calls of MLflow's client during an `autoplace collect`, those of
+  the invocation itself included, over the seconds of its trials.
+- `fit_million_rows_seconds`: one fit of the LightGBM predictor on a million synthetic rows.
+- `retrain_seconds`, `retrain_peak_gib`: a whole `autoplace retrain`, gate included, in a process of
+  its own: the present predictor carries those million rows of ten families, the store holds new
+  trials. Its highest resident memory is the whole process's.
+- `first_step_seconds_100k_files`: from the start of `autoplace pick` on an image folder of so many
+  files to the end of its first forward and backward pass (of the probe);
+  `first_training_step_seconds_100k_files`: to the end of the first step of an optimiser.
+
+    python experiments/benchmarks/overheads.py --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from machine import describe_machine
+from PIL import Image
+
+import autoplace.agent as agent
+import predictors
+from autoplace.probe import ProbeTables
+from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
+from autoplace.tracking import Store, log_probe, promote, register_predictor
+
+FAMILIES, TASKS = 10, 20
+NEW_TRIALS = 60
+
+
+def measure_help(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of the help, as a user waits for it."""
+    command = [sys.executable, "-m", "autoplace", "--help"]
+    took = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        took.append(time.perf_counter() - started)
+    return {"help_seconds": round(statistics.median(took), 3)}
+
+
+def measure_mlflow(options: argparse.Namespace) -> dict[str, Any]:
+    """The share of MLflow in a collect."""
+    from mlflow import MlflowClient
+
+    spent = 0.0
+
+    def timed(whole: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        nonlocal spent
+        started = time.perf_counter()
+        try:
+            return whole(*args, **kwargs)
+        finally:
+            spent += time.perf_counter() - started
+
+    names = ("create_run", "log_batch", "set_terminated", "log_artifact", "log_inputs", "get_run")
+    whole = {name: getattr(MlflowClient, name) for name in names}
+    for name, method in whole.items():
+
+        def replaced(self: Any, *args: Any, _method: Any = method, **kwargs: Any) -> Any:
+            return timed(partial(_method, self), *args, **kwargs)
+
+        setattr(MlflowClient, name, replaced)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = CollectSettings(
+                store=f"sqlite:///{folder}/mlflow.db", placements=options.placements
+            )
+            rows = list(agent.collect(["builtin:shapes-count"], settings))
+    finally:
+        for name, method in whole.items():
+            setattr(MlflowClient, name, method)
+    trials = sum(row["seconds"] for row in rows)
+    return {
+        "mlflow_share": round(spent / trials, 4),
+        "mlflow_seconds": round(spent, 3),
+        "trials": len(rows),
+        "trial_seconds": round(trials, 3),
+    }
+
+
+def synthetic_rows(count: int) -> predictors.TrainingSet:
+    """Rows of random features whose gain depends on two of them, in ten families."""
+    rng = np.random.default_rng(0)
+    task = rng.integers(0, FAMILIES * TASKS, count)
+    columns: dict[str, Any] = {
+        "backbone": pd.Series(np.array(["starter", "other"])[task % 2], dtype="str"),
+        "placement": pd.Series(
+            [
+                f"{i}>{j}@bottleneck:r=8"
+                for i, j in zip(*divmod(np.arange(count), 1009), strict=True)
+            ],
+            dtype="str",
+        ),
+    }
+    columns |= {name: rng.random(count) for name in predictors.SCHEMA.features}
+    X = pd.DataFrame(columns)
+    gain = 0.1 * X["target_lowest"] * X["frobenius_norm_percentile_mean"]
+    names = np.array([f"task{k:03d}:accuracy:10" for k in range(FAMILIES * TASKS)], dtype=object)
+    families = np.array([f"family{k // TASKS}" for k in range(FAMILIES * TASKS)], dtype=object)
+    y = gain.to_numpy() + rng.normal(0, 0.02, count)
+    return predictors.TrainingSet(X, y, names[task], families[task])
+
+
+def add_trials(store: Store, tables: ProbeTables) -> None:
+    """Finished trials of a new family, with random outcomes."""
+    run = store.start_run("new", "collect")
+    named = {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
+    log_probe(run, "new", named)
+    rng = np.random.default_rng(1)
+    for number in range(NEW_TRIALS):
+        placement = f"{number % 25}>{number // 25 + 20}@bottleneck:r=8"
+        child = run.start_child("trial")
+        child.log_row(
+            {
+                "schema_version": predictors.LOG_SCHEMA_VERSION, "trial_id": f"new-{number}",
+                "task": "new", "task_name": "new", "family": "new", "backbone": "starter",
+                "backbone_sha256": "0" * 64, "n_nodes": 25, "probe_key": "new",
+                "placement": placement, "adapter_kind": "bottleneck", "n_edges": 1,
+                "parameters": 1544, "learning_rate": 1e-3, "weight_decay": 0.0, "batch_size": 32,
+                "epochs": 10, "augment": "none", "precision": "float32", "seed": 0,
+                "status": "done", "metric": "accuracy", "head_only_val_metric": 0.5,
+                "seconds": 1.0, "val_metric": 0.6 + rng.normal(0, 0.02),
+            }
+        )  # fmt: skip
+        child.finish()
+    run.finish()
+
+
+def measure_retrain(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a fit, and seconds and memory of a whole retrain on top of it."""
+    data = synthetic_rows(options.rows)
+    predictor = predictors.create_predictor("lightgbm")
+    started = time.perf_counter()
+    predictor.fit(data.X, data.y, data.groups)
+    fitted = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/mlflow.db")
+        saved = predictors.save_predictor(predictor, Path(folder) / "first", "# synthetic\n", data)
+        promote(store, register_predictor(store, saved))
+        probed = agent.probe("builtin:digits", ProbeCommandSettings(store=store.uri))
+        add_trials(store, probed.tables)
+        child = [sys.executable, __file__, "--child", "retrain", store.uri]
+        done = subprocess.run(child, check=True, capture_output=True, text=True)
+    return {
+        "fit_million_rows_seconds": round(fitted, 2),
+        **json.loads(done.stdout.splitlines()[-1]),
+        "rows": options.rows,
+    }
+
+
+def retrain_here(store: str) -> None:
+    """In a process of its own: retrain, and print what it took."""
+    started = time.perf_counter()
+    result = agent.retrain(StoreSettings(store=store))
+    took = {
+        "retrain_seconds": round(time.perf_counter() - started, 1),
+        "retrain_peak_gib": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30, 2
+        ),
+        "retrain_rows": result.rows,
+        "retrain_families": len(result.families),
+    }
+    print(json.dumps(took))
+
+
+def measure_folder(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds to the first steps on a folder of many small files."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "many"
+        write_folder(folder, options.files)
+        found = {}
+        for name, key in (
+            ("probe", "first_step_seconds_100k_files"),
+            ("training", "first_training_step_seconds_100k_files"),
+        ):
+            child = [sys.executable, __file__, "--child", name, str(folder), place]
+            started = time.time()
+            done = subprocess.run(child, check=True, capture_output=True, text=True)
+            found[key] = round(float(done.stdout.splitlines()[-1]) - started, 2)
+    return {**found, "files": options.files}
+
+
+def write_folder(folder: Path, count: int, n_classes: int = 10, side: int = 64) -> None:
+    """JPEG files of noise around a colour for each class."""
+    rng = np.random.default_rng(0)
+    for label in range(n_classes):
+        (folder / f"class{label}").mkdir(parents=True)
+        colour = rng.integers(60, 196, 3)
+        for number in range(count // n_classes):
+            pixels = np.clip(rng.normal(colour, 60, (side, side, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"class{label}" / f"{number:06d}.jpg")
+
+
+def pick_until(step: str, folder: str, place: str) -> None:
+    """In a process of its own: pick, and print the time once the first step is over."""
+    import os
+
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from autoplace.cli import main as autoplace
+    from autoplace.probe import Measurement
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        print(time.time(), flush=True)
+        os._exit(0)
+
+    if step == "probe":
+        Measurement.products = stop  # type: ignore[assignment, method-assign]
+    else:
+        register_optimizer_step_post_hook(stop)
+    autoplace(["pick", folder, "--store", f"sqlite:///{place}/mlflow.db"])
+
+
+PARTS = {
+    "help": measure_help,
+    "mlflow": measure_mlflow,
+    "retrain": measure_retrain,
+    "folder": measure_folder,
+}
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report, a figure a line."""
+    aside = ("device", "machine", "threads", "versions")
+    return "\n".join(f"{name}: {value}" for name, value in report.items() if name not in aside)
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] == "--child":
+        what, *arguments = sys.argv[2:]
+        retrain_here(*arguments) if what == "retrain" else pick_until(what, *arguments)
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--placements", type=int, default=8, help="that are collected")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="that are retrained on")
+    parser.add_argument("--files", type=int, default=100_000, help="in the folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    report: dict[str, Any] = {}
+    for name in options.only:
+        report |= PARTS[name](options)
+    report |= describe_machine()
+    print(json.dumps(report, indent=2) if options.json else render(report))
+
+
+if __name__ == "__main__":
+    main()
