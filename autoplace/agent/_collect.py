@@ -105,7 +105,7 @@ def read_placements(path: str) -> list[Placement]:
         raise UserError(
             f"cannot read --placements-file {path}: {error}; give a text file"
         ) from error
-    found = []
+    found: dict[Placement, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -114,10 +114,15 @@ def read_placements(path: str) -> list[Placement]:
             check_adapters(placement)
         except PlacementError as error:
             raise UserError(f"{path}, line {number}: {error}") from error
-        found.append(placement)
+        if placement in found:
+            raise UserError(
+                f"{path}, line {number}: {placement} stands in line {found[placement]} already; "
+                "give it once"
+            )
+        found[placement] = number
     if not found:
         raise UserError(f"{path} holds no placement; write one a line, such as 0>5+7>3")
-    return found
+    return list(found)
 
 
 def sample_requests(n_nodes: int, dim: int, settings: CollectSettings) -> list[TrialRequest]:

@@ -128,6 +128,10 @@ PLACEMENTS = {
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4+3>4\n")],
         r"p\.txt, line 2: edge 3>4 stands twice",
     ),
+    "a placement given twice": (
+        lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4\n1>2\n")],
+        r"p\.txt, line 3: 1>2@bottleneck:r=8 stands in line 1 already",
+    ),
     "an unknown adapter kind in a placement": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@lora:r=2\n")],
         r"p\.txt, line 1: unknown adapter kind 'lora'; .*bottleneck, linear",
@@ -196,6 +200,20 @@ OPTIONS = {
     "a learning rate that is no number": (lambda g: ["pick", g.images, "--lr", "nan"], "--lr"),
     "a budget that is no time": (
         lambda g: ["pick", g.images, "--budget", "soon"], "--budget is 'soon'.* 90s, 20m or 2h"
+    ),
+    "no number of parallel placements": (
+        lambda g: ["collect", g.images, "--parallel-placements", "some"],
+        "--parallel-placements is 'some'; give a number of at least 1, or 'auto'",
+    ),
+    "an augmentation that does not exist": (
+        lambda g: ["pick", g.images, "--augment", "mixup"], "'none', 'crop', 'crop-flip'"
+    ),
+    "a precision that does not exist": (
+        lambda g: ["pick", g.images, "--precision", "fp8"], "'float32', 'bf16'"
+    ),
+    "one micro-batch": (
+        lambda g: ["probe", g.images, "--probe-micro-batches", 1],
+        "--probe-micro-batches is 1; it must be at least 2",
     ),
     "an unknown key in the file": (
         lambda g: ["pick", g.images, "-c", g.file("c.yaml", "top_kk: 3\n")],

@@ -14,6 +14,7 @@ from autoplace.tracking import find_run, read_records
 from autoplace.tracking._records import search_all
 from predictors import reject_rows
 
+SMALL = ("--probe-images", "24", "--batch-size", "16")  # as what is compared was collected
 PROMISED = ("placement", "status", "val_accuracy", "val_loss", "test_accuracy",
             "head_only_val_accuracy", "seconds")  # fmt: skip
 
@@ -49,6 +50,50 @@ def test_a_placements_file_decides_what_is_run_and_in_which_order(collected):
     )]  # fmt: skip
     assert [row["placement"] for row in rows] == expected
     assert {row["chosen_by"] for row in rows} == {"file"}
+
+
+@pytest.mark.parametrize("number", ["3", "auto"])
+def test_placements_side_by_side_give_the_rows_they_give_in_turn(
+    cli, collected, home, image_folder, new_store, number
+):
+    done = cli(
+        "collect", image_folder, *SMALL, "--epochs", 1, "--lr", 0.02, "--json", "--placements", 4,
+        "--family", "bars", "--parallel-placements", number, "--store", new_store().uri, cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert len(done.lines) == len(collected[0].lines)
+    for ours, theirs in zip(done.lines, collected[0].lines, strict=True):
+        assert ours["placement"] == theirs["placement"]
+        assert ours["val_accuracy"] == theirs["val_accuracy"]
+        assert ours["test_accuracy"] == theirs["test_accuracy"]
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
+
+
+def test_what_trials_read_can_be_set_and_is_in_their_rows(cli, home, image_folder, new_store):
+    done = cli(
+        "collect", image_folder, *SMALL, "--epochs", 2, "--json", "--placements", 2,
+        "--augment", "crop", "--views", 2, "--cache-precision", "bf16", "--cache-gb", 0,
+        "--store", new_store().uri, cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert {row["augment"] for row in done.lines} == {"crop:views=2"}
+    assert {row["precision"] for row in done.lines} == {"float32, cached in bf16"}
+    assert "activations beyond --cache-gb are kept in files in " in done.err
+
+
+def test_a_cache_folder_that_cannot_be_used_is_told_and_slower_but_no_end(
+    cli, collected, home, image_folder, new_store
+):
+    done = cli(
+        "collect", image_folder, *SMALL, "--epochs", 1, "--lr", 0.02, "--json", "--placements", 4,
+        "--family", "bars", "--cache-gb", 0, "--cache-dir", "/proc/none",
+        "--store", new_store().uri, cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.err.count("cannot keep activations in /proc/none") == 1
+    assert [row["val_accuracy"] for row in done.lines] == [
+        row["val_accuracy"] for row in collected[0].lines
+    ]
 
 
 def test_progress_goes_to_stderr_and_the_store_holds_what_stdout_said(collected, store):
