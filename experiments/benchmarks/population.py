@@ -6,6 +6,11 @@ validation after each epoch, by `run_trials`, as `autoplace collect` calls it. T
 step must agree within 1e-4 relative on a CPU, or the benchmark fails; on a GPU, whose kernels round
 differently for other batches, the largest difference is reported.
 
+- `throughput_ratio`: those seconds' ratio, by batch.
+- `operator_ratio`: operators dispatched by the trials in turn over those of all together, views not
+  counted. Each is at least one kernel launch on a GPU, so where launches are what takes the time,
+  this is about what running side by side can gain; it needs no GPU to be counted.
+
     python experiments/benchmarks/population.py --backbone saliency-vits14 --batch 16 64 --json
 """
 
@@ -20,6 +25,7 @@ import torch
 from images import task_in_memory
 from machine import describe_machine
 from measuring import seconds
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from autoplace.backbones import create_chain
 from autoplace.placement import AdapterSpec, Edge, Placement
@@ -27,6 +33,18 @@ from autoplace.settings import InputSettings, PlacementSettings, TrialSettings
 from autoplace.training import Task, Trial, TrialResult, run_trials
 
 TOLERANCE = 1e-4
+
+
+class Dispatched(TorchDispatchMode):
+    """Counts the operators that are dispatched within it and compute something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
 
 
 def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Trial]:
@@ -63,6 +81,11 @@ def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> 
         one, other = seconds(in_turn), seconds(together)
         ratios.append(one / other)
         took.append({"in_turn": round(one, 4), "together": round(other, 4)})
+    operators = {}
+    for name, action in (("in_turn", in_turn), ("together", together)):
+        with Dispatched() as dispatched:
+            action()
+        operators[name] = dispatched.count
     difference = float(np.abs(found["together"] / found["in turn"] - 1).max())
     if task.device.type == "cpu" and not difference <= TOLERANCE:
         raise SystemExit(f"losses differ by {difference:.1e}, more than {TOLERANCE:g} relative")
@@ -70,13 +93,15 @@ def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> 
         "placements": count,
         "batch": batch,
         "throughput_ratio": round(float(np.median(ratios)), 3),
+        "operator_ratio": round(operators["in_turn"] / operators["together"], 3),
         "seconds": took,
+        "operators": operators,
         "largest_loss_difference": difference,
     }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The benchmark's document; `throughput_ratio` is of the most placements, by batch."""
+    """The benchmark's document; its ratios are of the most placements, by batch."""
     where = describe_machine()
     torch.manual_seed(options.seed)
     chain = create_chain(options.backbone, pretrained=options.pretrained)
@@ -88,9 +113,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for count in options.placements
     ]
     most = max(options.placements)
+    at_most = [run for run in runs if run["placements"] == most]
     return {
-        "throughput_ratio": {
-            str(run["batch"]): run["throughput_ratio"] for run in runs if run["placements"] == most
+        **{
+            ratio: {str(run["batch"]): run[ratio] for run in at_most}
+            for ratio in ("throughput_ratio", "operator_ratio")
         },
         "largest_loss_difference": max(run["largest_loss_difference"] for run in runs),
         "model": chain.name,
@@ -115,7 +142,8 @@ def render(report: dict[str, Any]) -> str:
     """The report in a few lines for people."""
     lines = [
         f"{run['placements']} placements of {report['model']} side by side, batches of "
-        f"{run['batch']}: {run['throughput_ratio']:.2f} times the trials a second"
+        f"{run['batch']}: {run['throughput_ratio']:.2f} times the trials a second, "
+        f"1/{run['operator_ratio']:.1f} of the operators"
         for run in report["runs"]
     ]
     lines.append(

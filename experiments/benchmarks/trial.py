@@ -195,14 +195,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     cached, uncached, suffix = (
         [edge[f"{way}_seconds"] for edge in edges] for way in ("cached", "uncached", "suffix")
     )
-    against_lora = {
-        "speedup_over_peft_lora": round(mean(lora) / mean(cached), 3),
-        "peft_lora_seconds": lora,
-    }
+    against_lora: dict[str, Any] = {}
+    if lora:
+        against_lora["speedup_over_peft_lora"] = round(mean(lora) / mean(cached), 3)
+        against_lora["peft_lora_seconds"] = lora
     chain = benchmark.chain
     return {
         "speedup_over_uncached": round(sum(uncached) / sum(cached), 3),
-        **(against_lora if lora else {}),
+        **against_lora,
         "ratio_to_suffix": round(sum(cached) / sum(suffix), 3),
         "cached_seconds": round(sum(cached), 3),
         "uncached_seconds": round(sum(uncached), 3),

@@ -7,48 +7,111 @@ import os
 import runpy
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "experiments" / "benchmarks"
-TINY = ["--images", "24", "--batch", "12", "--classes", "3"]
-STATED = {"model", "weights", "n", "batch", "images", "threads", "machine", "versions", "seed"}
+TINY = ["--images", "24", "--batch", "12", "--data", "builtin:digits"]
+STATED = {"device", "machine", "threads", "versions"}
+STATED_OF_MODEL = {"model", "weights", "n", "dim", "batch", "images", "data", "seed"} | STATED
 
 
-def run(script: str, *options: str) -> str:
-    return subprocess.run(
-        [sys.executable, BENCHMARKS / script, *TINY, *options],
+def run(script: str, *options: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / script, *options, "--json"],
         capture_output=True,
         check=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    ).stdout
+    )
+    # What a benchmark's trials tell the user comes before the document.
+    return json.loads(done.stdout[done.stdout.index("{") :])
+
+
+def rendered(script: str, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return runpy.run_path(str(BENCHMARKS / script))["render"](report)
+
+
+def check_circumstances(report: dict[str, Any]) -> None:
+    assert set(report) >= STATED_OF_MODEL
+    assert (report["model"], report["n"], report["threads"]) == ("starter", 25, 1)
+    assert report["images"] == 24
+    assert set(report["machine"]) == {"architecture", "processor", "cores", "load_average"}
+    assert {"python", "torch", "timm"} <= set(report["versions"])
+
+
+def test_the_probes_benchmark_tells_its_ratios_and_what_the_sketch_costs(monkeypatch):
+    options = ["--repeats", "2", "--random-weights", "--micro-batches", "3", "--sketch", "32"]
+    memory = ["--memory"] if sys.platform == "linux" else []
+    reference = ["--reference-edges", "12", "--autograd-edges", "1"]
+    report = run("probe.py", *TINY, *options, *memory, *reference)
+    check_circumstances(report)
+    assert next(iter(report)) == "ratio_to_forward_backward"
+    assert (report["weights"], report["batch"], report["edges"]) == ("random", 12, 625)
+    assert (report["micro_batches"], report["sketch"]) == (3, 32)
+    assert report["speedup_over_autograd"] > 0
+    assert set(report["sketch_spearman"]) == {"rank", "stable_rank", "norm", "snr"}
+    assert all(-1 <= value <= 1 for value in report["sketch_spearman"].values())
+    if memory:
+        assert report["peak_memory_ratio"] > 0
+    headline = f"{report['ratio_to_forward_backward']:.2f} forward and backward passes"
+    assert headline in rendered("probe.py", report, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("script", "options", "headline"),
-    [
-        ("probe.py", ["--repeats", "2", "--random-weights"], "ratio_to_forward_backward"),
-        ("trial.py", ["--edges", "3", "--epochs", "2"], "speedup_over_uncached"),
-    ],
-)
-def test_a_benchmark_prints_one_json_document_with_its_ratio_and_its_circumstances(
-    script, options, headline, monkeypatch
-):
-    report = json.loads(run(script, *options, "--json"))
-    assert next(iter(report)) == headline
-    assert report[headline] > 0
-    assert set(report) >= STATED
-    assert (report["model"], report["n"]) == ("starter", 25)
-    assert report["weights"] == ("random" if "--random-weights" in options else "pretrained")
-    assert (report["images"], report["batch"], report["threads"]) == (24, 12, 1)
-    assert set(report["machine"]) == {"architecture", "processor", "cores", "load_average"}
-    assert {"python", "torch", "timm"} <= set(report["versions"])
-    if script == "trial.py":
-        assert len({edge["edge"] for edge in report["edges"]}) == 3
-        assert all(edge["cached"] for edge in report["edges"])
-        assert report["largest_loss_difference"] <= 1e-5
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    text = runpy.run_path(str(BENCHMARKS / script))["render"](report)
-    assert f"{report[headline]:.2f}" in text
+    "lora", [False, pytest.param(True, marks=pytest.mark.skipif(
+        find_spec("peft") is None, reason="peft is an extra"
+    ))]
+)  # fmt: skip
+def test_the_trials_benchmark_compares_equal_losses_with_its_floor(lora, monkeypatch):
+    options = ["--edges", "3", "--epochs", "2", *(["--lora"] if lora else [])]
+    report = run("trial.py", *TINY, *options)
+    check_circumstances(report)
+    assert next(iter(report)) == "speedup_over_uncached"
+    assert len({edge["edge"] for edge in report["edges"]}) == 3
+    assert report["largest_loss_difference"] <= 1e-4
+    assert report["ratio_to_suffix"] == pytest.approx(
+        report["cached_seconds"] / report["suffix_seconds"], rel=0.01
+    )
+    assert ("speedup_over_peft_lora" in report) is lora
+    assert f"{report['speedup_over_uncached']:.2f}" in rendered("trial.py", report, monkeypatch)
+
+
+def test_the_populations_benchmark_compares_equal_losses_by_batch(monkeypatch):
+    options = ["--images", "24", "--data", "builtin:digits", "--batch", "12", "6"]
+    report = run("population.py", *options, "--placements", "2", "3", "--epochs", "1")
+    check_circumstances(report)
+    assert set(report["throughput_ratio"]) == set(report["operator_ratio"]) == {"12", "6"}
+    assert report["largest_loss_difference"] <= 1e-4
+    assert {(run["batch"], run["placements"]) for run in report["runs"]} == {
+        (12, 2), (12, 3), (6, 2), (6, 3)
+    }  # fmt: skip
+    for found in report["runs"]:
+        assert 1 < found["operator_ratio"] <= found["placements"]
+    ratio = report["throughput_ratio"]["6"]
+    assert f"{ratio:.2f} times" in rendered("population.py", report, monkeypatch)
+
+
+def test_the_benchmark_of_overheads_measures_each_part_on_its_own(monkeypatch):
+    options = ["--only", "help", "folder", "retrain", "--files", "200", "--rows", "4000"]
+    report = run("overheads.py", *options)
+    assert set(report) - STATED == {
+        "help_seconds",
+        "first_step_seconds_100k_files",
+        "first_training_step_seconds_100k_files",
+        "files",
+        "fit_million_rows_seconds",
+        "retrain_seconds",
+        "retrain_peak_gib",
+        "retrain_rows",
+        "retrain_families",
+        "rows",
+    }
+    assert (report["files"], report["rows"]) == (200, 4000)
+    # The synthetic rows of ten families and the new trials of one.
+    assert (report["retrain_rows"], report["retrain_families"]) == (4060, 11)
+    assert "help_seconds" in rendered("overheads.py", report, monkeypatch)
