@@ -38,6 +38,19 @@ def test_one_step_gives_the_adapter_a_voice(spec):
     assert adapter(hidden).abs().max() > 0
 
 
+def test_several_together_are_each_alone(spec):
+    adapters = [create_adapter(spec, DIM) for _ in range(4)]
+    for adapter in adapters:
+        for parameter in adapter.parameters():
+            torch.nn.init.normal_(parameter)
+    hidden = torch.randn(4, 2, 5, DIM)
+    names = dict(adapters[0].named_parameters())
+    stacked = {n: torch.stack([dict(a.named_parameters())[n] for a in adapters]) for n in names}
+    out = adapters[0].together(stacked, hidden)
+    for adapter, own, found in zip(adapters, hidden, out, strict=True):
+        torch.testing.assert_close(found, adapter(own))
+
+
 def test_parameters_are_counted_right_without_building(spec):
     adapter = create_adapter(spec, DIM)
     assert sum(p.numel() for p in adapter.parameters()) == edge_parameters(spec, DIM)

@@ -7,37 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoplace.backbones import create_chain
 from autoplace.model import AdaptedModel, frozen_activations
-from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement, PlacementError
+from autoplace.placement import EdgeKind, Placement, PlacementError
 
 CLASSES = ("a", "b", "c")
-
-
-@pytest.fixture(scope="module")
-def chain():
-    return create_chain("starter", pretrained=False)
-
-
-@pytest.fixture(scope="module")
-def images():
-    return torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-nodes = st.integers(0, 24)
-placements = st.builds(
-    lambda edges, kind, unroll: Placement.of(edges, AdapterSpec.of(kind, r=2), unroll),
-    st.sets(st.builds(Edge, nodes, nodes), max_size=5),
-    st.sampled_from(["bottleneck", "linear"]),
-    st.sampled_from([2, 3]),
-)
-
-
-def awaken(model, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in model.adapters.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
-    return model
 
 
 def by_definition(model, images):
@@ -63,8 +36,11 @@ def by_definition(model, images):
 
 
 @settings(max_examples=25, deadline=None)
-@given(placement=placements)
-def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(chain, images, placement):
+@given(data=st.data())
+def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(
+    chain, images, placements, data
+):
+    placement = data.draw(placements)
     model = AdaptedModel(chain, placement, CLASSES)
     with torch.no_grad():
         hidden = chain.embed(images)
@@ -83,9 +59,11 @@ def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(chain, ima
 
 
 @settings(max_examples=25, deadline=None)
-@given(placement=placements)
-def test_the_suffix_and_the_whole_run_mean_what_the_definition_says(chain, images, placement):
-    model = awaken(AdaptedModel(chain, placement, CLASSES))
+@given(data=st.data())
+def test_the_suffix_and_the_whole_run_mean_what_the_definition_says(
+    chain, images, placements, awaken, data
+):
+    model = awaken(AdaptedModel(chain, data.draw(placements), CLASSES))
     with torch.no_grad():
         expected = by_definition(model, images)
         torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-4)
@@ -111,7 +89,7 @@ def test_a_recurrent_edge_alone_needs_one_pass_only(chain):
     assert model.frozen_nodes == (10, 20)
 
 
-def test_only_adapters_and_head_are_trainable_and_saved(chain):
+def test_only_adapters_and_head_are_trainable_and_saved(chain, awaken):
     model = AdaptedModel(chain, Placement.parse("7>3+0>5@bottleneck:r=4"), CLASSES)
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trainable == set(model.trainable_state())

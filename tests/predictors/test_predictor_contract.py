@@ -59,6 +59,18 @@ def test_order_of_training_rows_does_not_matter(name: str, data: TrainingSet) ->
 
 
 @every_predictor
+def test_order_of_rows_that_differ_in_features_alone_does_not_matter(
+    name: str, data: TrainingSet
+) -> None:
+    alike = data.X.assign(placement=data.X["placement"].iloc[0], backbone="starter")
+    groups, gains = np.full_like(data.groups, "one"), np.round(data.y, 2)
+    order = np.random.default_rng(0).permutation(len(data))
+    one = create_predictor(name).fit(alike, gains, groups)
+    other = create_predictor(name).fit(alike.iloc[order], gains[order], groups[order])
+    np.testing.assert_array_equal(one.predict(data.X), other.predict(data.X))
+
+
+@every_predictor
 def test_a_prediction_does_not_depend_on_the_rows_beside_it(name: str, data: TrainingSet) -> None:
     predictor = fit(name, data)
     order = np.random.default_rng(0).permutation(len(data))[:25]

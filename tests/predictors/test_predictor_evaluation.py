@@ -134,12 +134,16 @@ def test_repeated_trials_of_a_placement_are_averaged(make_log, features, data) -
     assert np.abs(repeated.y - data.y).max() == pytest.approx(0.01)
 
 
-def test_gains_under_other_epochs_or_metrics_are_another_comparison(make_log, features) -> None:
+def test_gains_under_other_epochs_metrics_or_augmentation_are_another_comparison(
+    make_log, features
+) -> None:
     log = make_log()
     log.loc[log.index[:10], "epochs"] = 8
     log.loc[log.index[10:20], "metric"] = "macro-f1"
+    log.loc[log.index[20:30], "augment"] = "crop"
     groups = set(build_training_set(log, features).groups)
-    assert {"task0:accuracy:8", "task0:macro-f1:4", "task0:accuracy:4"} <= groups
+    others = {"task0:accuracy:8", "task0:macro-f1:4", "task0:accuracy:4:crop"}
+    assert others | {"task0:accuracy:4"} <= groups
 
 
 def test_only_finished_trials_with_adapters_are_learnt_from(make_log, features, data) -> None:
