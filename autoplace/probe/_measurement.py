@@ -77,13 +77,13 @@ class Measurement:
                 self._width,
                 self._seed,
             )
-        self.nodes.labels.append(labels)
-        sources, targets = [], []
+        self.nodes.begin(labels, hidden[0])
+        rows, width = hidden[0][..., 0].numel(), self._sketch.width(self.chain.dim)
+        sources, targets = hidden[0].new_empty(2, rows, len(hidden), width)
         while hidden:  # off the lists, so that memory goes as soon as it has been used
             node, cotangent = len(hidden) - 1, cotangents.pop()
             normalised = normalise(hidden[-1].detach())
             self.nodes.add(node, hidden.pop().detach(), cotangent, normalised)
-            sources.append(self._sketch.source(node, normalised.flatten(0, 1)))
-            targets.append(self._sketch.cotangent(node, cotangent.flatten(0, 1)))
-        laid_out = (torch.stack(each[::-1], 1).transpose(0, 1) for each in (sources, targets))
-        return gradient_products(*laid_out)
+            sources[:, node] = self._sketch.source(node, normalised.flatten(0, 1))
+            targets[:, node] = self._sketch.cotangent(node, cotangent.flatten(0, 1))
+        return gradient_products(sources.transpose(0, 1), targets.transpose(0, 1))

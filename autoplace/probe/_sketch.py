@@ -43,6 +43,10 @@ class Sketch:
         left = torch.stack([_directions(each, width, generator) for each in sources])
         return cls(left, torch.stack([_directions(each, width, generator) for each in cotangents]))
 
+    def width(self, dim: int) -> int:
+        """Numbers to which a row (dim,) comes down."""
+        return dim if self.left is None else self.left.shape[-1]
+
     def source(self, node: int, rows: Tensor) -> Tensor:
         """(rows, dim) of a node -> (rows, width)."""
         return rows if self.left is None else rows @ self.left[node]

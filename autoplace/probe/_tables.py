@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +37,6 @@ class NodeSums:
 
     Attributes
     ----------
-    labels
-        Classes of the images, a tensor (batch,) for each pass.
     tokens
         Tokens of an image in the stream, known after the first pass.
     """
@@ -48,29 +45,37 @@ class NodeSums:
         self._activation = np.zeros(n_nodes)
         self._cotangent = np.zeros(n_nodes)
         self._count = np.zeros(n_nodes)
-        self._pooled: defaultdict[int, list[np.ndarray]] = defaultdict(list)
-        self.labels: list[Tensor] = []
+        self._pooled: list[Tensor] = []  # (n, batch, dim) of each pass
+        self._labels: list[Tensor] = []
         self.tokens = 0
 
+    def begin(self, labels: Tensor, hidden: Tensor) -> None:
+        """Begin a pass over images of these classes (batch,); hidden: any node's, for its shape.
+
+        What is kept of the pass gets its place here and not node by node: small blocks would come
+        to lie between large ones that are freed meanwhile, where the next pass needs the room.
+        """
+        batch, self.tokens, dim = hidden.shape
+        self._labels.append(labels)
+        self._pooled.append(hidden.new_empty(len(self._count), batch, dim, dtype=torch.float32))
+
     def add(self, node: int, hidden: Tensor, cotangents: Tensor, normalised: Tensor) -> None:
-        """hidden, cotangents, normalised: (batch, tokens, dim) of one node in one pass."""
+        """hidden, cotangents, normalised: (batch, tokens, dim) of one node in the pass begun."""
         self._activation[node] += float(torch.linalg.vector_norm(hidden).double()) ** 2
         self._cotangent[node] += float(torch.linalg.vector_norm(cotangents).double()) ** 2
         self._count[node] += hidden.numel()
-        self._pooled[node].append(normalised.mean(1).float().cpu().numpy())
-        self.tokens = hidden.shape[1]
+        self._pooled[-1][node] = normalised.mean(1)
 
     def table(self, seed: int) -> pd.DataFrame:
         """One row per node: separability of its token means, root mean squares of h and D.
 
         D is of the mean loss, as in the table of edges.
         """
-        labels = torch.cat(self.labels).numpy()
-        nodes = range(len(self._count))
-        pooled = np.stack([np.concatenate(self._pooled[node]) for node in nodes])
+        labels = torch.cat(self._labels).numpy()
+        pooled = torch.cat(self._pooled, 1).cpu().numpy()
         return pd.DataFrame(
             {
-                "node": nodes,
+                "node": range(len(self._count)),
                 "separability": separability(pooled, labels, seed),
                 "activation_norm": np.sqrt(self._activation / self._count),
                 "cotangent_norm": np.sqrt(self._cotangent / self._count) / len(labels),

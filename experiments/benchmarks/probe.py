@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import statistics
 from typing import Any
 
@@ -94,8 +93,6 @@ def raised_by(options: argparse.Namespace, name: str) -> int:
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
     """GiB that probe and floor take, and their ratio."""
-    # Else glibc keeps blocks that were freed, and a call that uses them again seems to need none.
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**17)
     context = multiprocessing.get_context("spawn")
     taken = {}
     for name in ("probe", "floor"):
