@@ -82,7 +82,10 @@ class ProbeSettings(Settings):
         8, "Parts of the images whose gradients are compared, for the signal-to-noise.", low=2
     )
     sketch: int = option(
-        128, "Width to which wider residual streams are projected; 0 means never.", low=0
+        128,
+        "Width to which wider residual streams are projected, sources to 3/4 and cotangents to 3/2 "
+        "of it; 0 means never.",
+        low=0,
     )
 
 

@@ -89,7 +89,7 @@ def probe_task(task: Task, settings: ProbeSettings) -> Probed:
     key = digest(
         {
             "task": task.fingerprint,
-            "method": 2,  # tables of another way to fold, sketch or sum are not these tables
+            "method": 3,  # tables of another way to fold, sketch or sum are not these tables
             "seed": task.seed,
             "images": settings.probe_images,
             "batch": settings.probe_batch,

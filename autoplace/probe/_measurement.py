@@ -72,18 +72,18 @@ class Measurement:
         hidden = captured.hidden
         if self._sketch is None:
             self._sketch = Sketch.fit(
-                (normalise(h.detach()).flatten(0, 1) for h in hidden),
-                (d.flatten(0, 1) for d in cotangents),
+                (normalise(each.detach()).flatten(0, 1) for each in hidden),
+                [each.flatten(0, 1) for each in cotangents],
                 self._width,
                 self._seed,
             )
+        sketch = self._sketch
         self.nodes.begin(labels, hidden[0])
-        rows, width = hidden[0][..., 0].numel(), self._sketch.width(self.chain.dim)
-        sources, targets = hidden[0].new_empty(2, rows, len(hidden), width)
+        sources, targets = sketch.room_for(hidden)
         while hidden:  # off the lists, so that memory goes as soon as it has been used
             node, cotangent = len(hidden) - 1, cotangents.pop()
             normalised = normalise(hidden[-1].detach())
             self.nodes.add(node, hidden.pop().detach(), cotangent, normalised)
-            sources[:, node] = self._sketch.source(node, normalised.flatten(0, 1))
-            targets[:, node] = self._sketch.cotangent(node, cotangent.flatten(0, 1))
+            sources[:, node] = sketch.source(node, normalised.flatten(0, 1))
+            targets[:, node] = sketch.cotangent(node, cotangent.flatten(0, 1))
         return gradient_products(sources.transpose(0, 1), targets.transpose(0, 1))

@@ -2,93 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-PRINCIPAL_SHARE = 3 / 8  # of the directions; the rest are random
+
+@dataclass(frozen=True)
+class Directions:
+    """Orthogonal directions of each node: principal ones first, then some random ones.
+
+    Principal directions keep the top of every spectrum as it is. The random ones are orthogonal to
+    them and stand for all that remain: by a weight w > 1 each, w² the number of directions that one
+    stands for, inner products are kept in expectation. Without the random ones the tail is cut
+    off, and ranks of wide spectra come out too small; with them alone, as in a plain random sketch,
+    the top is blurred.
+
+    Parameters
+    ----------
+    columns
+        (n, dim, width), the random ones times √w: signal-to-noise is a ratio, which needs little
+        of the tail and suffers from its variance.
+    rest
+        (width,), what each column lacks of its weight: 1, or √w.
+    """
+
+    columns: Tensor
+    rest: Tensor
+
+    @classmethod
+    def of(cls, spans: Sequence[Tensor], n_random: int, generator: torch.Generator) -> Self:
+        """spans: of each node, (dim, principal directions), to be made orthogonal."""
+        dim, n_principal = spans[0].shape
+        rest = spans[0].new_ones(n_principal + n_random)
+        rest[n_principal:] = ((dim - n_principal) / n_random) ** 0.25
+        random = [torch.randn(dim, n_random, generator=generator).to(rest) for _ in spans]
+        columns = [
+            torch.linalg.qr(torch.cat(each, 1))[0] for each in zip(spans, random, strict=True)
+        ]
+        return cls(torch.stack(columns) * rest, rest)
+
+    @property
+    def width(self) -> int:
+        """Directions a node."""
+        return len(self.rest)
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Directions of each node's sources and cotangents; entry [i, j] shows left_iᵀ G_ij right_j.
+    """How the gradients are seen: entry [i, j] shows left_iᵀ G_ij right_j.
 
-    The first 3/8 of a node's directions are principal ones, which keep the top of every spectrum
-    as it is. The others are random, orthogonal to those, and stand for all that remain: by `weight`
-    w > 1 each, w² the number of directions that one stands for, inner products are kept in
-    expectation. Without the random ones the tail is cut off, and ranks of wide spectra come out
-    too small; with them alone, as in a plain random sketch, the top is blurred.
-
-    What is computed in the sketch carries √w only: signal-to-noise is a ratio, which needs little
-    of the tail and suffers from its variance. `spectral` gives the rest of the weight.
-
-    left, right: (n, dim, width), or None where nothing is projected, and so nothing lost.
+    left, right: of sources and of cotangents; None where nothing is projected, and so nothing lost.
     """
 
-    left: Tensor | None = None
-    right: Tensor | None = None
+    left: Directions | None = None
+    right: Directions | None = None
 
     @classmethod
     def fit(
-        cls, sources: Iterable[Tensor], cotangents: Iterable[Tensor], width: int, seed: int
+        cls, sources: Iterable[Tensor], cotangents: Sequence[Tensor], width: int, seed: int
     ) -> Self:
-        """Choose `width` directions a node from the first pass.
+        """Choose directions from the first pass: 3/4 of `width` of sources, 3/2 of cotangents.
 
-        sources, cotangents: n tensors (rows, dim) each, taken one after the other.
+        Few directions of the sources matter, and the first pass tells which: a source comes into
+        the gradients by its products with cotangents, so its directions span those with a random
+        mixture of all nodes' cotangents. Cotangents need more, for those under the second head
+        have other directions, which no pass has shown yet.
+
+        sources, cotangents: n tensors (rows, dim) each.
         """
         generator = torch.Generator().manual_seed(seed)
-        left = torch.stack([_directions(each, width, generator) for each in sources])
-        return cls(left, torch.stack([_directions(each, width, generator) for each in cotangents]))
+        dim = cotangents[0].shape[1]
+        n_left, n_right = width * 3 // 4, min(width * 3 // 2, dim)
+        left, right = n_left // 3, n_right // 2  # of them principal
 
-    def width(self, dim: int) -> int:
-        """Numbers to which a row (dim,) comes down."""
-        return dim if self.left is None else self.left.shape[-1]
+        def random(count: int) -> Tensor:
+            return torch.randn(dim, count, generator=generator).to(cotangents[0])
+
+        mixed = sum(each / torch.linalg.vector_norm(each) @ random(left) for each in cotangents)
+        spans = [each.T @ mixed for each in sources]
+        lefts = Directions.of(spans, n_left - left, generator)
+        if n_right == dim:
+            return cls(lefts)
+        # A step of subspace iteration: Halko, Martinsson and Tropp 2011 (arXiv 0909.4061),
+        # algorithm 4.4 without its second product.
+        spans = [each.T @ (each @ random(right)) for each in cotangents]
+        return cls(lefts, Directions.of(spans, n_right - right, generator))
+
+    def room_for(self, hidden: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Empty tensors (rows, n, width) for sources and cotangents of n nodes (..., dim)."""
+        dim = hidden[0].shape[-1]
+        rows = hidden[0].numel() // dim
+        widths = (side.width if side else dim for side in (self.left, self.right))
+        left, right = (hidden[0].new_empty(rows, len(hidden), width) for width in widths)
+        return left, right
 
     def source(self, node: int, rows: Tensor) -> Tensor:
         """(rows, dim) of a node -> (rows, width)."""
-        return rows if self.left is None else rows @ self.left[node]
+        return rows @ self.left.columns[node] if self.left else rows
 
     def cotangent(self, node: int, rows: Tensor) -> Tensor:
         """(rows, dim) of a node -> (rows, width)."""
-        return rows if self.right is None else rows @ self.right[node]
+        return rows @ self.right.columns[node] if self.right else rows
 
     def spectral(self, gradients: Tensor) -> Tensor:
         """(..., k, l) as computed -> the same with full weights, for singular values and norms."""
-        if self.left is None:
-            return gradients
-        rest = _half_weights(*self.left.shape[1:]).to(gradients)
-        return gradients * rest[:, None] * rest
+        if self.left:
+            gradients = gradients * self.left.rest[:, None]
+        return gradients * self.right.rest if self.right else gradients
 
     def seen_from(self, source: int, gradients: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """leftᵀ G_ij right of every edge from node i = `source`, (n, p, q), estimated without bias.
 
         gradients: (n, k, l) as computed; left: (dim, p) and right: (dim, q), the same for all.
         """
-        if self.left is None or self.right is None:
-            return left.T @ gradients @ right
-        # left_i and its coefficients carry √w each, and so does `spectral`, which is applied twice.
+        # Columns and their coefficients carry √w each, and so does `spectral`, applied twice.
         full = self.spectral(self.spectral(gradients))
-        return left.T @ self.left[source] @ full @ (self.right.mT @ right)
-
-
-def _directions(rows: Tensor, width: int, generator: torch.Generator) -> Tensor:
-    """(dim, width) from (rows, dim): principal ones by a step of subspace iteration, then random.
-
-    Halko, Martinsson and Tropp 2011 (arXiv 0909.4061), algorithm 4.4 without its second product.
-    """
-    dim, principal = rows.shape[-1], int(PRINCIPAL_SHARE * width)
-    random = torch.randn(dim, width, generator=generator).to(rows)
-    top = rows.T @ (rows @ random[:, :principal])
-    orthogonal, _ = torch.linalg.qr(torch.cat([top, random[:, principal:]], 1))
-    return orthogonal * _half_weights(dim, width).to(rows)
-
-
-def _half_weights(dim: int, width: int) -> Tensor:
-    """(width,), √w of every direction: 1 of the principal ones."""
-    principal = int(PRINCIPAL_SHARE * width)
-    weights = torch.ones(width)
-    weights[principal:] = ((dim - principal) / (width - principal)) ** 0.25
-    return weights
+        seen_left = left.T @ self.left.columns[source] if self.left else left.T
+        return seen_left @ full @ (self.right.columns.mT @ right if self.right else right)

@@ -169,7 +169,7 @@ def test_spectrum_statistics_of_known_matrices():
 def long_tailed():
     """Rows (nodes, rows, dim) whose directions differ between nodes and fade slowly."""
     generator = torch.Generator().manual_seed(0)
-    scales = torch.linspace(0, -2, 60).exp()
+    scales = torch.linspace(0, -3, 60).exp()
     bases = torch.linalg.qr(torch.randn(3, 60, 60, generator=generator))[0]
     return torch.randn(3, 400, 60, generator=generator) * scales @ bases.mT
 
@@ -203,7 +203,16 @@ def test_no_sketch_changes_nothing():
     assert Sketch().spectral(rows) is rows
 
 
-@pytest.mark.parametrize("width", [0, 40])
+def test_a_stream_hardly_wider_than_the_sketch_keeps_its_cotangents_whole(long_tailed):
+    sketch = Sketch.fit(long_tailed, long_tailed, width=44, seed=0)
+    seen = seen_through(sketch, long_tailed, long_tailed)
+    assert seen.shape == (3, 3, 33, 60)
+    left, right = sketch.room_for(long_tailed)
+    assert (left.shape, right.shape) == ((400, 3, 33), (400, 3, 60))
+    assert torch.equal(sketch.cotangent(1, long_tailed[1]), long_tailed[1])
+
+
+@pytest.mark.parametrize("width", [0, 56])
 def test_the_overlap_sketch_keeps_cosines_roughly_also_where_nodes_have_other_directions(
     long_tailed, width
 ):
