@@ -25,6 +25,7 @@ import torch
 from images import task_in_memory
 from machine import describe_machine
 from measuring import seconds
+from subject import add_subject_options, describe_subject
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autoplace.backbones import create_chain
@@ -120,19 +121,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for ratio in ("throughput_ratio", "operator_ratio")
         },
         "largest_loss_difference": max(run["largest_loss_difference"] for run in runs),
-        "model": chain.name,
-        "weights": "pretrained" if options.pretrained else "random",
-        "n": chain.n_nodes,
-        "dim": chain.dim,
-        "input_size": list(chain.data_config["input_size"]),
-        "data": options.data,
-        "images": options.images,
-        "batch": options.batch,
+        **describe_subject(chain, options),
         "epochs": options.epochs,
         "precision": task.precision,
         "adapter": str(AdapterSpec.of(options.adapter, r=options.rank)),
         "lr": options.lr,
-        "seed": options.seed,
         "runs": runs,
         **where,
     }
@@ -156,13 +149,8 @@ def render(report: dict[str, Any]) -> str:
 def main() -> None:
     adapter = PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", default="starter", help="'starter' or a timm name")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
-    weights.add_argument("--random-weights", action="store_false", dest="pretrained")
-    parser.add_argument("--data", default="builtin:shapes-orientation")
+    add_subject_options(parser, images=128)
     parser.add_argument("--placements", type=int, nargs="+", default=[4, 16])
-    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -171,8 +159,6 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--cache-gb", type=float, default=8.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     report = measure(options)
     print(json.dumps(report, indent=2) if options.json else render(report))

@@ -30,6 +30,7 @@ from images import ImagesInMemory
 from machine import describe_machine
 from measuring import raised_bytes, seconds
 from probe_reference import forward_backward, insert_and_differentiate, reference_statistics
+from subject import add_subject_options, describe_subject
 from torch import nn
 
 from autoplace.backbones import create_chain
@@ -152,19 +153,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "autograd_seconds": {
             str(edge): round(value, 4) for edge, value in zip(sample, inserted, strict=True)
         },
-        "model": chain.name,
-        "weights": "pretrained" if options.pretrained else "random",
-        "n": chain.n_nodes,
+        **describe_subject(chain, options),
         "edges": n_edges,
-        "dim": chain.dim,
-        "input_size": list(chain.data_config["input_size"]),
-        "data": options.data,
-        "images": len(benchmark.split),
-        "batch": options.batch,
         "micro_batches": options.micro_batches,
         "classes": benchmark.n_classes,
         "sketch": options.sketch,
-        "seed": options.seed,
         **where,
     }
 
@@ -193,12 +186,7 @@ def render(report: dict[str, Any]) -> str:
 def main() -> None:
     defaults = ProbeSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", default="starter", help="'starter' or a timm name")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
-    weights.add_argument("--random-weights", action="store_false", dest="pretrained")
-    parser.add_argument("--data", default="builtin:shapes-orientation", help="what is probed")
-    parser.add_argument("--images", type=int, default=defaults.probe_images)
+    add_subject_options(parser, images=defaults.probe_images)
     parser.add_argument("--batch", type=int, default=defaults.probe_batch, help="images at once")
     parser.add_argument("--micro-batches", type=int, default=defaults.probe_micro_batches)
     parser.add_argument("--sketch", type=int, default=defaults.sketch, help="0 means never")
@@ -206,8 +194,6 @@ def main() -> None:
     parser.add_argument("--autograd-edges", type=int, default=4, help="edges timed by autograd")
     parser.add_argument("--reference-edges", type=int, default=0, help="edges in float64; 0: none")
     parser.add_argument("--memory", action="store_true", help="measure memory (Linux, or a GPU)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     report = measure(options)
     print(json.dumps(report, indent=2) if options.json else render(report))

@@ -29,6 +29,7 @@ import torch
 from images import ImagesInMemory
 from machine import describe_machine
 from measuring import seconds
+from subject import add_subject_options, describe_subject
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -208,20 +209,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "uncached_seconds": round(sum(uncached), 3),
         "suffix_seconds": round(sum(suffix), 3),
         "largest_loss_difference": max(edge["largest_loss_difference"] for edge in edges),
-        "model": chain.name,
-        "weights": "pretrained" if options.pretrained else "random",
-        "n": chain.n_nodes,
-        "dim": chain.dim,
-        "input_size": list(chain.data_config["input_size"]),
-        "data": options.data,
-        "images": benchmark.n_rows,
-        "batch": options.batch,
+        **describe_subject(chain, options),
         "epochs": options.epochs,
         "classes": len(benchmark.classes),
         "adapter": str(placements[0].items[0][1]),
         "lr": options.lr,
         "cache_gb": options.cache_gb,
-        "seed": options.seed,
         "edges": edges,
         **where,
     }
@@ -248,13 +241,8 @@ def render(report: dict[str, Any]) -> str:
 def main() -> None:
     trial, adapter = TrialSettings(), PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbone", default="starter", help="'starter' or a timm name")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
-    weights.add_argument("--random-weights", action="store_false", dest="pretrained")
-    parser.add_argument("--data", default="builtin:shapes-orientation")
+    add_subject_options(parser, images=256)
     parser.add_argument("--edges", type=int, default=12, help="how many single edges to draw")
-    parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--batch", type=int, default=trial.batch_size)
     parser.add_argument("--epochs", type=int, default=trial.epochs)
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -263,8 +251,6 @@ def main() -> None:
     parser.add_argument("--cache-gb", type=float, default=4.0)
     parser.add_argument("--lora", action="store_true", help="compare with PEFT's LoRA (needs peft)")
     parser.add_argument("--lora-runs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     report = measure(options)
     print(json.dumps(report, indent=2) if options.json else render(report))
