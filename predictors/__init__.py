@@ -12,7 +12,7 @@ from ._artifact import (
 )
 from ._base import Predictor
 from ._errors import PredictorError
-from ._evaluation import evaluate, regret, score_tasks, spearman
+from ._evaluation import evaluate, regret, score_left_out, score_tasks, spearman
 from ._features import build_features
 from ._lightgbm import LightGBMPredictor
 from ._log import (
@@ -48,6 +48,7 @@ __all__ = [
     "regret",
     "reject_rows",
     "save_predictor",
+    "score_left_out",
     "score_tasks",
     "shipped_folder",
     "shipped_predictor",

@@ -43,16 +43,28 @@ def evaluate(predictors: Mapping[str, Predictor], data: TrainingSet) -> pd.DataF
             f"the log holds {len(families)} family; leaving families out needs two, "
             "so collect trials on data of another source"
         )
-    tables = []
-    for family in families:
-        held_out = np.asarray(data.families == family)
-        train, test = data.select(~held_out), data.select(held_out)
-        for name, predictor in predictors.items():
-            fitted = clone(predictor).fit(train.X, train.y, train.groups)
-            table = score_tasks(fitted, test)
-            table.insert(0, "predictor", name)
-            tables.append(table)
+    tables = [score_left_out(predictors, data, data, family) for family in families]
     return pd.concat(tables, ignore_index=True)
+
+
+def score_left_out(
+    predictors: Mapping[str, Predictor], known: TrainingSet, data: TrainingSet, family: str
+) -> pd.DataFrame:
+    """Fit on the rows of `known` without a family, score on the tasks of that family in `data`.
+
+    Returns
+    -------
+    DataFrame (predictors · tasks, 7)
+        As `evaluate`; empty where `known` holds no other family.
+    """
+    train = known.select(np.asarray(known.families != family))
+    test = data.select(np.asarray(data.families == family))
+    tables = []
+    for name, predictor in predictors.items() if len(train) else ():
+        table = score_tasks(clone(predictor).fit(train.X, train.y, train.groups), test)
+        table.insert(0, "predictor", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:

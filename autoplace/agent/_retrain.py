@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import predictors
@@ -130,7 +129,12 @@ def gate(present: predictors.TrainingSet, everything: predictors.TrainingSet) ->
     challengers = {name: predictors.create_predictor(name) for name in predictors.list_predictors()}
     scores = predictors.evaluate(challengers, everything)
     scores["predictor"] = scores["predictor"].replace({"lightgbm": "challenger"})
-    presents = _present_scores(present, everything)
+    recipe = {"present": predictors.create_predictor("lightgbm")}
+    presents = [
+        table
+        for family in sorted(set(everything.families))
+        if len(table := predictors.score_left_out(recipe, present, everything, family))
+    ]
     if presents:
         # Only tasks on which both could be fitted compare like with like.
         scores = pd.concat([scores, *presents], ignore_index=True)
@@ -166,22 +170,6 @@ def predictor_card(data: predictors.TrainingSet, scores: pd.DataFrame) -> str:
     if better:
         lines += ["", f"On left-out families it orders worse than: {', '.join(map(str, better))}."]
     return "\n".join([*lines, ""])
-
-
-def _present_scores(
-    present: predictors.TrainingSet, everything: predictors.TrainingSet
-) -> list[pd.DataFrame]:
-    """Scores of the present predictor's recipe on its own rows, each family left out in turn."""
-    tables = []
-    for family in sorted(set(everything.families)):
-        train = present.select(np.asarray(present.families != family))
-        test = everything.select(np.asarray(everything.families == family))
-        if len(train):
-            fitted = predictors.create_predictor("lightgbm").fit(train.X, train.y, train.groups)
-            table = predictors.score_tasks(fitted, test)
-            table.insert(0, "predictor", "present")
-            tables.append(table)
-    return tables
 
 
 def _usable(records: pd.DataFrame) -> tuple[pd.DataFrame, int]:
