@@ -17,8 +17,7 @@ from ._schema import SCHEMA
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
-    "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
-    "status",
+    "task", "family", "placement", "probe_key", "metric", "epochs", "augment", "status",
     "val_metric", "head_only_val_metric",
 ]  # fmt: skip
 

@@ -46,11 +46,20 @@ def image_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_task(image_folder):
-    """Tasks on `image_folder` with the starter, for given input settings."""
+    """Tasks on a folder, `image_folder` by default, with the starter, for given input settings.
 
-    def make(notify=lambda text: None, **inputs):
+    `watch` is called with every image that is decoded.
+    """
+
+    def make(notify=lambda text: None, folder=image_folder, watch=lambda image: None, **inputs):
         chain = create_chain("starter")
-        data = load_data(str(image_folder), transform=create_transform(chain.data_config))
+        transform = create_transform(chain.data_config)
+
+        def watched(image):
+            watch(image)
+            return transform(image)
+
+        data = load_data(str(folder), transform=watched)
         return Task(
             chain,
             data,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-AUGMENTATIONS = ("none", "crop", "crop-flip")
 _MARGIN = 8  # an image is shifted by up to an eighth of its side
 
 

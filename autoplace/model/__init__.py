@@ -1,6 +1,6 @@
 """The adapted network: chain, placement, adapters and head, run whole or from cached values."""
 
-from autoplace.model._adapted import AdaptedModel, frozen_activations
+from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_features
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._population import Population
@@ -14,6 +14,7 @@ __all__ = [
     "Schedule",
     "fit_head",
     "frozen_activations",
+    "frozen_features",
     "load_adapted",
     "save_adapted",
 ]

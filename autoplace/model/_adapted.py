@@ -121,3 +121,10 @@ def frozen_activations(
         if node in nodes:
             found[node] = hidden
     return found
+
+
+@torch.no_grad()
+def frozen_features(chain: ResidualChain, embedded: Tensor) -> Tensor:
+    """The frozen chain's final features (batch, features), which its heads are fitted on."""
+    last = chain.n_nodes - 1
+    return chain.features(frozen_activations(chain, embedded, {last})[last])

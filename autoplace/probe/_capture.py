@@ -36,12 +36,3 @@ def capture(chain: ResidualChain, images: Tensor) -> Captured:
         for node in range(1, chain.n_nodes):
             hidden.append(chain.step(node, hidden[-1]))
         return Captured(hidden, chain.features(hidden[-1]))
-
-
-@torch.no_grad()
-def frozen_features(chain: ResidualChain, images: Tensor) -> Tensor:
-    """Final features (batch, features) of images (batch, 3, height, width), without a graph."""
-    hidden = chain.embed(images)
-    for node in range(1, chain.n_nodes):
-        hidden = chain.step(node, hidden)
-    return chain.features(hidden)

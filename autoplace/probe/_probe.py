@@ -11,8 +11,7 @@ from torch import Tensor
 
 from autoplace.backbones import ResidualChain
 from autoplace.data import DataError, ImageSplit, stratified_sample
-from autoplace.model import LinearHead, fit_head
-from autoplace.probe._capture import frozen_features
+from autoplace.model import LinearHead, fit_head, frozen_features
 from autoplace.probe._measurement import Measurement
 from autoplace.probe._micro_batches import deal
 from autoplace.probe._tables import ProbeTables, edge_table
@@ -67,11 +66,12 @@ def measure_held_out(
     """
     rows = stratified_sample(split.labels, settings.probe_images, seed)
     first, second = deal(split.labels[rows], settings.probe_micro_batches, seed)
-    like = next(measurement.chain.parameters())
+    chain = measurement.chain
+    like = next(chain.parameters())
     # Only these images are needed twice; the others are decoded when their turn comes.
     kept = [list(split.batches(settings.probe_batch, rows[part])) for part in first]
     seen = [
-        (frozen_features(measurement.chain, batch.images.to(like)), batch.labels)
+        (frozen_features(chain, chain.embed(batch.images.to(like))), batch.labels)
         for batches in kept
         for batch in batches
     ]

@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Let this process keep what it frees; where the C library is another, do nothing.
 
     glibc maps blocks of more than 32 MiB anew at each request, and the system clears every page
-    of them at its first use: up to a fifth of a training step of a ViT-S at 224 px. GPUs have an
+    of them at its first use, which takes a part of every step of a larger backbone. GPUs have an
     allocator of torch's own, which keeps memory as this makes glibc do.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

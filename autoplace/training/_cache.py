@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoplace.backbones import ResidualChain
 from autoplace.data import Augmentation, DataError, ImageSplit
-from autoplace.model import frozen_activations
+from autoplace.model import frozen_activations, frozen_features
 from autoplace.training._deadline import Deadline
 from autoplace.training._node_store import NodeStore
 from autoplace.training._precision import autocast
@@ -98,14 +98,13 @@ class ActivationCache:
         DeadlineReachedError between chunks, and DataError for none readable, or too many bad.
         """
         order = torch.from_numpy(rows)
-        last = self._chain.n_nodes - 1
         missing = order[~self._featured[order]]
         for embedded, found in self._embedded(missing, CHUNK, UNAUGMENTED):
             if deadline is not None:
                 deadline.check()
-            with torch.no_grad(), autocast(self._precision, self._device):
-                values = frozen_activations(self._chain, embedded, {last})
-                self._features[found] = self._chain.features(values[last]).float().cpu()
+            with autocast(self._precision, self._device):
+                features = frozen_features(self._chain, embedded)
+            self._features[found] = features.float().cpu()
             self._featured[found] = True
         known = order[self._featured[order]]
         if not len(known):

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoplace.backbones import create_chain
-from autoplace.model import AdaptedModel, Population
+from autoplace.model import AdaptedModel, Population, frozen_activations
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import PlacementSettings, TrialSettings
 from autoplace.training import ActivationCache, Spill, resolve_device
@@ -143,9 +143,8 @@ class Benchmark:
         head = nn.Linear(self.chain.num_features, len(self.classes)).to(self.device)
         head.requires_grad_(False)
         with torch.no_grad():
-            hidden = self.chain.embed(self.images[: self.options.batch])
-            for node in range(1, start + 1):
-                hidden = self.chain.step(node, hidden)
+            embedded = self.chain.embed(self.images[: self.options.batch])
+        hidden = frozen_activations(self.chain, embedded, {start})[start]
         for _ in range(self.options.epochs):
             for first in range(0, self.n_rows, self.options.batch):
                 labels = self.labels[first : first + self.options.batch]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from autoplace.backbones import create_chain
-from autoplace.data import create_transform, load_data
 from autoplace.model import frozen_activations
 from autoplace.placement import Placement
-from autoplace.settings import InputSettings, TrialSettings
-from autoplace.training import Task, run_trial
+from autoplace.settings import TrialSettings
+from autoplace.training import run_trial
 
 SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
 MIXED = Placement.parse("2>12+8>8+14>15+22>10@bottleneck:r=4")
@@ -109,40 +107,21 @@ def test_a_disk_that_fills_makes_room_for_what_is_asked_for(make_task, monkeypat
     assert set(task.cache("train")._stores) == {(5, -1), (7, -1)}
 
 
-def test_only_the_images_that_are_asked_for_are_decoded_and_each_once(image_folder):
-    chain = create_chain("starter")
-    decoded = Counter()
-    transform = create_transform(chain.data_config)
-
-    def counting(image):
-        decoded["images"] += 1
-        return transform(image)
-
-    data = load_data(str(image_folder), transform=counting)
-    task = Task(
-        chain,
-        data,
-        fingerprint="bars",
-        metric="accuracy",
-        device=torch.device("cpu"),
-        seed=0,
-        inputs=InputSettings(),
-        notify=print,
-    )
+def test_only_the_images_that_are_asked_for_are_decoded_and_each_once(make_task):
+    decoded = []
+    task = make_task(watch=decoded.append)
     values_of(task, (3, 5), [4, 9, 2])
-    assert decoded["images"] == 3
+    assert len(decoded) == 3
     values_of(task, (7, 5), [9, 2, 4])
-    assert decoded["images"] == 3
-    values_of(task, (3,), np.arange(len(data.train)))
-    values_of(task, (8,), np.arange(len(data.train)))
-    assert decoded["images"] == len(data.train)
+    assert len(decoded) == 3
+    values_of(task, (3,), np.arange(len(task.data.train)))
+    values_of(task, (8,), np.arange(len(task.data.train)))
+    assert len(decoded) == len(task.data.train)
 
 
 @pytest.fixture
 def damaged(image_folder, tmp_path):
     """A copy of the images in which two cannot be read."""
-    import shutil
-
     copy = tmp_path / "damaged"
     shutil.copytree(image_folder, copy)
     for name in ("red/03.png", "blue/07.png"):
@@ -151,26 +130,15 @@ def damaged(image_folder, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_unreadable_images_are_passed_over(damaged, way):
-    chain = create_chain("starter")
-    data = load_data(str(damaged), transform=create_transform(chain.data_config))
-    task = Task(
-        chain,
-        data,
-        fingerprint="bars",
-        metric="accuracy",
-        device=torch.device("cpu"),
-        seed=0,
-        inputs=InputSettings(**WAYS[way]),
-        notify=lambda text: None,
-    )
+def test_unreadable_images_are_passed_over(make_task, damaged, way):
+    task = make_task(folder=damaged, **WAYS[way])
+    splits = task.data.splits
     for _ in range(2):
         seen = sum(
-            len(values_of(task, (3, 5), np.arange(len(split)), split.name)[1])
-            for split in data.splits
+            len(values_of(task, (3, 5), np.arange(len(split)), split.name)[1]) for split in splits
         )
         assert seen == 58
-    assert sum(len(task.cache(split.name).readable) for split in data.splits) == 58
+    assert sum(len(task.cache(split.name).readable) for split in splits) == 58
     assert len(run_trial(task, MIXED, SETTINGS, 1).step_losses) == 3 * 5
 
 
