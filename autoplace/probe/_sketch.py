@@ -109,16 +109,22 @@ class Sketch:
 
     def spectral(self, gradients: Tensor) -> Tensor:
         """(..., k, l) as computed -> the same with full weights, for singular values and norms."""
-        if self.left:
-            gradients = gradients * self.left.rest[:, None]
-        return gradients * self.right.rest if self.right else gradients
+        return self._scaled(gradients, 1)
 
     def seen_from(self, source: int, gradients: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """leftᵀ G_ij right of every edge from node i = `source`, (n, p, q), estimated without bias.
+        """leftᵀ P(G_ij) right of every edge from node i = `source`, (n, p, q).
 
+        P projects to the directions, without their weights: in a sum over directions these would
+        make up for what is lost in expectation, and add more noise than that is worth.
         gradients: (n, k, l) as computed; left: (dim, p) and right: (dim, q), the same for all.
         """
-        # Columns and their coefficients carry √w each, and so does `spectral`, applied twice.
-        full = self.spectral(self.spectral(gradients))
+        # Columns and their coefficients carry √w each.
+        plain = self._scaled(gradients, -2)
         seen_left = left.T @ self.left.columns[source] if self.left else left.T
-        return seen_left @ full @ (self.right.columns.mT @ right if self.right else right)
+        return seen_left @ plain @ (self.right.columns.mT @ right if self.right else right)
+
+    def _scaled(self, gradients: Tensor, power: int) -> Tensor:
+        """(..., k, l) times that power of each direction's √w."""
+        if self.left:
+            gradients = gradients * self.left.rest[:, None] ** power
+        return gradients * self.right.rest**power if self.right else gradients

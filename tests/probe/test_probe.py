@@ -169,7 +169,7 @@ def test_spectrum_statistics_of_known_matrices():
 def long_tailed():
     """Rows (nodes, rows, dim) whose directions differ between nodes and fade slowly."""
     generator = torch.Generator().manual_seed(0)
-    scales = torch.linspace(0, -3, 60).exp()
+    scales = torch.linspace(0, -2, 60).exp()
     bases = torch.linalg.qr(torch.randn(3, 60, 60, generator=generator))[0]
     return torch.randn(3, 400, 60, generator=generator) * scales @ bases.mT
 
@@ -186,7 +186,7 @@ def test_a_sketch_keeps_the_top_of_spectra_and_norms_in_expectation(long_tailed)
     full = gradient_products(long_tailed, other)
     norms, tops = [], []
     for seed in range(20):
-        sketch = Sketch.fit(long_tailed, other, width=40, seed=seed)
+        sketch = Sketch.fit(long_tailed, other, width=44, seed=seed)
         spectral = sketch.spectral(seen_through(sketch, long_tailed, other))
         norms.append(torch.linalg.matrix_norm(spectral).square())
         tops.append(torch.linalg.matrix_norm(spectral, 2))
@@ -212,7 +212,7 @@ def test_a_stream_hardly_wider_than_the_sketch_keeps_its_cotangents_whole(long_t
     assert torch.equal(sketch.cotangent(1, long_tailed[1]), long_tailed[1])
 
 
-@pytest.mark.parametrize("width", [0, 56])
+@pytest.mark.parametrize("width", [0, 40])
 def test_the_overlap_sketch_keeps_cosines_roughly_also_where_nodes_have_other_directions(
     long_tailed, width
 ):
