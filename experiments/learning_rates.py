@@ -1,9 +1,9 @@
 """Chooses the learning rate per number of edges on the tuning sets, never on what is reported.
 
-For head-only, and 1, 6 and 24 edges under the default parameter budget, two placements each, every
-rate is run on
-all tuning sets; the rate of the highest mean validation accuracy is chosen, the lower mean loss
-breaks ties. Writes `autoplace/training/learning_rates.json`.
+For head-only, and 1, 6 and n - 1 edges under the default parameter budget, two placements each,
+every rate is run on all tuning sets; the rate of the highest mean validation accuracy is chosen,
+the lower mean loss breaks ties. Writes
+`autoplace/training/learning_rates.json`.
 
     python experiments/learning_rates.py --work /tmp/tuning
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from autoplace.agent import Progress, open_task, parameter_budget
 from autoplace.placement import Edge, Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.settings import PickSettings
-from autoplace.training import run_trial
+from autoplace.training import Trial, TrialFailure, run_trials
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -35,7 +36,7 @@ TARGET = Path(__file__).parents[1] / "autoplace" / "training" / "learning_rates.
 
 
 def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
-    """Head-only, and two placements each of 1, 6 and 24 edges."""
+    """Head-only, and two placements each of 1, 6 and n - 1 edges."""
     rng = np.random.default_rng(7)
     sets = [
         (Edge(n_nodes // 2, n_nodes // 2 + 1),),
@@ -60,15 +61,20 @@ def main() -> None:
     rows = []
     for folder in write_tuning_sets(arguments.work):
         settings = PickSettings(backbone=arguments.backbone, epochs=arguments.epochs)
-        task = open_task(str(folder), settings, settings.cache_gb, Progress())
+        task = open_task(str(folder), settings, settings, Progress())
         budget = parameter_budget(settings, task.chain.dim)
-        for placement in placements(task.chain.n_nodes, budget, task.chain.dim):
-            if arguments.edges and len(placement) not in arguments.edges:
-                continue
-            for rate in RATES:
-                trial = PickSettings(epochs=arguments.epochs, lr=rate)
-                val = run_trial(task, placement, trial, seed=0).val
-                rows.append((folder.name, len(placement), rate, val.accuracy, val.loss))
+        trials = [
+            Trial(placement, seed=0)
+            for placement in placements(task.chain.n_nodes, budget, task.chain.dim)
+            if not arguments.edges or len(placement) in arguments.edges
+        ]
+        for rate in RATES:
+            trial_settings = PickSettings(epochs=arguments.epochs, lr=rate)
+            for trial, result in zip(trials, run_trials(task, trials, trial_settings), strict=True):
+                # A rate at which training breaks down is out of the question.
+                broken = isinstance(result, TrialFailure)
+                outcome = (0.0, math.inf) if broken else (result.val.accuracy, result.val.loss)
+                rows.append((folder.name, len(trial.placement), rate, *outcome))
                 print(*rows[-1], file=sys.stderr, flush=True)
     table = pd.DataFrame(rows, columns=["set", "edges", "rate", "accuracy", "loss"])
     means = table.groupby(["edges", "rate"], as_index=False)[["accuracy", "loss"]].mean()

@@ -1,50 +1,43 @@
 """Image folders on which hyper-parameters are chosen and nothing is ever reported.
 
-`fashion`: 1,000 of Fashion-MNIST's test images; `glyphs`: pen strokes of ten new classes in random
-colours on random backgrounds; `tallies`: one to five small ones of them, to be counted. None is
-among the built-in data sets; head-only solves most of the first two, and little of the third.
+`polygons` and `glyphs`: irregular polygons and pen strokes of ten new classes each, in random
+colours on random backgrounds; `tallies`: one to five small strokes, to be counted. Their generators
+are those of the backbones' pre-training and none of the suite's: no family that is reported.
 """
 
 from __future__ import annotations
 
-import gzip
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent / "starter"))
+sys.path.insert(0, str(Path(__file__).parent / "backbones"))
 
-from formula_images import FASHION_MNIST, backgrounds, glyphs
+from formula_images import backgrounds, glyphs, polygons
 
 PER_CLASS = 100
 SEED = 4242  # not a seed of the starter's pre-training
 
 
-def write_tuning_sets(root: Path, fashion_mnist: Path = FASHION_MNIST) -> list[Path]:
+def write_tuning_sets(root: Path) -> list[Path]:
     """Write the three folders below `root`, one sub-folder a class; returns them."""
+    rng = np.random.default_rng(SEED + 2)
     return [
-        _fashion(root / "fashion", fashion_mnist),
+        _on_backgrounds(root / "polygons", polygons(10, PER_CLASS, rng)[0], rng),
         _glyphs(root / "glyphs"),
         _tallies(root / "tallies"),
     ]
 
 
-def _fashion(folder: Path, source: Path) -> Path:
-    raw = gzip.decompress((source / "t10k-images-idx3-ubyte.gz").read_bytes())
-    images = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
-    raw = gzip.decompress((source / "t10k-labels-idx1-ubyte.gz").read_bytes())
-    labels = np.frombuffer(raw, np.uint8, offset=8)
-    for label in range(10):
-        for number, row in enumerate(np.flatnonzero(labels == label)[:PER_CLASS]):
-            _save(images[row], folder / str(label) / f"{number:03d}.png")
-    return folder
-
-
 def _glyphs(folder: Path) -> Path:
     rng = np.random.default_rng(SEED)
-    bank = glyphs(10, PER_CLASS, rng)
+    return _on_backgrounds(folder, glyphs(10, PER_CLASS, rng), rng)
+
+
+def _on_backgrounds(folder: Path, bank: np.ndarray, rng: np.random.Generator) -> Path:
+    """Objects (10, PER_CLASS, 32, 32) in random colours on random backgrounds."""
     behind = backgrounds(10 * PER_CLASS, rng).astype(float)
     for label, number in np.ndindex(10, PER_CLASS):
         alpha = bank[label, number, ..., None] / 255.0

@@ -23,6 +23,9 @@ from ._log import (
     upgrade_log,
     validate_log,
 )
+from ._log_files import PlacementLog, read_log, shipped_log, write_log
+from ._log_rows import sort_out
+from ._log_stats import log_card, log_stats
 from ._registry import create_predictor, list_predictors
 from ._schema import SCHEMA, Column, FeatureSchema
 from ._training_set import TrainingSet, build_training_set
@@ -35,6 +38,7 @@ __all__ = [
     "FeatureSchema",
     "LightGBMPredictor",
     "LogColumn",
+    "PlacementLog",
     "Predictor",
     "PredictorError",
     "TrainingSet",
@@ -45,14 +49,20 @@ __all__ = [
     "list_predictors",
     "load_predictor",
     "load_training_set",
+    "log_card",
+    "log_stats",
+    "read_log",
     "regret",
     "reject_rows",
     "save_predictor",
     "score_left_out",
     "score_tasks",
     "shipped_folder",
+    "shipped_log",
     "shipped_predictor",
+    "sort_out",
     "spearman",
     "upgrade_log",
     "validate_log",
+    "write_log",
 ]

@@ -2,10 +2,11 @@
 
 from autoplace.agent._candidates import parameter_budget
 from autoplace.agent._classify import classify
-from autoplace.agent._collect import collect, read_placements
+from autoplace.agent._collect import collect, collect_task, read_placements, sample_requests
 from autoplace.agent._doctor import examine
 from autoplace.agent._dry_run import DryRun, dry_run
-from autoplace.agent._open import open_task
+from autoplace.agent._logs import Transfer, export_log, import_log, log_stats
+from autoplace.agent._open import open_task, probe_task
 from autoplace.agent._pick import NothingFinishedError, pick
 from autoplace.agent._probe_command import ProbeResult, probe
 from autoplace.agent._progress import Progress
@@ -21,18 +22,25 @@ __all__ = [
     "Progress",
     "RetrainResult",
     "Tested",
+    "Transfer",
     "classify",
     "collect",
+    "collect_task",
     "dry_run",
     "examine",
+    "export_log",
     "gate",
+    "import_log",
     "load",
+    "log_stats",
     "open_task",
     "parameter_budget",
     "pick",
     "predictor_card",
     "probe",
+    "probe_task",
     "read_placements",
     "retrain",
+    "sample_requests",
     "training_set",
 ]

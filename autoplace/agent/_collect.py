@@ -58,16 +58,17 @@ def collect(
         requests = [TrialRequest(p, settings.seed, "panel", "file", 1.0) for p in given if len(p)]
     tasks = [open_task(each, settings, settings, progress, chain) for each in sources]
     while tasks:  # taken off the list, so that the cached activations of a finished task can go
-        yield from _collect_task(tasks.pop(0), requests, settings, store, progress)
+        yield from collect_task(tasks.pop(0), requests, settings, store, progress)
 
 
-def _collect_task(
+def collect_task(
     task: Task,
-    requests: list[TrialRequest],
+    requests: Sequence[TrialRequest],
     settings: CollectSettings,
     store: Store,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
+    """Probe a task, run head-only, then the requests; yields each finished trial's row."""
     progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
     probed = probe_task(task, settings)
     read_images(task, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from torch import nn
 from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._checkpoint import fit_state, read_checkpoint
 from autoplace.backbones._saliency import SALIENCY, build_saliency, load_saliency
-from autoplace.backbones._starter import STARTER, build_starter, load_starter
+from autoplace.backbones._shipped import SHIPPED, STARTER, build_shipped, load_shipped
 from autoplace.backbones._timm import build_timm
 
 # Backbones that are not in timm's registry: how to build one, and how to load its own weights.
 _OURS: dict[
     str, tuple[Callable[[], tuple[nn.Module, dict[str, Any]]], Callable[[nn.Module], None]]
 ] = {
-    STARTER: (build_starter, load_starter),
+    **{name: (partial(build_shipped, name), partial(load_shipped, name)) for name in SHIPPED},
     SALIENCY: (build_saliency, load_saliency),
 }
 
@@ -31,8 +32,9 @@ def create_chain(
     Parameters
     ----------
     name
-        `starter` (shipped), `saliency-vits14` (needs the extra `saliency`), or any timm name,
-        with or without a weights tag (`vit_tiny_patch16_224.augreg_in21k`).
+        A shipped one (`starter`, `formula-vit6`, `fashion-vit8`), `saliency-vits14` (needs the
+        extra `saliency`), or any timm name, with or without a weights tag
+        (`vit_tiny_patch16_224.augreg_in21k`).
     checkpoint
         A local weights file, used instead of the hub: safetensors, or a torch file, which is
         read weights-only. Its classifier may be missing or have any number of classes.

@@ -12,7 +12,7 @@ from timm.models import is_model_in_modules
 from autoplace.backbones._data_config import resolve_data_config
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._saliency import SALIENCY, build_saliency, is_saliency_installed
-from autoplace.backbones._starter import STARTER, build_starter
+from autoplace.backbones._shipped import SHIPPED, build_shipped
 from autoplace.backbones._sublayers import split_blocks
 from autoplace.backbones._timm import build_on_meta
 
@@ -89,7 +89,7 @@ def list_backbones(pattern: str | None = None) -> list[BackboneInfo]:
     """
     saliency = "extra 'saliency'" + ("" if is_saliency_installed() else " (not installed)")
     ours = [
-        _describe(STARTER, *build_starter(), source="shipped"),
+        *(_describe(name, *build_shipped(name), source="shipped") for name in SHIPPED),
         _describe(SALIENCY, *build_saliency(), source=saliency),
     ]
     if pattern is None:

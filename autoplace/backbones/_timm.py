@@ -13,6 +13,8 @@ from torch import nn
 from autoplace.backbones._checkpoint import fit_state, read_checkpoint
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._hub import load_from_hub
+from autoplace.backbones._saliency import SALIENCY
+from autoplace.backbones._shipped import SHIPPED
 from autoplace.backbones._sublayers import split_blocks
 
 
@@ -54,6 +56,6 @@ def _load_local(name: str, checkpoint: str | Path) -> nn.Module:
 
 
 def _unknown(name: str, known: list[str]) -> BackboneError:
-    near = difflib.get_close_matches(name, ["starter", "saliency-vits14", *known], n=3)
+    near = difflib.get_close_matches(name, [*SHIPPED, SALIENCY, *known], n=3)
     suggestion = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return BackboneError(f"unknown backbone {name!r}; {suggestion}'autoplace backbones' lists all.")

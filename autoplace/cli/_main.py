@@ -18,8 +18,10 @@ COMMANDS = {
     "probe": "Score every edge on DATA with one pass, without training.",
     "collect": "Log placement results on DATA... to learn from.",
     "retrain": "Train the next predictor on the records; promote it if better.",
+    "logs": "Import, export, check or describe a placement log.",
     "predict": "Classify images with the winner of a pick.",
     "backbones": "List backbones with their nodes and edges.",
+    "tasks": "List the built-in tasks with source, licence, family and group.",
     "ui": "Open the MLflow UI on the right store.",
     "doctor": "Show versions, device and store, and whether they work.",
 }

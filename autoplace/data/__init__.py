@@ -1,7 +1,6 @@
 """Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
 
 from autoplace.data._augmentation import Augmentation
-from autoplace.data._builtin import list_builtin
 from autoplace.data._decoding import UnreadableImageError, read_image
 from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
@@ -10,11 +9,14 @@ from autoplace.data._sampling import stratified_sample
 from autoplace.data._split import Batch, ImageSplit
 from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import create_transform
+from autoplace.data.builtin import SIZES, BuiltinTask, list_builtin, list_tasks
 
 __all__ = [
+    "SIZES",
     "Augmentation",
     "BadImage",
     "Batch",
+    "BuiltinTask",
     "DataError",
     "DuplicateImage",
     "ImageSplit",
@@ -22,6 +24,7 @@ __all__ = [
     "UnreadableImageError",
     "create_transform",
     "list_builtin",
+    "list_tasks",
     "load_data",
     "read_image",
     "stratified_sample",

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from autoplace.data import _manifest
-from autoplace.data._builtin import PREFIX, list_builtin, load_builtin
 from autoplace.data._decoding import read_image
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
@@ -24,6 +23,7 @@ from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
 from autoplace.data._task_data import TaskData
+from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
 
 SPLITS = ("train", "val", "test")
 MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
@@ -88,7 +88,7 @@ def _list(text: str) -> Listing:
     hint = (
         f"did you mean '{PREFIX}{near[0]}'?"
         if near
-        else f"built-in data: {', '.join(list_builtin())}"
+        else "'autoplace tasks' lists the built-in ones"
     )
     raise DataError(f"no such folder or manifest: '{text}'; {hint}")
 

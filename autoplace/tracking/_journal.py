@@ -13,7 +13,7 @@ from autoplace.tracking._error import TrackingError
 from autoplace.tracking._ledger import Ledger
 from autoplace.tracking._probes import TABLES, log_probe
 from autoplace.tracking._push import INVOCATION_TAG, UNSENT
-from autoplace.tracking._records import TRIAL_TAG
+from autoplace.tracking._rows import TRIAL_TAG
 from autoplace.tracking._run import Run, RunStatus
 from autoplace.tracking._store import Store
 

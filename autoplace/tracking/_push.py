@@ -8,7 +8,8 @@ from typing import Any
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._ledger import Ledger, merge_trials
 from autoplace.tracking._probes import TABLES, log_probe
-from autoplace.tracking._records import TRIAL_TAG, decode_row, search_all
+from autoplace.tracking._records import search_all
+from autoplace.tracking._rows import TRIAL_TAG, decode_row
 from autoplace.tracking._run import Run, RunStatus, find_run
 from autoplace.tracking._store import Store
 

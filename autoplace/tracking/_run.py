@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from autoplace.tracking._error import TrackingError, translated
 from autoplace.tracking._json import to_json
-from autoplace.tracking._records import TRIAL_TAG, encode_row
+from autoplace.tracking._rows import TRIAL_TAG, encode_row
 
 if TYPE_CHECKING:
     import pandas as pd

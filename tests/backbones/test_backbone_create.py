@@ -33,16 +33,25 @@ def unreachable_hub(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *args: None)
 
 
-def test_the_starter_loads_and_matches_its_config():
-    folder = Path(str(resources.files("autoplace.backbones") / "starter"))
+@pytest.mark.parametrize(
+    ("name", "n_nodes", "dim"),
+    [("starter", 25, 96), ("formula-vit6", 13, 128), ("fashion-vit8", 17, 64)],
+)
+def test_a_shipped_backbone_loads_and_matches_its_config(name, n_nodes, dim):
+    folder = Path(str(resources.files("autoplace.backbones") / "shipped" / name))
     config = json.loads((folder / "config.json").read_text())
-    weights = (folder / "starter.safetensors").read_bytes()
+    weights = (folder / "weights.safetensors").read_bytes()
     assert len(weights) <= 8e6
     assert hashlib.sha256(weights).hexdigest() == config["sha256"]
-    chain = create_chain()
-    assert (chain.name, chain.n_nodes, chain.dim, chain.num_features) == ("starter", 25, 96, 96)
+    assert (folder / "card.md").read_text().startswith(f"# {name}\n")
+    chain = create_chain(name)
+    assert (chain.name, chain.n_nodes, chain.dim, chain.num_features) == (name, n_nodes, dim, dim)
     assert chain.data_config["input_size"] == (3, 32, 32)
-    assert chain(torch.zeros(2, 3, 32, 32)).shape == (2, 96)
+    assert chain(torch.zeros(2, 3, 32, 32)).shape == (2, dim)
+
+
+def test_the_starter_is_the_default():
+    assert create_chain().name == "starter"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +174,7 @@ def test_the_listing_says_size_edges_and_source():
     assert (starter.n_nodes, starter.n_edges, starter.dim) == (25, 625, 96)
     assert (starter.input_size, starter.source) == ((3, 32, 32), "shipped")
     names = [info.name for info in list_backbones()]
-    assert names[:2] == ["starter", "saliency-vits14"]
+    assert names[:4] == ["starter", "formula-vit6", "fashion-vit8", "saliency-vits14"]
     assert len(names) == len(set(names)) >= 17
 
 

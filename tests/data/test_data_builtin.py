@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from autoplace.data import DataError, list_builtin, load_data
-from autoplace.data._canvas import OUTLINES, SIDE, Canvas, rotated
+from autoplace.data import DataError, list_builtin, list_tasks, load_data
+from autoplace.data.builtin import _fashion
+from autoplace.data.builtin._canvas import OUTLINES, SIDE, Canvas, rotated
+from autoplace.data.builtin._pools import pool
 
 SHAPES = [name for name in list_builtin() if "shapes" in name]
-N_CLASSES = {
-    "builtin:digits": 10,
-    "builtin:shapes-count": 6,
-    "builtin:shapes-location": 9,
-    "builtin:shapes-orientation": 8,
-    "builtin:shapes-size": 5,
-}
+GROUPS = ("natural", "specialised", "structured")
 
 
-@pytest.mark.parametrize("source", list_builtin())
-def test_sizes_and_classes_are_as_documented(source, transform):
+@pytest.fixture(params=list_tasks(), ids=lambda task: task.name)
+def source(request):
+    """Every task in turn, as DATA; those whose pictures are not installed cannot be looked at."""
+    try:
+        request.param.pictures(0)
+    except DataError as error:
+        pytest.skip(str(error))
+    return f"builtin:{request.param.name}"
+
+
+def test_the_suite_is_as_large_and_as_varied_as_documented():
+    tasks = list_tasks()
+    assert len(tasks) >= 18
+    assert len({task.name for task in tasks}) == len(tasks)
+    assert len({task.family for task in tasks}) >= 8
+    assert {task.group for task in tasks} == set(GROUPS)
+    for task in tasks:
+        assert task.name in (task.family, f"{task.family}-{task.name.partition('-')[2]}")
+        assert task.source and task.licence and task.asks
+        assert len(set(task.classes)) == len(task.classes) >= 2
+
+
+def test_tasks_are_found_by_name_and_by_family():
+    assert [task.name for task in list_tasks("shapes-c*")] == ["shapes-count"]
+    assert {task.family for task in list_tasks("fonts")} == {"fonts"}
+    assert list_tasks("no-such-*") == []
+
+
+def test_sizes_are_those_of_the_protocol(source, transform):
     data = load_data(source, transform=transform)
-    assert len(data.classes) == N_CLASSES[source]
-    expected = (800, 200, 797) if source == "builtin:digits" else (800, 200, 1000)
+    expected = (800, 200, 797) if source == "builtin:digits" else (800, 200, 2000)
     assert tuple(len(split) for split in data.splits) == expected
     assert data.name == source.removeprefix("builtin:")
-    assert data.family == ("digits" if source == "builtin:digits" else "shapes")
-    assert data.group == ("natural" if source == "builtin:digits" else "structured")
 
 
-@pytest.mark.parametrize("source", list_builtin())
 def test_classes_are_equally_frequent_in_every_split(source, transform):
     for split in load_data(source, transform=transform, seed=3).splits:
         counts = np.bincount(split.labels)
         assert counts.max() - counts.min() <= max(1, 0.03 * len(split))
 
 
-@pytest.mark.parametrize("source", list_builtin())
 def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(source, transform):
     first, again, other = (
         load_data(source, transform=transform, seed=seed).train for seed in (0, 0, 1)
@@ -48,19 +68,12 @@ def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(source, tra
     assert not first.load(indices).images.equal(other.load(indices).images)
 
 
-@pytest.mark.parametrize("source", list_builtin())
 def test_the_fingerprint_depends_on_the_seed_alone(source, transform):
     prints = [load_data(source, transform=transform, seed=s).fingerprint for s in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_fingerprints_of_different_sets_differ(transform):
-    prints = {load_data(source, transform=transform).fingerprint for source in list_builtin()}
-    assert len(prints) == len(list_builtin())
-
-
-@pytest.mark.parametrize("source", SHAPES)
-def test_scenes_of_different_splits_differ(source, transform):
+def test_pictures_of_different_splits_differ(source, transform):
     data = load_data(source, transform=transform)
     for split in data.splits:
         split.load(range(20))
@@ -68,16 +81,32 @@ def test_scenes_of_different_splits_differ(source, transform):
     assert data.bad_images() == []
 
 
-@pytest.mark.parametrize("source", SHAPES)
-def test_scenes_are_full_rgb_pictures(source, transform):
-    picture = load_data(source, transform=transform).test.raw(0)
-    assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
-    assert np.asarray(picture).std() > 5
-
-
-@pytest.mark.parametrize("source", SHAPES)
-def test_single_pixels_do_not_give_the_class_away(source, transform):
+def test_pictures_are_full_rgb_of_every_class(source, transform):
     data = load_data(source, transform=transform)
+    for label in range(len(data.classes)):
+        index = int(np.flatnonzero(data.test.labels == label)[0])
+        picture = data.test.raw(index)
+        assert picture.mode == "RGB" and min(picture.size) >= 8
+        assert np.asarray(picture).std() > 5
+
+
+def test_a_task_whose_pictures_are_not_installed_says_what_to_install(transform, monkeypatch):
+    monkeypatch.setattr(_fashion, "_FOLDER", Path("/nowhere"))
+    _fashion._garments.cache_clear()
+    with pytest.raises(DataError, match=r"install Debian's package dataset-fashion-mnist"):
+        load_data("builtin:fashion-odd", transform=transform)
+
+
+@pytest.mark.parametrize("n_items", [3, 4, 16, 100])
+def test_pools_of_the_splits_share_nothing_and_leave_nothing_out(n_items):
+    parts = [pool(range(n_items), split) for split in range(3)]
+    assert all(parts)
+    assert sorted(item for part in parts for item in part) == list(range(n_items))
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_single_pixels_do_not_give_the_class_away(shapes, transform):
+    data = load_data(shapes, transform=transform)
     train, held_out = data.train.load(range(250)), data.val.load(range(150))
     model = LogisticRegression(C=1e-3, max_iter=50).fit(train.images.flatten(1), train.labels)
     assert model.score(held_out.images.flatten(1), held_out.labels) < 2 / len(data.classes) + 0.05
@@ -121,7 +150,7 @@ def test_the_family_can_be_given(transform):
 
 def test_the_profile_counts_every_image(transform):
     profile = load_data("builtin:shapes-size", transform=transform).profile()
-    assert profile["n_images"] == {"train": 800, "val": 200, "test": 1000}
+    assert profile["n_images"] == {"train": 800, "val": 200, "test": 2000}
     assert profile["class_counts"]["test"] == dict.fromkeys(
-        ("tiny", "small", "medium", "large", "huge"), 200
+        ("tiny", "small", "medium", "large", "huge"), 400
     )

@@ -1,10 +1,10 @@
-"""Pre-trains the starter backbone on formula-driven images and Fashion-MNIST, on one CPU core.
+"""Pre-trains a backbone of `recipes.py` on composed images, on one CPU core.
 
-Linear heads on the average-pooled features (what a downstream head reads) learn at once which
-objects an image shows, where they are, and the pose of the foremost one, so that the features
-discriminate and are equivariant. Only the backbone is kept, as a moving average of its weights.
+Linear heads on the average-pooled features (what a downstream head reads) answer the recipe's
+questions at once: which objects an image shows, where they are, the pose of the foremost one. Only
+the backbone is kept, as a moving average of its weights.
 
-    python experiments/starter/pretrain.py --minutes 55 --cache /tmp/starter-banks.npz
+    python experiments/backbones/pretrain.py starter --minutes 55 --cache banks.npz
 """
 
 from __future__ import annotations
@@ -24,23 +24,11 @@ import torch
 import torch.nn.functional as F
 from compose import MAP, POSE, Composer, Composition
 from formula_images import KINDS, render_banks
-from safetensors.torch import save
+from recipes import RECIPES, Recipe
+from safetensors.torch import load_file, save
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-RECIPE_VERSION = 3
-ARCHITECTURE = {
-    "img_size": 32,
-    "patch_size": 8,
-    "embed_dim": 96,
-    "depth": 12,
-    "num_heads": 3,
-    "mlp_ratio": 4.0,
-    "qkv_bias": True,
-    "class_token": True,
-    "global_pool": "avg",
-    "num_classes": 0,
-}
 DATA_CONFIG = {
     "input_size": [3, 32, 32],
     "mean": [0.5, 0.5, 0.5],
@@ -48,36 +36,36 @@ DATA_CONFIG = {
     "interpolation": "bicubic",
     "crop_pct": 1.0,
 }
-OUTPUT = Path(__file__).resolve().parents[2] / "autoplace" / "backbones" / "starter"
+SHIPPED = Path(__file__).resolve().parents[2] / "autoplace" / "backbones" / "shipped"
+WEIGHTS_FILE = "weights.safetensors"
 CHECKPOINT_SECONDS = 300
 WARM_UP = 0.03  # share of the run
 EMA_DECAY = 0.999
 
 
 class Pretrainer(nn.Module):
-    """The backbone and its three throw-away linear heads."""
+    """The backbone and its throw-away linear heads."""
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, recipe: Recipe, n_classes: int) -> None:
         super().__init__()
-        self.backbone = VisionTransformer(**ARCHITECTURE)
+        self._questions = recipe.questions
+        self.backbone = VisionTransformer(**recipe.architecture)
         dim = self.backbone.num_features
         self.classes = nn.Linear(dim, n_classes)
         self.maps = nn.Linear(dim, (1 + len(KINDS)) * MAP * MAP)
         self.pose = nn.Linear(dim, POSE)
 
     def losses(self, batch: Composition) -> dict[str, Tensor]:
-        """Mean losses of the three tasks. Class and pose are asked where they are unambiguous."""
+        """Mean losses of the questions. Class and pose are asked where they are unambiguous."""
         tokens = self.backbone.forward_features(batch.images)
         features = self.backbone.forward_head(tokens, pre_logits=True)
         alone = features[batch.single]
-        return {
+        losses = {
             "class": F.cross_entropy(self.classes(alone), batch.classes[batch.single]),
             "pose": F.smooth_l1_loss(self.pose(alone), batch.pose[batch.single], beta=0.1),
             "maps": F.binary_cross_entropy_with_logits(self.maps(features), batch.maps.flatten(1)),
         }
-
-
-WEIGHTS = {"class": 1.0, "pose": 4.0, "maps": 20.0}
+        return {name: losses[name] for name in self._questions}
 
 
 def load_banks(cache: Path, seed: int) -> dict[str, np.ndarray]:
@@ -103,16 +91,22 @@ def replace(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
-def save_starter(folder: Path, average: dict[str, Tensor], run: dict) -> None:
+def save_backbone(folder: Path, recipe: Recipe, average: dict[str, Tensor], run: dict) -> None:
     """Write the weights and the config that states their checksum."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({key: value.contiguous() for key, value in average.items()})
     config = {
-        "name": "starter",
-        "architecture": ARCHITECTURE,
+        "name": recipe.name,
+        "architecture": recipe.architecture,
         "data_config": DATA_CONFIG,
         "sha256": hashlib.sha256(weights).hexdigest(),
-        "recipe": {"version": RECIPE_VERSION, "script": "experiments/starter/pretrain.py", **run},
+        "recipe": {
+            "version": recipe.version,
+            "script": "experiments/backbones/pretrain.py",
+            "clothes": recipe.clothes,
+            "questions": recipe.questions,
+            **run,
+        },
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -121,12 +115,13 @@ def save_starter(folder: Path, average: dict[str, Tensor], run: dict) -> None:
             "safetensors": safetensors.__version__,
         },
     }
-    replace(folder / "starter.safetensors", weights)
+    replace(folder / WEIGHTS_FILE, weights)
     replace(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("backbone", choices=list(RECIPES))
     parser.add_argument("--minutes", type=float, default=55.0, help="wall time of the training")
     parser.add_argument("--batch-size", type=int, default=96)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
@@ -135,13 +130,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cache", type=Path, required=True, help="file for the rendered banks")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--resume", action="store_true", help="start from the shipped weights")
+    parser.add_argument("--output", type=Path, default=SHIPPED)
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    composer = Composer(load_banks(options.cache, options.seed), options.seed)
-    model = Pretrainer(composer.n_classes)
+    recipe = RECIPES[options.backbone]
+    banks = load_banks(options.cache, options.seed)
+    before = read_run(recipe) if options.resume else None
+    # Another stream of images than the run before had.
+    draws = options.seed + (before["steps"] if before else 0)
+    composer = Composer(banks, recipe.clothes, draws)
+    model = Pretrainer(recipe, composer.n_classes)
+    if before:
+        model.backbone.load_state_dict(load_file(SHIPPED / recipe.name / WEIGHTS_FILE))
     average = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     # Muon leaves the plateau at a ViT's start in far fewer images than AdamW does.
     hidden = [p for p in model.backbone.blocks.parameters() if p.ndim == 2]
@@ -158,13 +161,13 @@ def main() -> None:
 
     start = saved = time.monotonic()
     budget = options.minutes * 60
-    step, smooth = 0, dict.fromkeys(WEIGHTS, float("nan"))
+    step, smooth = 0, dict.fromkeys(recipe.questions, float("nan"))
     while (progress := (time.monotonic() - start) / budget) < 1:
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = learning_rate(progress, peak)
         losses = model.losses(composer.draw(options.batch_size))
         model.zero_grad()
-        sum(WEIGHTS[name] * value for name, value in losses.items()).backward()
+        sum(recipe.questions[name] * value for name, value in losses.items()).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -181,11 +184,25 @@ def main() -> None:
             print(f"{progress:6.1%} step {step} {shown}", flush=True)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
-            save_starter(options.output, average, describe(options, step, progress))
-    save_starter(options.output, average, describe(options, step, 1.0))
+            run = describe(options, step, progress, smooth, before)
+            save_backbone(options.output / recipe.name, recipe, average, run)
+    run = describe(options, step, 1.0, smooth, before)
+    save_backbone(options.output / recipe.name, recipe, average, run)
 
 
-def describe(options: argparse.Namespace, steps: int, progress: float) -> dict:
+def read_run(recipe: Recipe) -> dict:
+    """How the shipped weights, from which a run goes on, were made."""
+    config = json.loads((SHIPPED / recipe.name / "config.json").read_text())
+    return {**config["recipe"], "sha256": config["sha256"]}
+
+
+def describe(
+    options: argparse.Namespace,
+    steps: int,
+    progress: float,
+    losses: dict[str, float],
+    before: dict | None,
+) -> dict:
     """The part of the config that says how these weights were made."""
     return {
         "seed": options.seed,
@@ -199,6 +216,8 @@ def describe(options: argparse.Namespace, steps: int, progress: float) -> dict:
         "weight_decay": options.weight_decay,
         "ema_decay": EMA_DECAY,
         "threads": options.threads,
+        "training_losses": {name: round(value, 4) for name, value in losses.items()},
+        **({"went_on_from": before} if before else {}),
     }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 MAP = 6  # the maps of kinds are MAP x MAP
 POSE = 11  # numbers in a pose
+CLOTHES = 10  # classes of Fashion-MNIST, the first of the banks
 
 
 class Composition(NamedTuple):
@@ -34,17 +35,20 @@ class Composer:
     slots = 5
     plain_share, single_share = 0.25, 0.4
 
-    def __init__(self, banks: dict[str, np.ndarray], seed: int) -> None:
+    def __init__(self, banks: dict[str, np.ndarray], clothes: float, seed: int) -> None:
+        """clothes: share of Fashion-MNIST's classes (the first 10) among the objects."""
         self.objects = torch.from_numpy(banks["objects"])
         self.classes = torch.from_numpy(banks["classes"])
         self.kinds = torch.from_numpy(banks["kinds"])
         self.backgrounds = torch.from_numpy(banks["backgrounds"])
         self.generator = torch.Generator().manual_seed(seed)
         self.n_classes = int(self.classes.max()) + 1
-        # Classes are drawn evenly, but for Fashion-MNIST's few (the first 10): an eighth of all.
+        # Classes are drawn evenly within clothes and within what is drawn by formula.
         weight = 1.0 / torch.bincount(self.classes)[self.classes].double()
-        weight[self.classes < 10] *= (self.n_classes - 10) / 10 / 7
-        self.cumulative = torch.cumsum(weight / weight.sum(), 0)
+        is_clothes = self.classes < CLOTHES
+        weight[is_clothes] *= clothes / CLOTHES
+        weight[~is_clothes] *= (1 - clothes) / (self.n_classes - CLOTHES)
+        self.cumulative = torch.cumsum(weight, 0)
 
     def _rand(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return torch.rand(shape, generator=self.generator) * (high - low) + low

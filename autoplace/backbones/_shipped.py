@@ -1,4 +1,4 @@
-"""The starter: a small ViT that the project trained itself and ships in the package."""
+"""Small ViTs that the project trained and ships in the package; the starter is the default."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from autoplace.backbones._checkpoint import fit_state
 from autoplace.backbones._error import BackboneError
 
 STARTER = "starter"
-_FOLDER = resources.files("autoplace.backbones") / STARTER
+SHIPPED = (STARTER, "formula-vit6", "fashion-vit8")
+_FOLDER = resources.files("autoplace.backbones") / "shipped"
 
 
-def build_starter() -> tuple[nn.Module, dict[str, Any]]:
+def build_shipped(name: str) -> tuple[nn.Module, dict[str, Any]]:
     """The architecture with random weights, and timm's data config, as the shipped config says."""
-    config = _read_config()
+    config = _read_config(name)
     data_config = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config["data_config"].items()
@@ -28,26 +29,26 @@ def build_starter() -> tuple[nn.Module, dict[str, Any]]:
     return VisionTransformer(**config["architecture"]), data_config
 
 
-def load_starter(model: nn.Module) -> None:
+def load_shipped(name: str, model: nn.Module) -> None:
     """Load the shipped weights; BackboneError if the file is not the one the config names."""
-    weights = _read("starter.safetensors")
+    weights = _read(name, "weights.safetensors")
     # Of the file, so that damage shows; the chain's own hash is of the tensors.
-    if hashlib.sha256(weights).hexdigest() != _read_config()["sha256"]:
+    if hashlib.sha256(weights).hexdigest() != _read_config(name)["sha256"]:
         raise BackboneError(
-            "the starter's weights do not match the checksum in their config; reinstall autoplace"
+            f"the weights of {name} do not match the checksum in their config; reinstall autoplace"
         )
-    fit_state(model, safetensors.torch.load(weights), name=STARTER, origin="its shipped file")
+    fit_state(model, safetensors.torch.load(weights), name=name, origin="its shipped file")
 
 
-def _read_config() -> dict[str, Any]:
-    config: dict[str, Any] = json.loads(_read("config.json"))
+def _read_config(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(_read(name, "config.json"))
     return config
 
 
-def _read(file: str) -> bytes:
+def _read(name: str, file: str) -> bytes:
     try:
-        return (_FOLDER / file).read_bytes()
+        return (_FOLDER / name / file).read_bytes()
     except OSError as error:
         raise BackboneError(
-            f"the starter's {file} is missing from this installation; reinstall autoplace"
+            f"{file} of {name} is missing from this installation; reinstall autoplace"
         ) from error

@@ -1,38 +1,20 @@
-"""Generated scenes: what is asked of each kind, and how a scene of a given class is composed.
+"""Generated scenes of coloured outlines: count, location, orientation, size.
 
-They are the "structured" group of VTAB in small: count, location, orientation, size. Colours,
-textures, places and distractors are drawn anew for every scene, so that single pixels tell little.
+They are the "structured" group of VTAB in small. Colours, textures, places and distractors are
+drawn anew for every scene, so that single pixels tell little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from autoplace.data._canvas import SIDE, Canvas
-
-# Part of every scene's seed and fingerprint; to be raised whenever a scene would look different.
-VERSION = 1
+from autoplace.data.builtin._canvas import SIDE, Canvas
+from autoplace.data.builtin._task import DrawnTask
 
 Compose = Callable[[np.random.Generator, int], Image.Image]
-
-
-@dataclass(frozen=True)
-class SceneKind:
-    """A generated task: its classes in order, and a function of (rng, class index) to a scene."""
-
-    name: str
-    classes: tuple[str, ...]
-    compose: Compose
-
-    def draw(self, seed: int, split: int, index: int, label: int) -> Image.Image:
-        """The scene (64x64 RGB) at a place of a split; the same arguments give the same pixels."""
-        name_as_number = int.from_bytes(self.name.encode())
-        rng = np.random.default_rng([VERSION, name_as_number, seed, split, index])
-        return self.compose(rng, label)
 
 
 def _any_angle(rng: np.random.Generator) -> float:
@@ -105,12 +87,21 @@ def _size(rng: np.random.Generator, label: int) -> Image.Image:
 _CELLS = "top-left top top-right left centre right bottom-left bottom bottom-right"
 _DIRECTIONS = "east north-east north north-west west south-west south south-east"
 
-SCENE_KINDS: dict[str, SceneKind] = {
-    kind.name: kind
-    for kind in (
-        SceneKind("count", tuple(str(n) for n in range(1, 7)), _count),
-        SceneKind("location", tuple(_CELLS.split()), _location),
-        SceneKind("orientation", tuple(_DIRECTIONS.split()), _orientation),
-        SceneKind("size", ("tiny", "small", "medium", "large", "huge"), _size),
+
+def _task(question: str, asks: str, classes: list[str], compose: Compose) -> DrawnTask:
+    return DrawnTask(
+        name=f"shapes-{question}",
+        family="shapes",
+        group="structured",
+        asks=asks,
+        classes=tuple(classes),
+        draw=lambda rng, label, split: compose(rng, label),
     )
-}
+
+
+TASKS = (
+    _task("count", "how many objects", [str(n) for n in range(1, 7)], _count),
+    _task("location", "in which cell the star is", _CELLS.split(), _location),
+    _task("orientation", "where the arrow points", _DIRECTIONS.split(), _orientation),
+    _task("size", "how large the disc is", ["tiny", "small", "medium", "large", "huge"], _size),
+)

@@ -1,0 +1,86 @@
+"""`autoplace logs import|export|validate|stats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from autoplace.cli._options import settings_options
+from autoplace.settings import StoreSettings
+
+
+@click.group()
+def logs() -> None:
+    """Import, export, check or describe a placement log."""
+
+
+@logs.command("import")
+@click.argument("log")
+@settings_options(StoreSettings)
+def import_(log: str, settings: StoreSettings) -> None:
+    """Bring the trials of LOG, a folder that export wrote, into the store, to be learnt from."""
+    from autoplace.agent import import_log
+
+    done = import_log(log, settings)
+    click.echo(f"{done.rows} new trials in {done.place}; 'autoplace retrain' learns from them")
+    _tell_set_aside(done.set_aside)
+
+
+@logs.command()
+@click.argument("out")
+@settings_options(StoreSettings)
+@click.option("--tasks", default="*", show_default=True, help="Wildcard pattern of task names.")
+def export(out: str, settings: StoreSettings, tasks: str) -> None:
+    """Write the store's trials and probes to OUT, a new folder, as Parquet with a card."""
+    from autoplace.agent import export_log
+
+    done = export_log(out, settings, tasks=tasks)
+    click.echo(f"{done.rows} trials written to {done.place}")
+    _tell_set_aside(done.set_aside)
+
+
+@logs.command()
+@click.argument("log", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def validate(log: str | None, as_json: bool) -> None:
+    """Check LOG, a folder or a Parquet file of trials; default: the log that is shipped."""
+    from autoplace.cli._render import print_json
+    from predictors import read_log, shipped_log
+
+    found = read_log(log or shipped_log())
+    if as_json:
+        print_json(
+            {
+                "rows": len(found.trials),
+                "probes": len(found.probes),
+                "set_aside": found.set_aside.to_dict(orient="records"),
+            }
+        )
+        return
+    click.echo(f"{len(found.trials)} rows in order, {len(found.probes)} probes")
+    _tell_set_aside(found.reasons())
+
+
+@logs.command()
+@click.argument("log", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def stats(log: str | None, as_json: bool) -> None:
+    """What LOG holds, per backbone and task; default: the log that is shipped."""
+    from autoplace.agent import log_stats
+    from autoplace.cli._render import print_json, table
+
+    found = log_stats(log)
+    if as_json:
+        print_json(found.to_dict(orient="records"))
+        return
+    click.echo(table(list(found.columns), found.to_numpy().tolist()))
+    click.echo(
+        f"{found['trials'].sum()} finished trials, {found['task_name'].nunique()} data sets of "
+        f"{found['family'].nunique()} families, {found['backbone'].nunique()} backbones"
+    )
+
+
+def _tell_set_aside(reasons: Mapping[str, int]) -> None:
+    for reason, count in reasons.items():
+        click.echo(f"set aside: {count} rows, {reason}")

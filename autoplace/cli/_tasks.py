@@ -1,0 +1,38 @@
+"""`autoplace tasks [PATTERN]`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def tasks(pattern: str | None, as_json: bool) -> None:
+    """List the built-in tasks; a PATTERN such as 'fonts-*' chooses by name or family."""
+    from autoplace.cli._render import print_json, table
+    from autoplace.data import SIZES, DataError, list_tasks
+
+    found = list_tasks(pattern)
+    if not found:
+        raise DataError(f"no built-in task matches '{pattern}'; 'autoplace tasks' lists all")
+    if as_json:
+        print_json([task.describe() for task in found])
+        return
+    rows = [
+        (
+            task.name,
+            task.family,
+            task.group,
+            len(task.classes),
+            task.asks,
+            task.source,
+            task.licence,
+        )
+        for task in found
+    ]
+    click.echo(table(("task", "family", "group", "classes", "asks", "source", "licence"), rows))
+    click.echo(
+        f"{SIZES['train']} images to train on, {SIZES['val']} to validate, {SIZES['test']} to test "
+        "(digits: 797); give one as DATA by builtin:TASK"
+    )

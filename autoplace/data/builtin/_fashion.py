@@ -1,0 +1,93 @@
+"""Garments of Fashion-MNIST's test images, compared with each other.
+
+Backbones that the project trained have seen the training images, one at a time with their class;
+never these, and never two to compare.
+"""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from autoplace.data.builtin._pools import pool, required
+from autoplace.data.builtin._task import Draw, DrawnTask
+
+_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_PACKAGE = "Debian's package dataset-fashion-mnist"
+_CLASSES = 10
+# Pullover, coat and shirt are told apart with difficulty: the hard pairs stay in.
+
+
+@cache
+def _garments() -> tuple[np.ndarray, np.ndarray]:
+    """The 10,000 test images (n, 28, 28) and their classes (n,)."""
+
+    def read(name: str, skip: int) -> np.ndarray:
+        path = required(_FOLDER / name, _PACKAGE)
+        return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=skip)
+
+    images = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+    return images, read("t10k-labels-idx1-ubyte.gz", 8)
+
+
+@cache
+def _of_class(kind: int, split: int) -> list[int]:
+    return pool(np.flatnonzero(_garments()[1] == kind).tolist(), split)
+
+
+def _pick(rng: np.random.Generator, kind: int, split: int) -> np.ndarray:
+    rows = _of_class(kind, split)
+    image: np.ndarray = _garments()[0][rows[rng.integers(len(rows))]]
+    return image[:, ::-1] if rng.random() < 0.5 else image
+
+
+def _same(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """Two garments, one above left of the other or the reverse; label 1: of the same class."""
+    first = int(rng.integers(_CLASSES))
+    second = first if label else int((first + rng.integers(1, _CLASSES)) % _CLASSES)
+    frame = np.zeros((60, 60), np.uint8)
+    low = rng.integers(0, 5, 4)
+    rows = (low[0], 28 + low[1]) if rng.random() < 0.5 else (28 + low[1], low[0])
+    for row, column, kind in ((rows[0], low[2], first), (rows[1], 28 + low[3], second)):
+        frame[row : row + 28, column : column + 28] = _pick(rng, kind, split)
+    return Image.fromarray(frame).convert("RGB")
+
+
+def _odd(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """Four garments, three of one class; the label says which of the cells holds the other."""
+    common, other = rng.permutation(_CLASSES)[:2]
+    frame = np.zeros((60, 60), np.uint8)
+    for cell in range(4):
+        row, column = 30 * (cell // 2) + 1, 30 * (cell % 2) + 1
+        kind = int(other if cell == label else common)
+        frame[row : row + 28, column : column + 28] = _pick(rng, kind, split)
+    return Image.fromarray(frame).convert("RGB")
+
+
+def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
+    return DrawnTask(
+        name=f"fashion-{question}",
+        family="fashion",
+        group="structured",
+        asks=asks,
+        classes=classes,
+        source=f"Fashion-MNIST, test images ({_PACKAGE})",
+        licence="MIT",
+        draw=draw,
+        prepare=_garments,
+    )
+
+
+TASKS = (
+    _task("same", "whether two garments are of one class", ("different", "same"), _same),
+    _task(
+        "odd",
+        "which of four garments is of another class",
+        ("top-left", "top-right", "bottom-left", "bottom-right"),
+        _odd,
+    ),
+)

@@ -1,0 +1,129 @@
+"""Letters of the Noto fonts: which letter, which script, which style."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from unicodedata import category
+
+import numpy as np
+from PIL import Image
+
+from autoplace.data.builtin._glyphs import glyph, set_on_paper
+from autoplace.data.builtin._pools import pool, required
+from autoplace.data.builtin._task import Draw, DrawnTask
+
+_FOLDER = Path("/usr/share/fonts/truetype/noto")
+_PACKAGE = "Debian's package fonts-noto-core"
+
+# First and last of a run of letters of each script.
+_SCRIPTS = {
+    "Arabic": "بي", "Armenian": "ԱՖ", "Bengali": "কহ", "Cherokee": "ᎠᏴ", "Devanagari": "कह",
+    "Ethiopic": "ሀፖ", "Georgian": "აჰ", "Gujarati": "કહ", "Gurmukhi": "ਕਹ", "Hebrew": "את",
+    "Kannada": "ಕಹ", "Khmer": "កអ", "Lao": "ກຮ", "Malayalam": "കഹ", "Myanmar": "ကအ",
+    "Sinhala": "කෆ", "Tamil": "கஹ", "Telugu": "కహ", "Thai": "กฮ", "Tifinagh": "ⴰⵥ",
+}  # fmt: skip
+_LATIN = [chr(code) for code in range(ord("A"), ord("Z") + 1)]
+_STYLES = {
+    "sans regular": "NotoSans{}-Regular.ttf",
+    "sans bold": "NotoSans{}-Bold.ttf",
+    "serif regular": "NotoSerif{}-Regular.ttf",
+    "serif bold": "NotoSerif{}-Bold.ttf",
+}
+_BOTH_STYLES = (
+    "", "Armenian", "Bengali", "Devanagari", "Ethiopic", "Georgian", "Gujarati", "Hebrew",
+    "Kannada", "Khmer", "Lao", "Malayalam", "Myanmar", "Sinhala", "Tamil", "Telugu", "Thai",
+)  # fmt: skip
+
+
+def _font(name: str) -> Path:
+    return required(_FOLDER / name, _PACKAGE)
+
+
+def _prepare() -> None:
+    _font("NotoSans-Regular.ttf")
+    _font("NotoSansTifinagh-Regular.ttf")
+
+
+@cache
+def _letters(script: str) -> list[str]:
+    """The letters of a script's run that its font draws, each shape once.
+
+    A font's box for what it lacks is no letter.
+    """
+    first, last = tuple(_SCRIPTS[script])
+    path = _font(f"NotoSans{script}-Regular.ttf")
+    seen = {_shape(path, "\uffff"): ""}
+    for code in range(ord(first), ord(last) + 1):
+        if category(chr(code)).startswith("L"):
+            seen.setdefault(_shape(path, chr(code)), chr(code))
+    return [letter for shape, letter in seen.items() if shape and letter]
+
+
+def _shape(path: Path, text: str) -> bytes:
+    """What tells two glyphs apart; empty for none."""
+    mask = glyph(path, text)
+    return b"" if mask is None else repr(mask.size).encode() + mask.tobytes()
+
+
+@cache
+def _latin_fonts() -> list[Path]:
+    """Every weight and width in which Noto has Latin letters."""
+    return sorted(
+        path
+        for family in ("NotoSans", "NotoSerif", "NotoSansDisplay", "NotoSerifDisplay")
+        for path in _FOLDER.glob(f"{family}-*.ttf")
+    )
+
+
+def _choice(rng: np.random.Generator, items: list[str]) -> str:
+    return items[int(rng.integers(len(items)))]
+
+
+def _letter(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """A capital or small Latin letter; no font of test is one of training."""
+    fonts = pool(_latin_fonts(), split)
+    letter = _LATIN[label] if rng.random() < 0.5 else _LATIN[label].lower()
+    mask = glyph(fonts[int(rng.integers(len(fonts)))], letter)
+    assert mask is not None, "every Latin font draws every Latin letter"
+    return set_on_paper(rng, mask, 0.3, 0.8, 20)
+
+
+def _script(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """A letter of a script; no letter of test is one of training."""
+    script = list(_SCRIPTS)[label]
+    letter = _choice(rng, pool(_letters(script), split))
+    mask = glyph(_font(f"NotoSans{script}-Regular.ttf"), letter)
+    assert mask is not None, "_letters holds what the font draws"
+    return set_on_paper(rng, mask, 0.4, 0.85, 10)
+
+
+def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """A word of three letters in a style; no script of test is one of training."""
+    script = _choice(rng, pool(_BOTH_STYLES, split))
+    letters = _letters(script) if script else _LATIN
+    text = "".join(_choice(rng, letters) for _ in range(3))
+    mask = glyph(_font(list(_STYLES.values())[label].format(script)), text)
+    assert mask is not None, "both styles of a script draw its letters"
+    return set_on_paper(rng, mask, 0.75, 1.0, 5)
+
+
+def _task(question: str, group: str, asks: str, classes: list[str], draw: Draw) -> DrawnTask:
+    return DrawnTask(
+        name=f"fonts-{question}",
+        family="fonts",
+        group=group,
+        asks=asks,
+        classes=tuple(classes),
+        source=f"Noto fonts ({_PACKAGE})",
+        licence="OFL-1.1",
+        draw=draw,
+        prepare=_prepare,
+    )
+
+
+TASKS = (
+    _task("letters", "natural", "which Latin letter", _LATIN, _letter),
+    _task("scripts", "natural", "of which script a letter is", list(_SCRIPTS), _script),
+    _task("styles", "specialised", "serifs or none, bold or regular", list(_STYLES), _style),
+)

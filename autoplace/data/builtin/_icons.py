@@ -1,0 +1,95 @@
+"""Icons of Font Awesome: what they are about, and in which style they are drawn."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from autoplace.data._errors import DataError
+from autoplace.data.builtin._glyphs import glyph, set_on_paper
+from autoplace.data.builtin._pools import pool
+from autoplace.data.builtin._task import Draw, DrawnTask
+
+_PACKAGE = "the PyPI package fontawesomefree (extra 'tasks')"
+# Font Awesome's categories that overlap little, by the names its metadata give them.
+_TOPICS = (
+    "arrows", "buildings", "clothing-fashion", "devices-hardware", "food-beverage", "hands",
+    "medical-health", "money", "sports-fitness", "transportation", "users-people", "weather",
+)  # fmt: skip
+_STYLES = {"solid": "fa-solid-900", "regular": "fa-regular-400", "brands": "fa-brands-400"}
+
+
+def _folder() -> Path:
+    found = find_spec("fontawesomefree")
+    if found is None or found.origin is None:
+        raise DataError(
+            f"this task needs {_PACKAGE}; install it with 'pip install autoplace[tasks]'"
+        )
+    return Path(found.origin).parent / "static" / "fontawesomefree"
+
+
+@cache
+def _icons() -> dict[str, dict[str, str]]:
+    """For each style, the characters of its icons by their names."""
+    metadata = json.loads((_folder() / "metadata" / "icons.json").read_text("utf-8"))
+    return {
+        style: {
+            name: chr(int(icon["unicode"], 16))
+            for name, icon in metadata.items()
+            if style in icon["free"]
+        }
+        for style in _STYLES
+    }
+
+
+@cache
+def _about(topic: str) -> list[str]:
+    """Characters of the solid icons of one topic and of no other."""
+    text = (_folder() / "metadata" / "categories.yml").read_text("utf-8")
+    names = {key: set(value["icons"]) for key, value in yaml.safe_load(text).items()}
+    others = set().union(*(names[other] for other in _TOPICS if other != topic))
+    solid = _icons()["solid"]
+    return [solid[name] for name in sorted(names[topic] - others) if name in solid]
+
+
+def _draw(rng: np.random.Generator, style: str, characters: list[str]) -> Image.Image:
+    path = _folder() / "webfonts" / f"{_STYLES[style]}.ttf"
+    mask = glyph(path, characters[int(rng.integers(len(characters)))])
+    assert mask is not None, "an icon has ink"
+    return set_on_paper(rng, mask, 0.45, 0.95, 8)
+
+
+def _topic(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    """No icon of test is one of training, and there are few: adapters overfit."""
+    return _draw(rng, "solid", pool(_about(_TOPICS[label]), split))
+
+
+def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
+    style = list(_STYLES)[label]
+    return _draw(rng, style, pool(sorted(_icons()[style].values()), split))
+
+
+def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
+    return DrawnTask(
+        name=f"icons-{question}",
+        family="icons",
+        group="specialised",
+        asks=asks,
+        classes=classes,
+        source=f"Font Awesome Free ({_PACKAGE})",
+        licence="CC BY 4.0 (icons), OFL-1.1 (fonts)",
+        draw=draw,
+        prepare=_icons,
+    )
+
+
+TASKS = (
+    _task("topics", "what an icon is about", _TOPICS, _topic),
+    _task("styles", "in which style an icon is drawn", tuple(_STYLES), _style),
+)

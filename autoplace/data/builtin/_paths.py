@@ -1,0 +1,87 @@
+"""Generated curves: whether two dots lie on one, and how often it crosses another."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from autoplace.data.builtin._task import Draw, DrawnTask
+
+SIDE = 64
+_SCALE = 3
+_POINTS = 40
+
+
+def _curve(rng: np.random.Generator) -> np.ndarray:
+    """A smooth open curve (points, 2) in pixels that stays within the picture."""
+    while True:
+        turn = np.cumsum(rng.normal(0, 0.28, _POINTS)) + rng.uniform(0, 2 * np.pi)
+        steps = np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(0.9, 1.5)
+        path = np.cumsum(steps, 0)
+        extent = path.max(0) - path.min(0)
+        if (extent < SIDE - 14).all() and extent.max() > 20:
+            return np.asarray(path - path.min(0) + 7 + rng.uniform(0, 1, 2) * (SIDE - 14 - extent))
+
+
+def _apart(one: np.ndarray, two: np.ndarray) -> float:
+    return float(np.linalg.norm(one[:, None] - two[None], axis=-1).min())
+
+
+def _picture(
+    rng: np.random.Generator, curves: list[np.ndarray], dots: list[np.ndarray]
+) -> Image.Image:
+    dark, light = rng.uniform(0, 90, 3), rng.uniform(170, 255, 3)
+    paper, ink = (dark, light) if rng.random() < 0.5 else (light, dark)
+    image = Image.new("L", (SIDE * _SCALE, SIDE * _SCALE))
+    pen = ImageDraw.Draw(image)
+    for path in curves:
+        places = [tuple(point) for point in (path * _SCALE).tolist()]
+        pen.line(places, 255, int(1.6 * _SCALE), joint="curve")
+    for x, y in (dot * _SCALE for dot in dots):
+        r = 2.6 * _SCALE
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    cover = np.asarray(image.reduce(_SCALE), float)[..., None] / 255
+    pixels = paper * (1 - cover) + ink * cover
+    pixels += rng.normal(0, rng.uniform(2, 16), pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _joined(rng: np.random.Generator, label: int, _: int) -> Image.Image:
+    """Two curves that do not meet; label 1: the dots are the two ends of one of them."""
+    while True:
+        one, two = _curve(rng), _curve(rng)
+        if _apart(one, two) > 5 and np.linalg.norm(one[0] - one[-1]) > 14:
+            break
+    other = one[-1] if label else two[int(rng.choice([0, -1]))]
+    return _picture(rng, [one, two], [one[0], other])
+
+
+def _number(rng: np.random.Generator, label: int, _: int) -> Image.Image:
+    """One to four curves that do not meet."""
+    found: list[np.ndarray] = []
+    for attempt in range(10_000):
+        path = _curve(rng)[: _POINTS // 2]
+        if all(_apart(path, other) > 5 for other in found):
+            found.append(path)
+        if len(found) > label:
+            break
+        if attempt % 200 == 199:
+            found = []
+    return _picture(rng, found, [])
+
+
+def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
+    return DrawnTask(
+        name=f"paths-{question}",
+        family="paths",
+        group="structured",
+        asks=asks,
+        classes=classes,
+        draw=draw,
+    )
+
+
+TASKS = (
+    _task("joined", "whether two dots lie on one curve", ("apart", "joined"), _joined),
+    _task("number", "how many curves there are", ("1", "2", "3", "4"), _number),
+)

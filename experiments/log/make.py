@@ -1,0 +1,188 @@
+"""Makes the placement log: which placements run on which tasks, backbones and seeds.
+
+`panel` writes a backbone's panel from the probes of the tuning sets. `run` carries out a plan and
+can be broken off and begun again at any time: what the store holds already is passed over. Any part
+of a plan can be made alone by --backbones, --tasks and --stages. `export` writes the log as it is
+shipped.
+
+    python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
+    python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
+    python experiments/log/make.py run --plan gpu --store sqlite:///log/mlflow.db  # completes it
+    python experiments/log/make.py export --store sqlite:///log/mlflow.db --out predictors/log
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+from panel import read_panel, write_panel
+
+from autoplace.adapters import within_budget
+from autoplace.agent import (
+    Progress,
+    collect_task,
+    open_task,
+    parameter_budget,
+    sample_requests,
+)
+from autoplace.backbones import create_chain
+from autoplace.data import BuiltinTask, list_tasks
+from autoplace.execution import TrialRequest
+from autoplace.placement import Edge, Placement
+from autoplace.settings import CollectSettings
+from autoplace.tracking import Store, read_records
+from autoplace.training import Task
+
+# Six families on which the whole panel is repeated.
+REPEATED = (
+    "fonts-styles", "emoji-groups", "icons-topics",
+    "shapes-count", "charts-trends", "spheres-light",
+)  # fmt: skip
+SHORT, LONG = 21, 40
+EPOCHS = 5
+LATTICE = 5  # nodes a side, evenly over the depth, of the map of single edges
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Placements of one sort on some tasks of some backbones.
+
+    kind : "panel" (its first `count`), "spread" (`count` of the short one, evenly picked), "map"
+        (single edges between the nodes of a lattice) or "fresh" (`count` sampled for each task).
+    seeds : of the trials; the split and the probe are those of seed 0 throughout.
+    repeated : on the tasks of REPEATED only (True), on the others (False), on all (None).
+    """
+
+    name: str
+    kind: str
+    backbones: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    count: int = SHORT
+    repeated: bool | None = None
+
+
+_TWO = ("starter", "fashion-vit8")
+_FOUR = (*_TWO, "formula-vit6", "saliency-vits14")
+PLANS = {
+    "cpu": (
+        Stage("panel", "panel", _TWO),
+        Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),
+        Stage("spread", "spread", _TWO, seeds=(1,), count=5, repeated=False),
+        Stage("map", "map", ("fashion-vit8",)),
+        Stage("fresh", "fresh", _TWO, count=10),
+    ),
+    "gpu": (
+        Stage("panel", "panel", _FOUR, count=LONG),
+        Stage("repeats", "panel", _FOUR, seeds=(1, 2), count=LONG, repeated=True),
+        Stage("spread", "spread", _FOUR, seeds=(1, 2), count=10, repeated=False),
+        Stage("map", "map", _FOUR),
+        Stage("fresh", "fresh", _FOUR, count=30),
+    ),
+}
+
+
+def requests(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[TrialRequest]:
+    """What a stage asks of a task."""
+    chain = task.chain
+    if stage.kind == "map":
+        budget = parameter_budget(settings, chain.dim)
+        nodes = [round(k * (chain.n_nodes - 1) / (LATTICE - 1)) for k in range(LATTICE)]
+        for edge in (Edge(i, j) for i in nodes for j in nodes):
+            placement = within_budget((edge,), settings.adapter, chain.dim, budget)
+            assert placement is not None, "one edge fits the budget of six"
+            yield TrialRequest(placement, 0, "map", "map", 1.0)
+    elif stage.kind == "fresh":
+        # Other placements for each task: they are to widen the space.
+        draw = replace(settings, placements=stage.count, seed=zlib.crc32(task.data.name.encode()))
+        for request in sample_requests(chain.n_nodes, chain.dim, draw):
+            yield replace(request, seed=0)
+    else:
+        panel = read_panel(chain.name, stage.count if stage.kind == "panel" else SHORT)
+        if stage.kind == "spread":
+            panel = [panel[k * len(panel) // stage.count] for k in range(stage.count)]
+        for seed in stage.seeds:
+            if seed:
+                yield TrialRequest(Placement(), seed, "head-only", "head-only", 1.0)
+            for name, placement in panel:
+                yield TrialRequest(placement, seed, "panel", f"panel:{name}", 1.0)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Carry out what a plan asks for and the store lacks, task by task, stage by stage."""
+    store = Store(arguments.store)
+    for stage in PLANS[arguments.plan]:
+        if arguments.stages and stage.name not in arguments.stages:
+            continue
+        for backbone in stage.backbones:
+            if arguments.backbones and backbone not in arguments.backbones:
+                continue
+            settings = CollectSettings(
+                backbone=backbone,
+                epochs=EPOCHS,
+                store=arguments.store,
+                parallel_placements=arguments.parallel_placements,
+            )
+            for each in _tasks(stage, arguments.tasks):
+                _run_task(stage, each, settings, store)
+
+
+def _tasks(stage: Stage, pattern: str) -> list[BuiltinTask]:
+    wanted = [task for task in list_tasks() if fnmatch(task.name, pattern)]
+    if stage.repeated is None:
+        return wanted
+    return [task for task in wanted if (task.name in REPEATED) == stage.repeated]
+
+
+def _run_task(stage: Stage, each: BuiltinTask, settings: CollectSettings, store: Store) -> None:
+    chain = create_chain(settings.backbone)
+    task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain)
+    log = read_records(store)
+    log = log[(log["task"] == task.fingerprint) & (log["epochs"] == settings.epochs)]
+    log = log[log["status"] == "done"]
+    done = set(zip(log["placement"], log["seed"].astype(int), strict=True))
+    missing = [
+        request
+        for request in requests(stage, task, settings)
+        if (str(request.placement), request.seed) not in done
+    ]
+    if not missing:
+        return
+    start = time.monotonic()
+    counts: dict[str, int] = {}
+    for row in collect_task(task, missing, settings, store, Progress()):
+        counts[row["status"]] = counts.get(row["status"], 0) + 1
+    seconds = time.monotonic() - start
+    print(stage.name, chain.name, each.name, counts, f"{seconds:.0f} s", flush=True)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["panel", "run"])
+    parser.add_argument("--backbones", nargs="+", help="default: all of the plan")
+    parser.add_argument("--plan", choices=list(PLANS), default="cpu")
+    parser.add_argument("--stages", nargs="+", help="default: all of the plan")
+    parser.add_argument("--tasks", default="*", help="wildcard pattern of task names")
+    parser.add_argument("--store", default="sqlite:///log/mlflow.db")
+    parser.add_argument("--parallel-placements", default="auto")
+    parser.add_argument("--threads", type=int, help="of each process; default: torch's")
+    parser.add_argument("--work", type=Path, help="folder for the tuning sets")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.step == "panel":
+        for backbone in arguments.backbones or _FOUR:
+            write_panel(backbone, arguments.work)
+    else:
+        run(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""A placement log on disk: Parquet tables of trials and of their probes, a card, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from ._errors import PredictorError
+from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION
+from ._log_rows import sort_out
+
+TRIALS, CARD, SUMS = "trials.parquet", "card.md", "SHA256SUMS"
+PROBE_TABLES = ("edges", "nodes", "task")
+KEY = "probe_key"
+_SHIPPED = Path(__file__).parent / "shipped" / "log"
+
+
+@dataclass(frozen=True)
+class PlacementLog:
+    """Trials, and the probes that describe their tasks to a predictor.
+
+    Parameters
+    ----------
+    trials : DataFrame (rows, columns)
+        Columns of `LOG_COLUMNS`; every row is in order.
+    probes : mapping of str to mapping of str to DataFrame
+        The tables `edges`, `nodes` and `task` of each probe, by its key.
+    set_aside : DataFrame (rows, 3)
+        `row`, `trial_id` and `reason` of what was in the file and is not in `trials`.
+    """
+
+    trials: pd.DataFrame
+    probes: Mapping[str, Mapping[str, pd.DataFrame]]
+    set_aside: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["row", "trial_id", "reason"])
+    )
+
+    def reasons(self) -> dict[str, int]:
+        """How many rows were set aside for each reason, the commonest first."""
+        counts = self.set_aside["reason"].value_counts()
+        return {str(reason): int(count) for reason, count in counts.items()}
+
+
+def shipped_log() -> Path:
+    """The folder of the placement log that comes with this package."""
+    return _SHIPPED
+
+
+def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
+    """Write a log; the checksums are written last, so a folder half written does not load.
+
+    Raises PredictorError for a folder that is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PredictorError(f"{folder} is not an empty folder; write the log to a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {TRIALS: _to_parquet(log.trials[[column.name for column in LOG_COLUMNS]])}
+    for name in PROBE_TABLES:
+        tables = [tables[name].assign(**{KEY: key}) for key, tables in log.probes.items()]
+        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
+        # Single precision: more than any feature is known to.
+        wide = table.select_dtypes("float64").columns
+        contents[f"{name}.parquet"] = _to_parquet(table.astype(dict.fromkeys(wide, "float32")))
+    contents[CARD] = card.encode()
+    sums = []
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+        sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+    (folder / SUMS).write_text("".join(sums))
+    return folder
+
+
+def read_log(path: str | Path) -> PlacementLog:
+    """Read a log's folder, or a Parquet file of trials alone; bad rows are set aside.
+
+    Raises
+    ------
+    PredictorError
+        There is no such log, it is damaged, its columns are not those of a placement log, or all
+        of it was written under a schema that this release does not know.
+    """
+    path = Path(path)
+    if path.is_dir():
+        contents = _read_checked(path)
+    elif path.is_file():
+        contents = {TRIALS: path.read_bytes()}
+    else:
+        raise PredictorError(f"no placement log at {path}; give its folder or a Parquet file")
+    trials = _from_parquet(contents[TRIALS], path)
+    _check_schema(trials, path)
+    try:
+        kept, aside = sort_out(trials)
+    except PredictorError as error:
+        raise PredictorError(f"{path}: {error}") from None
+    probes: dict[str, dict[str, pd.DataFrame]] = {}
+    for name in PROBE_TABLES:
+        if f"{name}.parquet" in contents:
+            table = _from_parquet(contents[f"{name}.parquet"], path)
+            for key, rows in table.groupby(KEY, sort=False):
+                part = rows.drop(columns=KEY).reset_index(drop=True)
+                probes.setdefault(str(key), {})[name] = part
+    return PlacementLog(kept, probes, aside)
+
+
+def _check_schema(trials: pd.DataFrame, path: Path) -> None:
+    if "schema_version" not in trials.columns:
+        return  # `sort_out` names all columns that are missing
+    versions = sorted({str(version) for version in trials["schema_version"]})
+    known = {str(version) for version in range(1, LOG_SCHEMA_VERSION + 1)}
+    if versions and not known & {version.removesuffix(".0") for version in versions}:
+        raise PredictorError(
+            f"{path} is a placement log of schema {', '.join(versions)}; this release reads up to "
+            f"{LOG_SCHEMA_VERSION}, update autoplace or export the log anew"
+        )
+
+
+def _to_parquet(table: pd.DataFrame) -> bytes:
+    return bytes(table.to_parquet(index=False, compression="zstd", compression_level=19))
+
+
+def _from_parquet(data: bytes, path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(io.BytesIO(data))
+    except (OSError, ValueError) as error:
+        told = str(error).splitlines()[0]
+        raise PredictorError(f"{path} is no Parquet file of a placement log: {told}") from error
+    narrow = table.select_dtypes("float32").columns
+    return table.astype(dict.fromkeys(narrow, "float64"))
+
+
+def _read_checked(folder: Path) -> dict[str, bytes]:
+    """The files of a log by name. Raises PredictorError where one is not as it was written."""
+    names = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
+    try:
+        lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
+        sums = {name: digest for digest, name in lines}
+        contents = {name: (folder / name).read_bytes() for name in names}
+    except (OSError, ValueError) as error:
+        raise PredictorError(f"{folder} is not a complete placement log ({error})") from error
+    for name, data in contents.items():
+        if hashlib.sha256(data).hexdigest() != sums.get(name):
+            raise PredictorError(
+                f"{folder / name} does not match its checksum in {SUMS}; it was changed or damaged"
+            )
+    return contents

@@ -1,0 +1,166 @@
+"""Placement logs on disk: whole files are refused with a reason, single rows are set aside."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from predictors import (
+    PlacementLog,
+    PredictorError,
+    build_training_set,
+    log_card,
+    log_stats,
+    read_log,
+    sort_out,
+    write_log,
+)
+
+
+@pytest.fixture
+def log(make_log, probe_tables) -> PlacementLog:
+    tables = (probe_tables(seed=task) for task in range(6))
+    probes = {
+        f"probe{task}": dict(zip(("edges", "nodes", "task"), each, strict=True))
+        for task, each in enumerate(tables)
+    }
+    return PlacementLog(make_log(), probes)
+
+
+def test_a_log_comes_back_as_it_was_written(log, tmp_path) -> None:
+    again = read_log(write_log(log, tmp_path / "log", log_card(log)))
+    pd.testing.assert_frame_equal(again.trials, log.trials, check_dtype=False)
+    assert set(again.probes) == set(log.probes)
+    for key, tables in log.probes.items():
+        for name, table in tables.items():
+            pd.testing.assert_frame_equal(again.probes[key][name], table, rtol=1e-6)
+    assert again.set_aside.empty
+
+
+def test_the_trials_alone_can_be_read_and_written_by_other_tools(log, tmp_path) -> None:
+    log.trials.to_parquet(tmp_path / "trials.parquet")
+    assert len(read_log(tmp_path / "trials.parquet").trials) == len(log.trials)
+
+
+def test_outcomes_and_settings_keep_their_double_precision(log, tmp_path) -> None:
+    trials = log.trials.assign(propensity=1e-50, learning_rate=0.003)
+    again = read_log(write_log(PlacementLog(trials, log.probes), tmp_path / "log", ""))
+    assert (again.trials["propensity"] == 1e-50).all()
+    assert (again.trials["learning_rate"] == 0.003).all()
+
+
+def test_a_folder_in_use_is_not_overwritten(log, tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PredictorError, match="not an empty folder"):
+        write_log(log, tmp_path, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["trials.parquet", "edges.parquet", "card.md"])
+def test_a_damaged_file_is_named(log, tmp_path, name) -> None:
+    folder = write_log(log, tmp_path / "log", "# card\n")
+    damaged = bytearray((folder / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (folder / name).write_bytes(damaged)
+    with pytest.raises(PredictorError, match=f"{name} does not match its checksum"):
+        read_log(folder)
+
+
+def test_a_folder_that_is_not_whole_is_refused(log, tmp_path) -> None:
+    folder = write_log(log, tmp_path / "log", "")
+    (folder / "nodes.parquet").unlink()
+    with pytest.raises(PredictorError, match="not a complete placement log"):
+        read_log(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 2"),
+        (lambda log: log.drop(columns="seed"), "missing columns: seed"),
+        (lambda log: log.drop(columns="schema_version"), "missing columns: schema_version"),
+        (lambda log: log.assign(mood="good"), "unknown columns: mood"),
+    ],
+)
+def test_a_file_of_another_form_is_one_error(make_log, tmp_path, change, told) -> None:
+    path = tmp_path / "log.parquet"
+    change(make_log()).to_parquet(path)
+    with pytest.raises(PredictorError, match=told):
+        read_log(path)
+
+
+def test_what_is_no_parquet_is_one_error(tmp_path) -> None:
+    (tmp_path / "log.parquet").write_text("placement,val\n")
+    with pytest.raises(PredictorError, match="no Parquet file of a placement log"):
+        read_log(tmp_path / "log.parquet")
+    with pytest.raises(PredictorError, match="no placement log at"):
+        read_log(tmp_path / "absent")
+
+
+def test_repeated_rows_are_set_aside_once_each(make_log) -> None:
+    log = make_log()
+    twice = pd.concat([log, log.iloc[:3]], ignore_index=True)
+    again = log.iloc[5:6].assign(trial_id="again")
+    kept, aside = sort_out(pd.concat([twice, again], ignore_index=True))
+    assert list(kept["trial_id"]) == list(log["trial_id"])
+    n = len(log)
+    assert list(aside["row"]) == [n, n + 1, n + 2, n + 3]
+    assert list(aside["reason"].unique()) == [
+        "repeats an earlier row",
+        "the same trial is in an earlier row",
+    ]
+
+
+def test_rows_that_contradict_each_other_are_both_set_aside(make_log) -> None:
+    log = make_log()
+    other = log.iloc[[0]].assign(trial_id="other", val_metric=log["val_metric"][0] - 0.1)
+    kept, aside = sort_out(pd.concat([log, other], ignore_index=True))
+    assert list(aside["row"]) == [0, len(log)]
+    assert set(aside["reason"]) == {"the same trial has another outcome in another row"}
+    assert len(kept) == len(log) - 1
+
+
+def test_another_seed_or_release_is_another_trial(make_log) -> None:
+    log = make_log()
+    for change in ({"seed": 1}, {"git_commit": "abc"}, {"epochs": 9}):
+        other = log.iloc[[0]].assign(trial_id="other", val_metric=0.1, **change)
+        assert sort_out(pd.concat([log, other], ignore_index=True))[1].empty
+
+
+@pytest.mark.parametrize("column", ["backbone", "group", "n_nodes", "backbone_sha256"])
+def test_a_task_described_in_two_ways_is_set_aside_whole(make_log, column) -> None:
+    log = make_log()
+    log[column] = log[column].astype(object)
+    log.loc[0, column] = 7 if column == "n_nodes" else "another"
+    _, aside = sort_out(log)
+    assert set(aside["trial_id"]) == set(log.loc[log["task"] == log["task"][0], "trial_id"])
+    assert set(aside["reason"]) == {"its task is described in two ways"}
+
+
+def test_bad_rows_are_set_aside_and_the_others_learnt_from(make_log, features) -> None:
+    log = make_log()
+    log.loc[3, "val_metric"] = 1.7
+    log.loc[9, "schema_version"] = 99
+    kept, aside = sort_out(log)
+    assert list(aside["row"]) == [3, 9]
+    assert aside["reason"].str.contains("val_metric|schema_version").all()
+    assert len(build_training_set(kept, features)) == len(log) - 2
+
+
+def test_stats_count_what_is_there(log) -> None:
+    failed = log.trials.iloc[[0]].assign(
+        trial_id="f", status="failed", failure_reason="NaN", val_metric=None, test_metric=None
+    )
+    trials = pd.concat([log.trials, failed], ignore_index=True)
+    found = log_stats(PlacementLog(trials, log.probes)).set_index("task_name")
+    assert found["trials"].tolist() == [40] * 6
+    assert found["failed"].tolist() == [1, 0, 0, 0, 0, 0]
+    first = log.trials[log.trials["task_name"] == "task 0"]
+    assert found.loc["task 0", "best_gain"] == pytest.approx(first["val_metric"].max() - 0.6)
+    assert found.loc["task 0", "placements"] == 40
+
+
+def test_the_card_tells_every_column(log) -> None:
+    card = log_card(log)
+    assert all(f"`{column}`" in card for column in log.trials.columns)
+    assert "240 finished and 0 failed" in card
