@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
             f"{store.address} holds no finished trials to learn from; "
             "run 'autoplace collect' or 'autoplace pick' first"
         )
-    everything = present.union(training_set(log, store))
+    everything = present.union(training_set(log, partial(fetch_probe, store)))
     new_rows = len(everything) - len(present)
     if not new_rows:
         raise UserError(
@@ -111,11 +113,13 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     )
 
 
-def training_set(log: pd.DataFrame, store: Store) -> predictors.TrainingSet:
-    """Features and gains of a placement log whose probes lie in the store."""
+def training_set(
+    log: pd.DataFrame, tables_of: Callable[[str], Mapping[str, pd.DataFrame]]
+) -> predictors.TrainingSet:
+    """Features and gains of a placement log; tables_of: a probe's tables by its key."""
     features = {}
     for key, rows in log[log["placement"] != "head-only"].groupby("probe_key"):
-        tables = ProbeTables(**fetch_probe(store, str(key)))
+        tables = ProbeTables(**tables_of(str(key)))
         placements = [Placement.parse(text) for text in sorted(set(rows["placement"]))]
         features[str(key)] = features_of(placements, tables, str(rows["backbone"].iloc[0]))
     return predictors.build_training_set(log, features)

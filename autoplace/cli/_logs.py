@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from autoplace.cli._options import settings_options
 from autoplace.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from autoplace.agent import Transfer
 
 
 @click.group()
@@ -18,26 +23,27 @@ def logs() -> None:
 @logs.command("import")
 @click.argument("log")
 @settings_options(StoreSettings)
-def import_(log: str, settings: StoreSettings) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def import_(log: str, settings: StoreSettings, as_json: bool) -> None:
     """Bring the trials of LOG, a folder that export wrote, into the store, to be learnt from."""
     from autoplace.agent import import_log
 
     done = import_log(log, settings)
-    click.echo(f"{done.rows} new trials in {done.place}; 'autoplace retrain' learns from them")
-    _tell_set_aside(done.set_aside)
+    told = f"{done.rows} new trials in {done.place}; 'autoplace retrain' learns from them"
+    _tell(done, told, as_json)
 
 
 @logs.command()
 @click.argument("out")
 @settings_options(StoreSettings)
 @click.option("--tasks", default="*", show_default=True, help="Wildcard pattern of task names.")
-def export(out: str, settings: StoreSettings, tasks: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def export(out: str, settings: StoreSettings, tasks: str, as_json: bool) -> None:
     """Write the store's trials and probes to OUT, a new folder, as Parquet with a card."""
     from autoplace.agent import export_log
 
     done = export_log(out, settings, tasks=tasks)
-    click.echo(f"{done.rows} trials written to {done.place}")
-    _tell_set_aside(done.set_aside)
+    _tell(done, f"{done.rows} trials written to {done.place}", as_json)
 
 
 @logs.command()
@@ -79,6 +85,16 @@ def stats(log: str | None, as_json: bool) -> None:
         f"{found['trials'].sum()} finished trials, {found['task_name'].nunique()} data sets of "
         f"{found['family'].nunique()} families, {found['backbone'].nunique()} backbones"
     )
+
+
+def _tell(done: Transfer, told: str, as_json: bool) -> None:
+    from autoplace.cli._render import print_json
+
+    if as_json:
+        print_json(asdict(done))
+        return
+    click.echo(told)
+    _tell_set_aside(done.set_aside)
 
 
 def _tell_set_aside(reasons: Mapping[str, int]) -> None:

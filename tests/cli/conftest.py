@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 import predictors
 from autoplace.agent import training_set
 from autoplace.cli import main
-from autoplace.tracking import Store, read_records
+from autoplace.tracking import Store, fetch_probe, read_records
 
 # Small enough for seconds; the same for all, so that all trials are of one comparison.
 SMALL = ("--probe-images", "24", "--batch-size", "16")
@@ -99,7 +100,8 @@ def collected(cli, home, image_folder) -> tuple[Done, Done]:
 def predictor(collected, store, tmp_path_factory) -> Path:
     """A predictor of what was collected: real, and no better than seven rows allow."""
     records = read_records(store)
-    data = training_set(records[records["status"] == "done"].reset_index(drop=True), store)
+    done = records[records["status"] == "done"].reset_index(drop=True)
+    data = training_set(done, partial(fetch_probe, store))
     fitted = predictors.create_predictor("lightgbm", min_data_in_leaf=1)
     fitted.fit(data.X, data.y, data.groups)
     return predictors.save_predictor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,13 @@ from autoplace.agent._collect import sample_requests
 from autoplace.agent._predicting import predictor_in_charge
 from autoplace.probe import run_probe
 from autoplace.settings import CollectSettings, ProbeSettings
-from autoplace.tracking import log_probe, promote, read_records, register_predictor
+from autoplace.tracking import (
+    fetch_probe,
+    log_probe,
+    promote,
+    read_records,
+    register_predictor,
+)
 
 DIM, N_NODES = 96, 25
 
@@ -65,7 +72,7 @@ def crown(tmp_path):
     """Fits a predictor on all that a store holds and makes it the champion."""
 
     def make(store) -> None:
-        data = training_set(read_records(store), store)
+        data = training_set(read_records(store), partial(fetch_probe, store))
         fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
         folder = predictors.save_predictor(fitted, tmp_path / "first", "# first\n", data)
         promote(store, register_predictor(store, folder))

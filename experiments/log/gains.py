@@ -1,0 +1,254 @@
+"""Statistics of the placement log: every one is a number per task, then a mean over tasks.
+
+Gains are over head-only, on test: nothing is chosen by what is said here. Intervals are 95 %
+percentile intervals of a bootstrap that draws whole families, for tasks of one family are no
+independent evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from panel import read_panel
+from scipy.stats import spearmanr
+
+SHORT = 21
+DRAWS = 2000
+STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
+
+
+def tidy(trials: pd.DataFrame) -> pd.DataFrame:
+    """Finished trials with adapters, their gains on test and validation, and the panel's `slot`."""
+    done = trials[(trials["status"] == "done") & (trials["placement"] != "head-only")].copy()
+    done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
+    done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
+    done["loss_gain"] = done["head_only_val_loss"] - done["val_loss"]
+    slots = {}
+    for backbone in set(done["backbone"]):
+        for number, (name, placement) in enumerate(read_panel(backbone, SHORT)):
+            slots[backbone, str(placement)] = f"{number:02d} {name}"
+    keys = zip(done["backbone"], done["placement"], strict=True)
+    done["slot"] = [slots.get(key) for key in keys]
+    return done
+
+
+def panel_matrix(done: pd.DataFrame, backbone: str, column: str = "gain") -> pd.DataFrame:
+    """Outcomes of the common panel at seed 0: one row per task, one column per slot."""
+    rows = done[(done["backbone"] == backbone) & (done["seed"] == 0) & done["slot"].notna()]
+    table = rows.pivot_table(index="task_name", columns="slot", values=column, aggfunc="first")
+    return table.dropna()
+
+
+def families(done: pd.DataFrame) -> dict[str, str]:
+    """The family of each task."""
+    return dict(zip(done["task_name"], done["family"], strict=True))
+
+
+def mean_with_interval(values: Mapping[str, float], family_of: Mapping[str, str]) -> dict:
+    """Mean over tasks, and its interval over families; NaN where a task has no value."""
+    known = {task: value for task, value in values.items() if np.isfinite(value)}
+    by_family: dict[str, list[float]] = {}
+    for task, value in known.items():
+        by_family.setdefault(family_of[task], []).append(value)
+    sums = np.array([[sum(each), len(each)] for each in by_family.values()])
+    rng = np.random.default_rng(0)
+    drawn = sums[rng.integers(len(sums), size=(DRAWS, len(sums)))].sum(1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], (2.5, 97.5))
+    mean = float(np.mean(list(known.values())))
+    return {"mean": mean, "low": float(low), "high": float(high), "tasks": len(known)}
+
+
+def spreads(done: pd.DataFrame, backbone: str) -> pd.DataFrame:
+    """Per task: SD over the panel's placements, SD over seeds, their ratio, signs of overfitting.
+
+    The SD over seeds is pooled over the placements that ran with more than one; the SD over
+    placements is of single runs, so it has the seeds' share in it.
+    """
+    ours = done[done["backbone"] == backbone]
+    panel = panel_matrix(done, backbone)
+    rows = []
+    for task, gains in panel.iterrows():
+        mine = ours[(ours["task_name"] == task) & ours["slot"].notna()]
+        first = mine[mine["seed"] == 0]
+        variances = mine.groupby("slot")["gain"].var()
+        seeds = float(np.sqrt(variances.mean()))
+        rows.append(
+            {
+                "task": task,
+                "head_only": float(first["head_only_test_accuracy"].iloc[0]),
+                "mean_gain": float(gains.mean()),
+                "best_gain": float(gains.max()),
+                "spread_placements": float(gains.std()),
+                "spread_seeds": seeds,
+                "ratio": float(gains.std() / seeds) if seeds > 0 else np.nan,
+                "share_worse_than_head_only": float((gains < 0).mean()),
+                "loss_rose": float((first["loss_gain"] < 0).mean()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("task")
+
+
+def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
+    """Per repeated task: mean Spearman correlation of an outcome between pairs of seeds."""
+    ours = done[(done["backbone"] == backbone) & done["slot"].notna()]
+    found = {}
+    for task, rows in ours.groupby("task_name"):
+        table = rows.pivot_table(index="slot", columns="seed", values=column).dropna()
+        if table.shape[1] >= 3 and len(table) >= SHORT - 1:
+            pairs = combinations(table.columns, 2)
+            found[str(task)] = float(np.mean([_rank(table[a], table[b]) for a, b in pairs]))
+    return found
+
+
+def variance_components(
+    panel: pd.DataFrame, family_of: Mapping[str, str], noise: float
+) -> dict[str, dict[str, float]]:
+    """Shares of the variance of gains, standardised within tasks, with intervals over families.
+
+    `placement` is what the backbone alone decides: the same on every task. `task` is placement by
+    task: what differs from task to task. `noise` is what another seed would change, as a share,
+    from the repeated tasks. Two-way layout without replication (Henderson's method of moments).
+    """
+
+    def shares(table: np.ndarray) -> tuple[float, float]:
+        z = (table - table.mean(1, keepdims=True)) / table.std(1, keepdims=True)
+        tasks, slots = z.shape
+        between = tasks * z.mean(0).var(ddof=1)
+        residual = z - z.mean(0)
+        within = (residual**2).sum() / ((tasks - 1) * (slots - 1))
+        placement = max(0.0, (between - within) / tasks)
+        total = placement + within
+        return placement / total, within / total
+
+    by_family: dict[str, list[str]] = {}
+    for task in panel.index:
+        by_family.setdefault(family_of[task], []).append(task)
+    rng, names = np.random.default_rng(0), list(by_family)
+    drawn = []
+    for _ in range(DRAWS):
+        tasks = [
+            task for k in rng.integers(len(names), size=len(names)) for task in by_family[names[k]]
+        ]
+        drawn.append(shares(panel.loc[tasks].to_numpy()))
+    placement, rest = shares(panel.to_numpy())
+    lows, highs = np.percentile(drawn, (2.5, 97.5), axis=0)
+    return {
+        "placement": {"share": placement, "low": float(lows[0]), "high": float(highs[0])},
+        "task": {
+            "share": max(0.0, rest - noise),
+            "low": max(0.0, float(lows[1]) - noise),
+            "high": max(0.0, float(highs[1]) - noise),
+        },
+        "noise": {"share": noise},
+    }
+
+
+def noise_share(done: pd.DataFrame, backbone: str) -> float:
+    """Share of the variance over placements that seeds make, mean over the repeated tasks."""
+    ours = done[(done["backbone"] == backbone) & done["slot"].notna()]
+    shares = []
+    for _, rows in ours.groupby("task_name"):
+        table = rows.pivot_table(index="slot", columns="seed", values="gain").dropna()
+        if table.shape[1] >= 3 and len(table) >= SHORT - 1:
+            shares.append(table.var(axis=1, ddof=1).mean() / table.var(axis=0, ddof=1).mean())
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def task_correlations(panel: pd.DataFrame) -> pd.DataFrame:
+    """Spearman correlation of the panel's gains between tasks, (tasks, tasks)."""
+    return panel.T.corr(method="spearman")
+
+
+def pairs_by_family(
+    correlations: pd.DataFrame, family_of: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Mean correlation of tasks with others of their family, and of other families."""
+    found: dict[str, dict[str, float]] = {"same family": {}, "other families": {}}
+    for task in correlations.index:
+        others = correlations[task].drop(task)
+        same = np.array([family_of[other] == family_of[task] for other in others.index])
+        if same.any():
+            found["same family"][task] = float(others[same].mean())
+        found["other families"][task] = float(others[~same].mean())
+    return found
+
+
+def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
+    """Differences of mean gains between parts of the panel, per task.
+
+    What is "best" is chosen by validation (its loss where accuracies tie) and read on test.
+    """
+    first = done[(done["backbone"] == backbone) & (done["seed"] == 0) & done["slot"].notna()]
+    found: dict[str, dict[str, float]] = {}
+    for task, rows in first.groupby("task_name"):
+        rows = rows.assign(kind=rows["slot"].str[3:])
+        single = rows["n_edges"] == 1
+
+        def mean(part: pd.Series, rows: pd.DataFrame = rows) -> float:
+            return float(rows.loc[part, "gain"].mean())
+
+        def best(part: pd.Series, rows: pd.DataFrame = rows) -> float:
+            order = rows[part].sort_values(["val_gain", "loss_gain"])
+            return float(order["gain"].iloc[-1])
+
+        kind, size = rows["kind"], rows["n_edges"]
+        many = size == size[kind == "random"].max()
+        values = {
+            "sets - singles, mean": mean(~single) - mean(single),
+            "best set - best single": best(~single) - best(single),
+            "random n - 1 edges - every-block": mean((kind == "random") & many)
+            - mean(kind == "every-block"),
+            "best of the panel - every-block": best(size > 0) - mean(kind == "every-block"),
+            "every-block - head-only": mean(kind == "every-block"),
+            "long-range - parallel": mean(kind == "long-range") - mean(kind == "parallel"),
+            "recurrent - parallel": mean(kind == "recurrent") - mean(kind == "parallel"),
+            "sequential - parallel": mean(kind == "sequential") - mean(kind == "parallel"),
+            "GGA 6 - random 6": mean((kind == "gga") & (size == 6))
+            - mean((kind == "random") & (size == 6)),
+            "first 6 - last 6": mean(kind == "first-k") - mean(kind == "last-k"),
+        }
+        for name, value in values.items():
+            found.setdefault(name, {})[str(task)] = value
+    return found
+
+
+def statistic_correlations(
+    done: pd.DataFrame, probes: Mapping[str, Mapping[str, pd.DataFrame]], backbone: str
+) -> dict[str, dict[str, float]]:
+    """Per task: Spearman of single edges' gains with the probe's statistics and with depth."""
+    singles = done[(done["backbone"] == backbone) & (done["n_edges"] == 1) & (done["seed"] == 0)]
+    found: dict[str, dict[str, float]] = {}
+    for task, rows in singles.groupby("task_name"):
+        ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
+        edges = probes[rows["probe_key"].iloc[0]]["edges"].set_index(["source", "target"])
+        measured = edges.loc[list(zip(ends[0], ends[1], strict=True))]
+        columns = {
+            **{name: measured[name].to_numpy() for name in STATISTICS},
+            "lower target": -ends[1].to_numpy(),
+            "lower source": -ends[0].to_numpy(),
+        }
+        for name, column in columns.items():
+            found.setdefault(name, {})[str(task)] = _rank(column, rows["gain"].to_numpy())
+    return found
+
+
+def by_number_of_edges(done: pd.DataFrame, backbone: str) -> dict[int, dict[str, float]]:
+    """Per number of edges: the mean gain of random placements on each task."""
+    names = ("panel:random", "random-set", "random-single", "map")
+    rows = done[
+        (done["backbone"] == backbone) & (done["seed"] == 0) & done["chosen_by"].isin(names)
+    ]
+    means = rows.groupby(["n_edges", "task_name"])["gain"].mean()
+    return {
+        int(size): {str(task): float(value) for (_, task), value in part.items()}
+        for size, part in means.groupby(level=0)
+    }
+
+
+def _rank(one: object, two: object) -> float:
+    """Spearman correlation; 0 where one side does not vary, for then it orders nothing."""
+    value = spearmanr(one, two).statistic if len(set(one)) > 1 and len(set(two)) > 1 else 0.0
+    return float(value)

@@ -1,0 +1,114 @@
+"""The scripts that make and read the placement log: panel, resuming, and what is said of it."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "log"))
+
+import gains
+import make
+from panel import read_panel
+
+from autoplace.adapters import count_parameters
+from autoplace.agent import parameter_budget
+from autoplace.backbones import create_chain
+from autoplace.settings import CollectSettings
+from autoplace.tracking import Store, read_records
+
+PANELS = ("starter", "fashion-vit8")
+
+
+@pytest.mark.parametrize("backbone", PANELS)
+def test_the_panel_holds_the_four_kinds_evenly_and_keeps_to_the_budget(backbone):
+    chain = create_chain(backbone, pretrained=False)
+    budget = parameter_budget(CollectSettings(), chain.dim)
+    for length, each in ((make.SHORT, 3), (make.LONG, 6)):
+        panel = read_panel(backbone, length)
+        assert len({placement for _, placement in panel}) == length
+        kinds = [p.edges[0].kind.value for _, p in panel if len(p) == 1]
+        assert {kind: kinds.count(kind) for kind in kinds} == dict.fromkeys(
+            ("sequential", "parallel", "long-range", "recurrent"), each
+        )
+        sizes = {len(placement) for _, placement in panel}
+        assert {1, 2, 3, 6, 12, chain.n_nodes - 1} <= sizes
+        names = {name for name, placement in panel if len(placement) > 1}
+        assert names == {"gga", "random", "every-block", "first-k", "last-k"}
+        for _, placement in panel:
+            placement.check(chain.n_nodes)
+            assert 0.8 * budget <= count_parameters(placement, chain.dim) <= budget
+
+
+@pytest.fixture
+def small_plan(monkeypatch, tmp_path):
+    """One task, four placements, one epoch, into a store of its own."""
+    stages = (
+        make.Stage("panel", "panel", ("fashion-vit8",), count=2),
+        make.Stage("fresh", "fresh", ("fashion-vit8",), count=2),
+    )
+    monkeypatch.setitem(make.PLANS, "small", stages)
+    monkeypatch.setattr(make, "EPOCHS", 1)
+    return Namespace(
+        plan="small", stages=None, backbones=None, tasks="digits", parallel_placements="4",
+        store=f"sqlite:///{tmp_path}/mlflow.db",
+    )  # fmt: skip
+
+
+def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(small_plan):
+    make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
+    store = Store(small_plan.store)
+    first = read_records(store)
+    make.run(small_plan)
+    both = read_records(store)
+    make.run(small_plan)
+    assert len(read_records(store)) == len(both)
+    adapted = both[both["placement"] != "head-only"]
+    assert set(first["trial_id"]) < set(both["trial_id"])
+    assert len(adapted) == len(set(adapted["placement"])) == 4
+    assert (both["status"] == "done").all() and both["test_accuracy"].notna().all()
+    fresh = adapted[adapted["chosen_by"].str.startswith("random-")]
+    assert len(fresh) == 2 and fresh["propensity"].between(0, 0.01).all()
+
+
+FAMILY_OF = {f"task{k}": f"family{k // 2}" for k in range(12)}
+
+
+def panel_of(placement: float, task: float) -> pd.DataFrame:
+    """Gains (12 tasks, 21 slots) of a common and of a task's own effect of a placement."""
+    rng = np.random.default_rng(3)
+    values = placement * rng.normal(size=21) + task * rng.normal(size=(12, 21))
+    return pd.DataFrame(values, index=list(FAMILY_OF))
+
+
+def test_variance_components_tell_what_the_backbone_decides_from_what_the_task_does():
+    common = gains.variance_components(panel_of(1.0, 0.05), FAMILY_OF, noise=0.0)
+    own = gains.variance_components(panel_of(0.0, 1.0), FAMILY_OF, noise=0.1)
+    half = gains.variance_components(panel_of(1.0, 1.0), FAMILY_OF, noise=0.0)
+    assert common["placement"]["share"] > 0.98
+    assert own["placement"]["share"] < 0.1 and own["task"]["share"] > 0.8
+    assert 0.3 < half["placement"]["share"] < 0.7
+    assert half["placement"]["low"] < half["placement"]["share"] < half["placement"]["high"]
+
+
+def test_an_interval_is_over_families_not_over_tasks():
+    same = {task: float(FAMILY_OF[task] == "family0") for task in FAMILY_OF}
+    mixed = {task: float(k % 6 == 0) for k, task in enumerate(FAMILY_OF)}
+    wide, narrow = (gains.mean_with_interval(each, FAMILY_OF) for each in (same, mixed))
+    assert wide["mean"] == pytest.approx(narrow["mean"])
+    assert wide["high"] - wide["low"] > narrow["high"] - narrow["low"]
+    assert gains.mean_with_interval({"task0": 1.0, "task1": np.nan}, FAMILY_OF)["tasks"] == 1
+
+
+def test_correlations_within_families_are_told_from_those_between():
+    rng = np.random.default_rng(0)
+    of_family = rng.normal(size=(6, 21)).repeat(2, axis=0)
+    panel = pd.DataFrame(of_family + 0.1 * rng.normal(size=(12, 21)), index=list(FAMILY_OF))
+    pairs = gains.pairs_by_family(gains.task_correlations(panel), FAMILY_OF)
+    assert min(pairs["same family"].values()) > 0.9
+    assert abs(np.mean(list(pairs["other families"].values()))) < 0.2
