@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 SIDE = 64
 _STATES = ("resting", "dividing", "granular", "hollow", "ragged", "elongated")
@@ -73,18 +73,15 @@ def _density(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     return _field(rng, [str(state) for state in rng.choice(_STATES, count)], radius)
 
 
-def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"cells-{question}",
-        family="cells",
-        group="specialised",
-        asks=asks,
-        classes=classes,
-        draw=draw,
-    )
-
+_FAMILY = Family(name="cells")
 
 TASKS = (
-    _task("states", "in which state most cells are", _STATES, _state),
-    _task("density", "about how many cells there are", tuple(map(str, _DENSITIES)), _density),
+    _FAMILY.task("states", "specialised", "in which state most cells are", _STATES, _state),
+    _FAMILY.task(
+        "density",
+        "specialised",
+        "about how many cells there are",
+        tuple(map(str, _DENSITIES)),
+        _density,
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 SIDE = 64
 _SCALE = 3  # drawn so many times as large, then reduced
@@ -116,18 +116,9 @@ def _trend(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     return chart.finish()
 
 
-def _task(question: str, group: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"charts-{question}",
-        family="charts",
-        group=group,
-        asks=asks,
-        classes=classes,
-        draw=draw,
-    )
-
+_FAMILY = Family(name="charts")
 
 TASKS = (
-    _task("kinds", "specialised", "of which kind a chart is", _KINDS, _kind),
-    _task("trends", "structured", "which trend a chart shows", _TRENDS, _trend),
+    _FAMILY.task("kinds", "specialised", "of which kind a chart is", _KINDS, _kind),
+    _FAMILY.task("trends", "structured", "which trend a chart shows", _TRENDS, _trend),
 )

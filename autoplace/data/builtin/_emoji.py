@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from autoplace.data.builtin._glyphs import SIDE
 from autoplace.data.builtin._pools import pool, required
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 _FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 _LIST = Path("/usr/share/unicode/emoji/emoji-test.txt")
@@ -75,21 +75,14 @@ def _turned(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     return _draw(rng, _NAMES[:4], split, 90.0 * label)
 
 
-def _task(question: str, group: str, asks: str, classes: list[str], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"emoji-{question}",
-        family="emoji",
-        group=group,
-        asks=asks,
-        classes=tuple(classes),
-        source=f"Noto Color Emoji, groups of Unicode ({_PACKAGES})",
-        licence="OFL-1.1; Unicode-3.0 (groups)",
-        draw=draw,
-        prepare=_emoji,
-    )
-
+_FAMILY = Family(
+    name="emoji",
+    source=f"Noto Color Emoji, groups of Unicode ({_PACKAGES})",
+    licence="OFL-1.1; Unicode-3.0 (groups)",
+    prepare=_emoji,
+)
 
 TASKS = (
-    _task("groups", "natural", "of which Unicode group an emoji is", _NAMES, _group),
-    _task("turned", "structured", "which way an emoji is turned", list(_TURNS), _turned),
+    _FAMILY.task("groups", "natural", "of which Unicode group an emoji is", _NAMES, _group),
+    _FAMILY.task("turned", "structured", "which way an emoji is turned", list(_TURNS), _turned),
 )

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from autoplace.data.builtin._pools import pool, required
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 _FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _PACKAGE = "Debian's package dataset-fashion-mnist"
@@ -68,24 +68,20 @@ def _odd(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     return Image.fromarray(frame).convert("RGB")
 
 
-def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"fashion-{question}",
-        family="fashion",
-        group="structured",
-        asks=asks,
-        classes=classes,
-        source=f"Fashion-MNIST, test images ({_PACKAGE})",
-        licence="MIT",
-        draw=draw,
-        prepare=_garments,
-    )
-
+_FAMILY = Family(
+    name="fashion",
+    source=f"Fashion-MNIST, test images ({_PACKAGE})",
+    licence="MIT",
+    prepare=_garments,
+)
 
 TASKS = (
-    _task("same", "whether two garments are of one class", ("different", "same"), _same),
-    _task(
+    _FAMILY.task(
+        "same", "structured", "whether two garments are of one class", ("different", "same"), _same
+    ),
+    _FAMILY.task(
         "odd",
+        "structured",
         "which of four garments is of another class",
         ("top-left", "top-right", "bottom-left", "bottom-right"),
         _odd,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autoplace.data.builtin._glyphs import glyph, set_on_paper
 from autoplace.data.builtin._pools import pool, required
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 _FOLDER = Path("/usr/share/fonts/truetype/noto")
 _PACKAGE = "Debian's package fonts-noto-core"
@@ -108,22 +108,12 @@ def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     return set_on_paper(rng, mask, 0.75, 1.0, 5)
 
 
-def _task(question: str, group: str, asks: str, classes: list[str], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"fonts-{question}",
-        family="fonts",
-        group=group,
-        asks=asks,
-        classes=tuple(classes),
-        source=f"Noto fonts ({_PACKAGE})",
-        licence="OFL-1.1",
-        draw=draw,
-        prepare=_prepare,
-    )
-
+_FAMILY = Family(
+    name="fonts", source=f"Noto fonts ({_PACKAGE})", licence="OFL-1.1", prepare=_prepare
+)
 
 TASKS = (
-    _task("letters", "natural", "which Latin letter", _LATIN, _letter),
-    _task("scripts", "natural", "of which script a letter is", list(_SCRIPTS), _script),
-    _task("styles", "specialised", "serifs or none, bold or regular", list(_STYLES), _style),
+    _FAMILY.task("letters", "natural", "which Latin letter", _LATIN, _letter),
+    _FAMILY.task("scripts", "natural", "of which script a letter is", list(_SCRIPTS), _script),
+    _FAMILY.task("styles", "specialised", "serifs or none, bold or regular", list(_STYLES), _style),
 )

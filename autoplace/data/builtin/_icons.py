@@ -14,7 +14,7 @@ from PIL import Image
 from autoplace.data._errors import DataError
 from autoplace.data.builtin._glyphs import glyph, set_on_paper
 from autoplace.data.builtin._pools import pool
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 _PACKAGE = "the PyPI package fontawesomefree (extra 'tasks')"
 # Font Awesome's categories that overlap little, by the names its metadata give them.
@@ -75,21 +75,16 @@ def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     return _draw(rng, style, pool(sorted(_icons()[style].values()), split))
 
 
-def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"icons-{question}",
-        family="icons",
-        group="specialised",
-        asks=asks,
-        classes=classes,
-        source=f"Font Awesome Free ({_PACKAGE})",
-        licence="CC BY 4.0 (icons), OFL-1.1 (fonts)",
-        draw=draw,
-        prepare=_icons,
-    )
-
+_FAMILY = Family(
+    name="icons",
+    source=f"Font Awesome Free ({_PACKAGE})",
+    licence="CC BY 4.0 (icons), OFL-1.1 (fonts)",
+    prepare=_icons,
+)
 
 TASKS = (
-    _task("topics", "what an icon is about", _TOPICS, _topic),
-    _task("styles", "in which style an icon is drawn", tuple(_STYLES), _style),
+    _FAMILY.task("topics", "specialised", "what an icon is about", _TOPICS, _topic),
+    _FAMILY.task(
+        "styles", "specialised", "in which style an icon is drawn", tuple(_STYLES), _style
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 SIDE = 64
 _SCALE = 3
@@ -70,18 +70,13 @@ def _number(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     return _picture(rng, found, [])
 
 
-def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"paths-{question}",
-        family="paths",
-        group="structured",
-        asks=asks,
-        classes=classes,
-        draw=draw,
-    )
-
+_FAMILY = Family(name="paths")
 
 TASKS = (
-    _task("joined", "whether two dots lie on one curve", ("apart", "joined"), _joined),
-    _task("number", "how many curves there are", ("1", "2", "3", "4"), _number),
+    _FAMILY.task(
+        "joined", "structured", "whether two dots lie on one curve", ("apart", "joined"), _joined
+    ),
+    _FAMILY.task(
+        "number", "structured", "how many curves there are", ("1", "2", "3", "4"), _number
+    ),
 )

@@ -6,22 +6,18 @@ drawn anew for every scene, so that single pixels tell little.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import Image
 
 from autoplace.data.builtin._canvas import SIDE, Canvas
-from autoplace.data.builtin._task import DrawnTask
-
-Compose = Callable[[np.random.Generator, int], Image.Image]
+from autoplace.data.builtin._task import Family
 
 
 def _any_angle(rng: np.random.Generator) -> float:
     return float(rng.uniform(0, 2 * np.pi))
 
 
-def _count(rng: np.random.Generator, label: int) -> Image.Image:
+def _count(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     """One to six objects. The area they cover together is independent of how many they are."""
     n_objects = label + 1
     radius_of_one = rng.uniform(11, 14)
@@ -38,7 +34,7 @@ def _count(rng: np.random.Generator, label: int) -> Image.Image:
             return canvas.finish()
 
 
-def _location(rng: np.random.Generator, label: int) -> Image.Image:
+def _location(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     """A star in one of 3x3 cells; two to five other shapes in other cells."""
     canvas = Canvas(rng)
     cell_side = SIDE / 3
@@ -53,7 +49,7 @@ def _location(rng: np.random.Generator, label: int) -> Image.Image:
     return canvas.finish()
 
 
-def _orientation(rng: np.random.Generator, label: int) -> Image.Image:
+def _orientation(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     """An arrow that points within 17 degrees of one of eight directions, and up to two discs."""
     canvas = Canvas(rng)
     angle = label * np.pi / 4 + np.deg2rad(rng.uniform(-17, 17))
@@ -69,7 +65,7 @@ def _orientation(rng: np.random.Generator, label: int) -> Image.Image:
     return canvas.finish()
 
 
-def _size(rng: np.random.Generator, label: int) -> Image.Image:
+def _size(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     """A disc of one of five sizes, among up to three squares and triangles of any size."""
     canvas = Canvas(rng)
     radius = (4.5, 7.5, 10.5, 13.5, 16.5)[label] + rng.uniform(-0.9, 0.9)
@@ -88,20 +84,19 @@ _CELLS = "top-left top top-right left centre right bottom-left bottom bottom-rig
 _DIRECTIONS = "east north-east north north-west west south-west south south-east"
 
 
-def _task(question: str, asks: str, classes: list[str], compose: Compose) -> DrawnTask:
-    return DrawnTask(
-        name=f"shapes-{question}",
-        family="shapes",
-        group="structured",
-        asks=asks,
-        classes=tuple(classes),
-        draw=lambda rng, label, split: compose(rng, label),
-    )
-
+_FAMILY = Family(name="shapes")
 
 TASKS = (
-    _task("count", "how many objects", [str(n) for n in range(1, 7)], _count),
-    _task("location", "in which cell the star is", _CELLS.split(), _location),
-    _task("orientation", "where the arrow points", _DIRECTIONS.split(), _orientation),
-    _task("size", "how large the disc is", ["tiny", "small", "medium", "large", "huge"], _size),
+    _FAMILY.task("count", "structured", "how many objects", [str(n) for n in range(1, 7)], _count),
+    _FAMILY.task("location", "structured", "in which cell the star is", _CELLS.split(), _location),
+    _FAMILY.task(
+        "orientation", "structured", "where the arrow points", _DIRECTIONS.split(), _orientation
+    ),
+    _FAMILY.task(
+        "size",
+        "structured",
+        "how large the disc is",
+        ["tiny", "small", "medium", "large", "huge"],
+        _size,
+    ),
 )

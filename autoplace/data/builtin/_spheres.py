@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 SIDE = 64
 _HORIZON = 22.0  # rows from the top
@@ -77,21 +77,13 @@ def _depth(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     return _finish(rng, pixels)
 
 
-def _task(question: str, asks: str, classes: tuple[str, ...], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"spheres-{question}",
-        family="spheres",
-        group="structured",
-        asks=asks,
-        classes=classes,
-        draw=draw,
-    )
-
+_FAMILY = Family(name="spheres")
 
 TASKS = (
-    _task("light", "whence the light comes", _WAYS, _light),
-    _task(
+    _FAMILY.task("light", "structured", "whence the light comes", _WAYS, _light),
+    _FAMILY.task(
         "depth",
+        "structured",
         "how far away the red ball is",
         ("nearest", "near", "middle", "far", "farthest"),
         _depth,

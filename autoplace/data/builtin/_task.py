@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -90,3 +90,31 @@ class DrawnTask(BuiltinTask):
         question = self.name.removeprefix(f"{self.family}-")
         stream = [self.version, int.from_bytes(question.encode()), seed, split, index]
         return self.draw(np.random.default_rng(stream), int(labels[index]), split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What the drawn tasks of one family have in common; see BuiltinTask and DrawnTask."""
+
+    name: str
+    source: str = OWN_CODE
+    licence: str = OWN_LICENCE
+    version: int = 1
+    prepare: Callable[[], object] = tuple
+
+    def task(
+        self, question: str, group: str, asks: str, classes: Iterable[str], draw: Draw
+    ) -> DrawnTask:
+        """A task of this family, named `family-question`."""
+        return DrawnTask(
+            name=f"{self.name}-{question}",
+            family=self.name,
+            group=group,
+            asks=asks,
+            classes=tuple(classes),
+            source=self.source,
+            licence=self.licence,
+            version=self.version,
+            draw=draw,
+            prepare=self.prepare,
+        )

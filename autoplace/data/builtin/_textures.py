@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from autoplace.data.builtin._task import Draw, DrawnTask
+from autoplace.data.builtin._task import Family
 
 SIDE = 64
 # Pixels from one element of a texture to the next.
@@ -114,20 +114,11 @@ def _scale(rng: np.random.Generator, label: int, _: int) -> Image.Image:
     return _paint(rng, kinds[int(rng.integers(len(kinds)))](rng, float(period)))
 
 
-def _task(question: str, group: str, asks: str, classes: list[str], draw: Draw) -> DrawnTask:
-    return DrawnTask(
-        name=f"textures-{question}",
-        family="textures",
-        group=group,
-        asks=asks,
-        classes=tuple(classes),
-        draw=draw,
-    )
-
+_FAMILY = Family(name="textures")
 
 TASKS = (
-    _task("kinds", "natural", "of which kind a texture is", list(_KINDS), _kind),
-    _task(
+    _FAMILY.task("kinds", "natural", "of which kind a texture is", list(_KINDS), _kind),
+    _FAMILY.task(
         "scales",
         "structured",
         "how coarse a texture is",
