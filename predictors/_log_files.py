@@ -64,9 +64,7 @@ def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
     for name in PROBE_TABLES:
         tables = [tables[name].assign(**{KEY: key}) for key, tables in log.probes.items()]
         table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
-        # Single precision: more than any feature is known to.
-        wide = table.select_dtypes("float64").columns
-        contents[f"{name}.parquet"] = _to_parquet(table.astype(dict.fromkeys(wide, "float32")))
+        contents[f"{name}.parquet"] = _to_parquet(_narrowed(table))
     contents[CARD] = card.encode()
     sums = []
     for name, data in contents.items():
@@ -120,6 +118,15 @@ def _check_schema(trials: pd.DataFrame, path: Path) -> None:
         )
 
 
+def _narrowed(table: pd.DataFrame) -> pd.DataFrame:
+    """In no more digits than are known: half precision for sketches, single for other floats."""
+    kinds = {
+        name: "float16" if str(name).startswith("sketch_") else "float32"
+        for name in table.select_dtypes("float64").columns
+    }
+    return table.astype(kinds)
+
+
 def _to_parquet(table: pd.DataFrame) -> bytes:
     return bytes(table.to_parquet(index=False, compression="zstd", compression_level=19))
 
@@ -130,7 +137,7 @@ def _from_parquet(data: bytes, path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         told = str(error).splitlines()[0]
         raise PredictorError(f"{path} is no Parquet file of a placement log: {told}") from error
-    narrow = table.select_dtypes("float32").columns
+    narrow = table.select_dtypes(["float16", "float32"]).columns
     return table.astype(dict.fromkeys(narrow, "float64"))
 
 

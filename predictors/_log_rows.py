@@ -46,11 +46,13 @@ def sort_out(log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if "schema_version" in log.columns:
         log = upgrade_log(log)
     log = log.reset_index(drop=True)
+    distinct = log.drop_duplicates()
+    bad = reject_rows(distinct)
+    twice = distinct["trial_id"].notna() & distinct["trial_id"].duplicated(keep=False)
     found = [
-        reject_rows(log.drop_duplicates())[["row", "reason"]].assign(
-            row=lambda bad: log.drop_duplicates().index[bad["row"].to_numpy(dtype=int)]
-        ),
         _complaints(log.duplicated(), "repeats an earlier row"),
+        _complaints(twice, "its trial_id is that of another row, which says otherwise"),
+        pd.DataFrame({"row": distinct.index[bad["row"].tolist()], "reason": bad["reason"]}),
     ]
     sound = log.drop(index=sorted(set(pd.concat(found)["row"])))
     found.append(_complaints(_contradictory_tasks(sound), "its task is described in two ways"))

@@ -25,7 +25,7 @@ from machine import describe_machine
 
 HERE = Path(__file__).parent
 FIGURES = Path(__file__).parents[2] / "docs" / "figures"
-OUTCOMES = {"gain": "test accuracy", "val_gain": "validation accuracy", "loss_gain": "val. loss"}
+OUTCOMES = ("gain", "val_gain", "loss_gain")
 
 
 def analyse(log: PlacementLog) -> dict[str, Any]:
@@ -44,11 +44,9 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         report["backbones"][backbone] = {
             "tasks": spreads.round(4).reset_index().to_dict(orient="records"),
             "reliability": {
-                column: {
-                    "tasks": gains.reliability(done, backbone, column),
-                    **mean(gains.reliability(done, backbone, column)),
-                }
+                column: {"tasks_by_name": found, **mean(found)}
                 for column in OUTCOMES
+                for found in [gains.reliability(done, backbone, column)]
             },
             "variance_components": gains.variance_components(panel, family_of, noise),
             "task_correlations": {
@@ -75,7 +73,10 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
 
 def _between_backbones(done: pd.DataFrame) -> dict[str, float]:
     """Per task: correlation of the panel's slots between the two backbones."""
-    one, two = (gains.panel_matrix(done, name) for name in sorted(set(done["backbone"]))[:2])
+    names = sorted(set(done["backbone"]))[:2]
+    if len(names) < 2:
+        return {}
+    one, two = (gains.panel_matrix(done, name) for name in names)
     slots = [slot for slot in one.columns if slot in two.columns]
     tasks = one.index.intersection(two.index)
     found = one.loc[tasks, slots].T.corrwith(two.loc[tasks, slots].T, method="spearman")
@@ -135,7 +136,7 @@ def edges_curve(report: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(6.2, 4.2), layout="constrained")
     axis = figure.subplots()
     for backbone, part in report["backbones"].items():
-        sizes = [s for s, each in part["by_number_of_edges"].items() if each["tasks"] >= 10]
+        sizes = [s for s, each in part["by_number_of_edges"].items() if each["tasks"] >= 5]
         rows = [part["by_number_of_edges"][size] for size in sizes]
         means = np.array([row["mean"] for row in rows])
         ends = np.array([[row["mean"] - row["low"], row["high"] - row["mean"]] for row in rows]).T

@@ -48,8 +48,10 @@ def families(done: pd.DataFrame) -> dict[str, str]:
 
 
 def mean_with_interval(values: Mapping[str, float], family_of: Mapping[str, str]) -> dict:
-    """Mean over tasks, and its interval over families; NaN where a task has no value."""
+    """Mean over tasks, and its interval over families; tasks without a value do not count."""
     known = {task: value for task, value in values.items() if np.isfinite(value)}
+    if not known:
+        return {"mean": None, "low": None, "high": None, "tasks": 0}
     by_family: dict[str, list[float]] = {}
     for task, value in known.items():
         by_family.setdefault(family_of[task], []).append(value)
@@ -183,7 +185,8 @@ def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
     """
     first = done[(done["backbone"] == backbone) & (done["seed"] == 0) & done["slot"].notna()]
     found: dict[str, dict[str, float]] = {}
-    for task, rows in first.groupby("task_name"):
+    for task in panel_matrix(done, backbone).index:  # tasks on which all of the panel finished
+        rows = first[first["task_name"] == task]
         rows = rows.assign(kind=rows["slot"].str[3:])
         single = rows["n_edges"] == 1
 

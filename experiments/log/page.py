@@ -1,0 +1,130 @@
+"""Puts the numbers of `analysis.json` into the tables of `docs/log.md`; the words are by hand.
+
+python experiments/log/page.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "log.md"
+ENOUGH = 2.0  # spread over placements, in spreads over seeds
+
+Report = dict[str, Any]
+
+
+def tasks(report: Report) -> list[str]:
+    """Every task under every backbone, and how it earns its place."""
+    lines = [
+        "| task | backbone | head-only | mean gain | best | SD placements | SD seeds | ratio | "
+        "worse than head-only | why it is here |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for backbone, part in report["backbones"].items():
+        for row in part["tasks"]:
+            known = row["ratio"] == row["ratio"]
+            lines.append(
+                f"| {row['task']} | {backbone} | {row['head_only']:.3f} | "
+                f"{row['mean_gain']:+.3f} | {row['best_gain']:+.3f} | "
+                f"{row['spread_placements']:.3f} | "
+                + (f"{row['spread_seeds']:.3f} | {row['ratio']:.1f} | " if known else "- | - | ")
+                + f"{row['share_worse_than_head_only']:.0%} | {reason(row)} |"
+            )
+    return lines
+
+
+def reason(row: dict[str, Any]) -> str:
+    """Why a task earns its place: overfitting, spread, or nothing that was shown."""
+    found = []
+    if row["ratio"] >= ENOUGH:
+        found.append("spread")
+    if row["share_worse_than_head_only"] > 0.5:
+        found.append("overfits (accuracy)")
+    elif row["loss_rose"] > 0.5:
+        found.append("overfits (loss)")
+    return ", ".join(found) or "not shown"
+
+
+def _side_by_side(report: Report, section: str, head: str, form: str) -> list[str]:
+    """One line per name, one column per backbone: mean and interval."""
+    backbones = list(report["backbones"])
+    lines = [f"| {head} | {' | '.join(backbones)} |", "|---" * (1 + len(backbones)) + "|"]
+    names = dict.fromkeys(name for part in report["backbones"].values() for name in part[section])
+    for name in names:
+        cells = [_cell(report["backbones"][b][section].get(name), form) for b in backbones]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(each: dict[str, Any] | None, form: str) -> str:
+    if each is None or each["mean"] is None:
+        return "-"
+    low, high = format(each["low"], form), format(each["high"], form)
+    return f"{format(each['mean'], form)} ({low} to {high})"
+
+
+def components(report: Report) -> list[str]:
+    """Shares of variance per backbone."""
+    lines = ["| share of the variance | " + " | ".join(report["backbones"]) + " |"]
+    lines.append("|---" * (1 + len(report["backbones"])) + "|")
+    names = {
+        "placement": "placement: the same on every task",
+        "task": "placement by task",
+        "noise": "seeds",
+    }
+    for key, label in names.items():
+        cells = []
+        for part in report["backbones"].values():
+            each = part["variance_components"][key]
+            ends = f" ({each['low']:.2f} to {each['high']:.2f})" if "low" in each else ""
+            cells.append(f"{each['share']:.2f}{ends}")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return lines
+
+
+def reliability(report: Report) -> list[str]:
+    """Correlation between seeds, per repeated task."""
+    outcomes = {"gain": "test accuracy", "val_gain": "val accuracy", "loss_gain": "val loss"}
+    lines = [f"| backbone | task | {' | '.join(outcomes.values())} |", "|---|---|---|---|---|"]
+    for backbone, part in report["backbones"].items():
+        found = part["reliability"]
+        for task in found["gain"]["tasks_by_name"]:
+            cells = [f"{found[name]['tasks_by_name'][task]:.2f}" for name in outcomes]
+            lines.append(f"| {backbone} | {task} | {' | '.join(cells)} |")
+        cells = [_cell(found[name], ".2f") for name in outcomes]
+        lines.append(f"| {backbone} | mean | {' | '.join(cells)} |")
+    return lines
+
+
+TABLES: dict[str, Callable[[Report], list[str]]] = {
+    "tasks": tasks,
+    "components": components,
+    "reliability": reliability,
+    "correlations": lambda r: _side_by_side(r, "task_correlations", "tasks of", ".2f"),
+    "contrasts": lambda r: _side_by_side(r, "contrasts", "difference", "+.4f"),
+    "statistics": lambda r: _side_by_side(r, "statistics", "single edges ordered by", "+.2f"),
+    "edges": lambda r: _side_by_side(r, "by_number_of_edges", "edges", "+.4f"),
+}
+
+
+def main() -> None:
+    """Replace what stands between the marks of each table."""
+    report = json.loads((HERE / "analysis.json").read_text())
+    text = PAGE.read_text()
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"{PAGE.name} has no place for the table '{name}'")
+        filled = "\n".join([begin, *table(report), end])
+        text = pattern.sub(lambda _, filled=filled: filled, text)
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
