@@ -75,8 +75,8 @@ PLANS = {
         Stage("panel", "panel", _TWO),
         Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),
         Stage("spread", "spread", _TWO, seeds=(1,), count=5, repeated=False),
-        Stage("map", "map", ("fashion-vit8",)),
-        Stage("fresh", "fresh", _TWO, count=10),
+        Stage("fresh", "fresh", ("fashion-vit8",), count=6),
+        Stage("map", "map", ("fashion-vit8",), repeated=True),
     ),
     "gpu": (
         Stage("panel", "panel", _FOUR, count=LONG),

@@ -1,4 +1,4 @@
-"""Icons of Font Awesome: what they are about, and in which style they are drawn."""
+"""Icons of Font Awesome: what they are about."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ _TOPICS = (
     "arrows", "buildings", "clothing-fashion", "devices-hardware", "food-beverage", "hands",
     "medical-health", "money", "sports-fitness", "transportation", "users-people", "weather",
 )  # fmt: skip
-_STYLES = {"solid": "fa-solid-900", "regular": "fa-regular-400", "brands": "fa-brands-400"}
 
 
 def _folder() -> Path:
@@ -35,16 +34,13 @@ def _folder() -> Path:
 
 
 @cache
-def _icons() -> dict[str, dict[str, str]]:
-    """For each style, the characters of its icons by their names."""
+def _icons() -> dict[str, str]:
+    """The characters of the solid icons by their names."""
     metadata = json.loads((_folder() / "metadata" / "icons.json").read_text("utf-8"))
     return {
-        style: {
-            name: chr(int(icon["unicode"], 16))
-            for name, icon in metadata.items()
-            if style in icon["free"]
-        }
-        for style in _STYLES
+        name: chr(int(icon["unicode"], 16))
+        for name, icon in metadata.items()
+        if "solid" in icon["free"]
     }
 
 
@@ -54,25 +50,17 @@ def _about(topic: str) -> list[str]:
     text = (_folder() / "metadata" / "categories.yml").read_text("utf-8")
     names = {key: set(value["icons"]) for key, value in yaml.safe_load(text).items()}
     others = set().union(*(names[other] for other in _TOPICS if other != topic))
-    solid = _icons()["solid"]
+    solid = _icons()
     return [solid[name] for name in sorted(names[topic] - others) if name in solid]
-
-
-def _draw(rng: np.random.Generator, style: str, characters: list[str]) -> Image.Image:
-    path = _folder() / "webfonts" / f"{_STYLES[style]}.ttf"
-    mask = glyph(path, characters[int(rng.integers(len(characters)))])
-    assert mask is not None, "an icon has ink"
-    return set_on_paper(rng, mask, 0.45, 0.95, 8)
 
 
 def _topic(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     """No icon of test is one of training, and there are few: adapters overfit."""
-    return _draw(rng, "solid", pool(_about(_TOPICS[label]), split))
-
-
-def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    style = list(_STYLES)[label]
-    return _draw(rng, style, pool(sorted(_icons()[style].values()), split))
+    characters = pool(_about(_TOPICS[label]), split)
+    path = _folder() / "webfonts" / "fa-solid-900.ttf"
+    mask = glyph(path, characters[int(rng.integers(len(characters)))])
+    assert mask is not None, "an icon has ink"
+    return set_on_paper(rng, mask, 0.45, 0.95, 8)
 
 
 _FAMILY = Family(
@@ -82,9 +70,4 @@ _FAMILY = Family(
     prepare=_icons,
 )
 
-TASKS = (
-    _FAMILY.task("topics", "specialised", "what an icon is about", _TOPICS, _topic),
-    _FAMILY.task(
-        "styles", "specialised", "in which style an icon is drawn", tuple(_STYLES), _style
-    ),
-)
+TASKS = (_FAMILY.task("topics", "specialised", "what an icon is about", _TOPICS, _topic),)

@@ -1,4 +1,4 @@
-"""Generated curves: whether two dots lie on one, and how often it crosses another."""
+"""Generated curves: how many there are."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def _apart(one: np.ndarray, two: np.ndarray) -> float:
     return float(np.linalg.norm(one[:, None] - two[None], axis=-1).min())
 
 
-def _picture(
-    rng: np.random.Generator, curves: list[np.ndarray], dots: list[np.ndarray]
-) -> Image.Image:
+def _picture(rng: np.random.Generator, curves: list[np.ndarray]) -> Image.Image:
     dark, light = rng.uniform(0, 90, 3), rng.uniform(170, 255, 3)
     paper, ink = (dark, light) if rng.random() < 0.5 else (light, dark)
     image = Image.new("L", (SIDE * _SCALE, SIDE * _SCALE))
@@ -37,23 +35,10 @@ def _picture(
     for path in curves:
         places = [tuple(point) for point in (path * _SCALE).tolist()]
         pen.line(places, 255, int(1.6 * _SCALE), joint="curve")
-    for x, y in (dot * _SCALE for dot in dots):
-        r = 2.6 * _SCALE
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
     cover = np.asarray(image.reduce(_SCALE), float)[..., None] / 255
     pixels = paper * (1 - cover) + ink * cover
     pixels += rng.normal(0, rng.uniform(2, 16), pixels.shape)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def _joined(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """Two curves that do not meet; label 1: the dots are the two ends of one of them."""
-    while True:
-        one, two = _curve(rng), _curve(rng)
-        if _apart(one, two) > 5 and np.linalg.norm(one[0] - one[-1]) > 14:
-            break
-    other = one[-1] if label else two[int(rng.choice([0, -1]))]
-    return _picture(rng, [one, two], [one[0], other])
 
 
 def _number(rng: np.random.Generator, label: int, _: int) -> Image.Image:
@@ -67,15 +52,12 @@ def _number(rng: np.random.Generator, label: int, _: int) -> Image.Image:
             break
         if attempt % 200 == 199:
             found = []
-    return _picture(rng, found, [])
+    return _picture(rng, found)
 
 
 _FAMILY = Family(name="paths")
 
 TASKS = (
-    _FAMILY.task(
-        "joined", "structured", "whether two dots lie on one curve", ("apart", "joined"), _joined
-    ),
     _FAMILY.task(
         "number", "structured", "how many curves there are", ("1", "2", "3", "4"), _number
     ),

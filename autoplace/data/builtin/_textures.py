@@ -1,8 +1,6 @@
-"""Generated textures: of which kind, and how coarse."""
+"""Generated textures of ten kinds: how coarse they are."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -85,10 +83,9 @@ def _weave(rng: np.random.Generator, period: float) -> Field:
     return np.asarray(2 * np.abs(np.sin(np.pi * np.where(over, u, v))) - 1)
 
 
-_KINDS: dict[str, Callable[[np.random.Generator, float], Field]] = {
-    "stripes": _stripes, "checks": _checks, "dots": _dots, "bricks": _bricks, "waves": _waves,
-    "rings": _rings, "cells": _cells, "pebbles": _pebbles, "clouds": _clouds, "weave": _weave,
-}  # fmt: skip
+_KINDS = (
+    _stripes, _checks, _dots, _bricks, _waves, _rings, _cells, _pebbles, _clouds, _weave,
+)  # fmt: skip
 
 
 def _paint(rng: np.random.Generator, field: Field) -> Image.Image:
@@ -103,21 +100,14 @@ def _paint(rng: np.random.Generator, field: Field) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _kind(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    period = np.exp(rng.uniform(np.log(5.0), np.log(18.0)))
-    return _paint(rng, list(_KINDS.values())[label](rng, float(period)))
-
-
 def _scale(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    kinds = list(_KINDS.values())
     period = _COARSENESS[label] * rng.uniform(0.88, 1.12)
-    return _paint(rng, kinds[int(rng.integers(len(kinds)))](rng, float(period)))
+    return _paint(rng, _KINDS[int(rng.integers(len(_KINDS)))](rng, float(period)))
 
 
 _FAMILY = Family(name="textures")
 
 TASKS = (
-    _FAMILY.task("kinds", "natural", "of which kind a texture is", list(_KINDS), _kind),
     _FAMILY.task(
         "scales",
         "structured",
