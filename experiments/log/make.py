@@ -2,13 +2,12 @@
 
 `panel` writes a backbone's panel from the probes of the tuning sets. `run` carries out a plan and
 can be broken off and begun again at any time: what the store holds already is passed over. Any part
-of a plan can be made alone by --backbones, --tasks and --stages. `export` writes the log as it is
+of a plan can be made alone by --backbones, --tasks and --stages. `export.py` writes the log that is
 shipped.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
     python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
     python experiments/log/make.py run --plan gpu --store sqlite:///log/mlflow.db  # completes it
-    python experiments/log/make.py export --store sqlite:///log/mlflow.db --out predictors/log
 """
 
 from __future__ import annotations
