@@ -58,6 +58,9 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
             "contrasts": {
                 name: mean(values) for name, values in gains.contrasts(done, backbone).items()
             },
+            "same_target": {
+                name: mean(values) for name, values in gains.same_target(done, backbone).items()
+            },
             "statistics": {
                 name: mean(values)
                 for name, values in gains.statistic_correlations(done, log.probes, backbone).items()

@@ -218,6 +218,27 @@ def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
     return found
 
 
+def same_target(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
+    """Differences between kinds of single edges that end at the same node, per task.
+
+    From the maps of single edges, where every target has sources before, at and after it.
+    """
+    rows = done[(done["backbone"] == backbone) & (done["chosen_by"] == "map")]
+    ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
+    kinds = np.select(
+        [ends[0] == ends[1], ends[0] < ends[1]], ["sequential", "forward"], "recurrent"
+    )
+    table = rows.assign(kind=kinds, target=ends[1]).pivot_table(
+        index=["task_name", "target"], columns="kind", values="gain"
+    )
+    found = {}
+    for one, two in (("recurrent", "forward"), ("forward", "sequential")):
+        if {one, two} <= set(table.columns):
+            means = (table[one] - table[two]).groupby(level=0).mean()
+            found[f"{one} - {two}"] = {str(task): float(v) for task, v in means.items()}
+    return found
+
+
 def statistic_correlations(
     done: pd.DataFrame, probes: Mapping[str, Mapping[str, pd.DataFrame]], backbone: str
 ) -> dict[str, dict[str, float]]:

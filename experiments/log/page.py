@@ -107,6 +107,7 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "reliability": reliability,
     "correlations": lambda r: _side_by_side(r, "task_correlations", "tasks of", ".2f"),
     "contrasts": lambda r: _side_by_side(r, "contrasts", "difference", "+.4f"),
+    "same target": lambda r: _side_by_side(r, "same_target", "edges to the same node", "+.4f"),
     "statistics": lambda r: _side_by_side(r, "statistics", "single edges ordered by", "+.2f"),
     "edges": lambda r: _side_by_side(r, "by_number_of_edges", "edges", "+.4f"),
 }
