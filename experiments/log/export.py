@@ -55,7 +55,8 @@ def data_card(log: predictors.PlacementLog) -> str:
         "`experiments/log/make.py run --plan cpu`, then `experiments/log/export.py`. A common "
         f"panel of {make.SHORT} placements on every task at seed 0; on "
         f"{', '.join(make.REPEATED)} also at seeds 1 and 2; five of them at seed 1 on the other "
-        "tasks of fashion-vit8; fresh random placements with their propensity; maps of single edges. `plan gpu` completes it.",
+        "tasks of fashion-vit8; fresh random placements with their propensity; maps of single "
+        "edges. `--plan gpu` completes it.",
         "",
         f"800 + 200 training images, 2,000 test images (digits: 797); {make.EPOCHS} epochs, batch "
         "32, AdamW; one split per task, the seed is the trial's. Learning rates by backbone and "

@@ -225,9 +225,8 @@ def same_target(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]
     """
     rows = done[(done["backbone"] == backbone) & (done["chosen_by"] == "map")]
     ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
-    kinds = np.select(
-        [ends[0] == ends[1], ends[0] < ends[1]], ["sequential", "forward"], "recurrent"
-    )
+    order = np.sign(ends[1] - ends[0])
+    kinds = order.map({-1: "recurrent", 0: "sequential", 1: "forward"})
     table = rows.assign(kind=kinds, target=ends[1]).pivot_table(
         index=["task_name", "target"], columns="kind", values="gain"
     )
