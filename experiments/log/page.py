@@ -39,7 +39,10 @@ def tasks(report: Report) -> list[str]:
 
 
 def reason(row: dict[str, Any]) -> str:
-    """Why a task earns its place: overfitting, spread, or nothing that was shown."""
+    """Why a task earns its place: spread, overfitting, or nothing that was shown.
+
+    "one seed" where no placement ran with two, so that the spread over seeds is not known.
+    """
     found = []
     if row["ratio"] >= ENOUGH:
         found.append("spread")
@@ -47,7 +50,7 @@ def reason(row: dict[str, Any]) -> str:
         found.append("overfits (accuracy)")
     elif row["loss_rose"] > 0.5:
         found.append("overfits (loss)")
-    return ", ".join(found) or "not shown"
+    return ", ".join(found) or ("one seed" if row["ratio"] != row["ratio"] else "not shown")
 
 
 def _side_by_side(report: Report, section: str, head: str, form: str) -> list[str]:
