@@ -204,6 +204,9 @@ def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
             "best set - best single": best(~single) - best(single),
             "random n - 1 edges - every-block": mean((kind == "random") & many)
             - mean(kind == "every-block"),
+            "random 6 edges - every-block": mean((kind == "random") & (size == 6))
+            - mean(kind == "every-block"),
+            "best of 1 to 3 edges - every-block": best(size <= 3) - mean(kind == "every-block"),
             "best of the panel - every-block": best(size > 0) - mean(kind == "every-block"),
             "every-block - head-only": mean(kind == "every-block"),
             "long-range - parallel": mean(kind == "long-range") - mean(kind == "parallel"),
