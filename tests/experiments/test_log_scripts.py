@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "log"))
 
+import complete
 import gains
 import make
 from panel import read_panel
@@ -74,6 +75,15 @@ def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(s
     assert (both["status"] == "done").all() and both["test_accuracy"].notna().all()
     fresh = adapted[adapted["chosen_by"].str.startswith("random-")]
     assert len(fresh) == 2 and fresh["propensity"].between(0, 0.01).all()
+
+
+def test_the_command_that_completes_the_log_names_what_exists_and_covers_every_backbone():
+    steps = list(complete.steps("sqlite:///log/mlflow.db", Path("work"), Path("out")))
+    scripts = [Path(word) for step in steps for word in step[1:2] if word.endswith(".py")]
+    assert len(scripts) >= 5 and all(path.is_file() for path in scripts)
+    ready = {path.stem for path in complete.FOLDER.glob("*.txt")}
+    asked = {step[step.index("--backbones") + 1] for step in steps if "--backbones" in step}
+    assert ready | asked == {b for stage in make.PLANS["gpu"] for b in stage.backbones}
 
 
 FAMILY_OF = {f"task{k}": f"family{k // 2}" for k in range(12)}
