@@ -29,7 +29,9 @@ def import_(log: str, settings: StoreSettings, as_json: bool) -> None:
     from autoplace.agent import import_log
 
     done = import_log(log, settings)
-    told = f"{done.rows} new trials in {done.place}; 'autoplace retrain' learns from them"
+    told = f"{done.rows} new trials in {done.place}"
+    if done.rows:
+        told += "; 'autoplace retrain' learns from them"
     _tell(done, told, as_json)
 
 
@@ -99,4 +101,4 @@ def _tell(done: Transfer, told: str, as_json: bool) -> None:
 
 def _tell_set_aside(reasons: Mapping[str, int]) -> None:
     for reason, count in reasons.items():
-        click.echo(f"set aside: {count} rows, {reason}")
+        click.echo(f"set aside: {count} row{'s'[: count > 1]}, {reason}")

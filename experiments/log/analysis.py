@@ -42,7 +42,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         noise = gains.noise_share(done, backbone)
         spreads = gains.spreads(done, backbone)
         report["backbones"][backbone] = {
-            "tasks": spreads.round(4).reset_index().to_dict(orient="records"),
+            "tasks": _records(spreads.round(4).reset_index()),
             "reliability": {
                 column: {"tasks_by_name": found, **mean(found)}
                 for column in OUTCOMES
@@ -72,6 +72,12 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         }
     report["between_backbones"] = mean(_between_backbones(done))
     return report
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Plain JSON values: what is not known is null."""
+    plain = table.astype(object)
+    return plain.where(plain.notna(), None).to_dict(orient="records")
 
 
 def _between_backbones(done: pd.DataFrame) -> dict[str, float]:
@@ -189,7 +195,7 @@ def main() -> None:
     log = read_log(arguments.log)
     done = gains.tidy(log.trials)
     report = analyse(log) | describe_machine()
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     arguments.figures.mkdir(parents=True, exist_ok=True)
     figures = {
         "log-task-correlations": correlation_maps(done),

@@ -13,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "log.md"
+SOLVED = 0.95  # accuracy of head-only
 ENOUGH = 2.0  # spread over placements, in spreads over seeds
 
 Report = dict[str, Any]
@@ -27,7 +28,7 @@ def tasks(report: Report) -> list[str]:
     ]
     for backbone, part in report["backbones"].items():
         for row in part["tasks"]:
-            known = row["ratio"] == row["ratio"]
+            known = row["ratio"] is not None
             lines.append(
                 f"| {row['task']} | {backbone} | {row['head_only']:.3f} | "
                 f"{row['mean_gain']:+.3f} | {row['best_gain']:+.3f} | "
@@ -39,18 +40,21 @@ def tasks(report: Report) -> list[str]:
 
 
 def reason(row: dict[str, Any]) -> str:
-    """Why a task earns its place: spread, overfitting, or nothing that was shown.
+    """Why a task earns its place: spread, overfitting, solved already, or nothing that was shown.
 
     "one seed" where no placement ran with two, so that the spread over seeds is not known.
     """
     found = []
-    if row["ratio"] >= ENOUGH:
+    known = row["ratio"] is not None
+    if known and row["ratio"] >= ENOUGH:
         found.append("spread")
+    if row["head_only"] >= SOLVED:
+        found.append("solved by the head")
     if row["share_worse_than_head_only"] > 0.5:
         found.append("overfits (accuracy)")
     elif row["loss_rose"] > 0.5:
         found.append("overfits (loss)")
-    return ", ".join(found) or ("one seed" if row["ratio"] != row["ratio"] else "not shown")
+    return ", ".join(found) or ("not shown" if known else "one seed")
 
 
 def _side_by_side(report: Report, section: str, head: str, form: str) -> list[str]:
