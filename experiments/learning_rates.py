@@ -5,7 +5,7 @@ every rate is run on all tuning sets; the rate of the highest mean validation ac
 the lower mean loss breaks ties. Writes
 `autoplace/training/learning_rates.json`.
 
-    python experiments/learning_rates.py --work /tmp/tuning
+    python experiments/learning_rates.py --work tuning
 """
 
 from __future__ import annotations
