@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -12,14 +11,16 @@ import lightgbm
 import pandas as pd
 
 from ._base import Predictor
+from ._checked_folder import read_folder, write_folder
 from ._errors import PredictorError
 from ._gain_scale import GainScale
 from ._lightgbm import LightGBMPredictor
 from ._schema import SCHEMA
 from ._training_set import TrainingSet
 
-MODEL, STAMP, CARD, SUMS = "model.txt", "schema.json", "card.md", "SHA256SUMS"
-TRAINING = "training.parquet"
+MODEL, STAMP, CARD, TRAINING = "model.txt", "schema.json", "card.md", "training.parquet"
+FILES = (MODEL, STAMP, CARD, TRAINING)
+WHAT, REMEDY = "predictor", "restore it or train a new one"
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -30,9 +31,6 @@ def save_predictor(
 
     The rows travel with it, so that the next predictor can be trained on them and more, and the
     two be compared on families that neither fit has seen.
-
-    The checksums (in the form `sha256sum --check` reads) are written last, so a folder that was
-    only half written does not load.
 
     Parameters
     ----------
@@ -54,10 +52,6 @@ def save_predictor(
         raise PredictorError(
             f"only a fitted LightGBMPredictor can be saved, not this {type(predictor).__name__}"
         )
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PredictorError(f"{folder} is not an empty folder; save the predictor to a new one")
-    folder.mkdir(parents=True, exist_ok=True)
     stamp = {
         "predictor": predictor.name,
         "settings": predictor.get_params(),
@@ -74,12 +68,7 @@ def save_predictor(
         CARD: card.encode(),
         TRAINING: training.to_frame().to_parquet(index=False),
     }
-    sums = []
-    for name, data in contents.items():
-        (folder / name).write_bytes(data)
-        sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
-    (folder / SUMS).write_bytes("".join(sums).encode())
-    return folder
+    return write_folder(folder, contents, WHAT)
 
 
 def load_predictor(folder: str | Path) -> LightGBMPredictor:
@@ -92,7 +81,7 @@ def load_predictor(folder: str | Path) -> LightGBMPredictor:
         another feature schema than this release computes.
     """
     folder = Path(folder)
-    contents = _read_checked(folder)
+    contents = read_folder(folder, FILES, WHAT, REMEDY)
     try:
         stamp: dict[str, Any] = json.loads(contents[STAMP])
         SCHEMA.check_stamp(stamp)
@@ -117,7 +106,7 @@ def load_training_set(folder: str | Path) -> TrainingSet:
         A file is missing or was changed, or the rows are of another feature schema.
     """
     folder = Path(folder)
-    contents = _read_checked(folder)
+    contents = read_folder(folder, FILES, WHAT, REMEDY)
     try:
         SCHEMA.check_stamp(json.loads(contents[STAMP]))
         return TrainingSet.from_frame(pd.read_parquet(io.BytesIO(contents[TRAINING])))
@@ -166,22 +155,3 @@ def newest(shelf: Path) -> Path:
             f"no predictor in {shelf}; name one by its folder, or train one (autoplace retrain)"
         )
     return versions[max(versions)]
-
-
-def _read_checked(folder: Path) -> dict[str, bytes]:
-    """The artefact's files by name. Raises PredictorError where one is not as it was saved."""
-    try:
-        lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
-        sums = {name: digest for digest, name in lines}
-        contents = {name: (folder / name).read_bytes() for name in (MODEL, STAMP, CARD, TRAINING)}
-    except (OSError, ValueError) as error:
-        raise PredictorError(
-            f"{folder} is not a complete predictor ({error}); restore it or train a new one"
-        ) from error
-    for name, data in contents.items():
-        if hashlib.sha256(data).hexdigest() != sums.get(name):
-            raise PredictorError(
-                f"{folder / name} does not match its checksum in {SUMS}; "
-                "it was changed or damaged, restore it or train a new one"
-            )
-    return contents

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from ._checked_folder import read_folder, write_folder
 from ._errors import PredictorError
 from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION
 from ._log_rows import sort_out
 
-TRIALS, CARD, SUMS = "trials.parquet", "card.md", "SHA256SUMS"
+TRIALS, CARD = "trials.parquet", "card.md"
 PROBE_TABLES = ("edges", "nodes", "task")
+FILES = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
+WHAT, REMEDY = "placement log", "restore it or export it anew"
 KEY = "probe_key"
 _SHIPPED = Path(__file__).parent / "shipped" / "log"
 
@@ -52,26 +54,17 @@ def shipped_log() -> Path:
 
 
 def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
-    """Write a log; the checksums are written last, so a folder half written does not load.
+    """Write a log to a new folder; card: Markdown about the data.
 
     Raises PredictorError for a folder that is not empty.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PredictorError(f"{folder} is not an empty folder; write the log to a new one")
-    folder.mkdir(parents=True, exist_ok=True)
     contents = {TRIALS: _to_parquet(log.trials[[column.name for column in LOG_COLUMNS]])}
     for name in PROBE_TABLES:
         tables = [tables[name].assign(**{KEY: key}) for key, tables in log.probes.items()]
         table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
         contents[f"{name}.parquet"] = _to_parquet(_narrowed(table))
     contents[CARD] = card.encode()
-    sums = []
-    for name, data in contents.items():
-        (folder / name).write_bytes(data)
-        sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
-    (folder / SUMS).write_text("".join(sums))
-    return folder
+    return write_folder(folder, contents, WHAT)
 
 
 def read_log(path: str | Path) -> PlacementLog:
@@ -85,7 +78,7 @@ def read_log(path: str | Path) -> PlacementLog:
     """
     path = Path(path)
     if path.is_dir():
-        contents = _read_checked(path)
+        contents = read_folder(path, FILES, WHAT, REMEDY)
     elif path.is_file():
         contents = {TRIALS: path.read_bytes()}
     else:
@@ -139,20 +132,3 @@ def _from_parquet(data: bytes, path: Path) -> pd.DataFrame:
         raise PredictorError(f"{path} is no Parquet file of a placement log: {told}") from error
     narrow = table.select_dtypes(["float16", "float32"]).columns
     return table.astype(dict.fromkeys(narrow, "float64"))
-
-
-def _read_checked(folder: Path) -> dict[str, bytes]:
-    """The files of a log by name. Raises PredictorError where one is not as it was written."""
-    names = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
-    try:
-        lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
-        sums = {name: digest for digest, name in lines}
-        contents = {name: (folder / name).read_bytes() for name in names}
-    except (OSError, ValueError) as error:
-        raise PredictorError(f"{folder} is not a complete placement log ({error})") from error
-    for name, data in contents.items():
-        if hashlib.sha256(data).hexdigest() != sums.get(name):
-            raise PredictorError(
-                f"{folder / name} does not match its checksum in {SUMS}; it was changed or damaged"
-            )
-    return contents

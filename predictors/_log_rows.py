@@ -14,8 +14,8 @@ _SAME_TRIAL = [
     "task", "backbone_sha256", "placement", "learning_rate", "weight_decay", "batch_size",
     "epochs", "augment", "precision", "seed", "metric", "versions", "git_commit",
 ]  # fmt: skip
-# What must be one and the same for all trials of a task.
-_OF_A_TASK = ["family", "group", "backbone", "backbone_sha256", "n_nodes"]
+# What must be one and the same for all trials of a task; `reject_rows` sees to the family.
+_OF_A_TASK = ["group", "backbone", "backbone_sha256", "n_nodes"]
 # Placements trained side by side round differently; more than this is no rounding.
 TOLERANCE = 0.02
 
