@@ -5,7 +5,7 @@ from autoplace.agent._classify import classify
 from autoplace.agent._collect import collect, collect_task, read_placements, sample_requests
 from autoplace.agent._doctor import examine
 from autoplace.agent._dry_run import DryRun, dry_run
-from autoplace.agent._logs import Transfer, export_log, import_log, log_stats
+from autoplace.agent._logs import Transfer, export_log, import_log
 from autoplace.agent._open import open_task, probe_task
 from autoplace.agent._pick import NothingFinishedError, pick
 from autoplace.agent._probe_command import ProbeResult, probe
@@ -32,7 +32,6 @@ __all__ = [
     "gate",
     "import_log",
     "load",
-    "log_stats",
     "open_task",
     "parameter_budget",
     "pick",

@@ -1,4 +1,4 @@
-"""Placement logs between files and the store, and what a log holds."""
+"""Placement logs between files and the store."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-
-import pandas as pd
 
 import predictors
 from autoplace.errors import UserError
@@ -42,12 +40,10 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     return Transfer(rows, reasons, store.address)
 
 
-def export_log(
-    out: str | Path, settings: StoreSettings, card: str | None = None, tasks: str = "*"
-) -> Transfer:
+def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Transfer:
     """Write the store's finished and failed trials, and their probes, as a log's folder.
 
-    card: Markdown about the data; a plain one is made of the counts without it. tasks: wildcard.
+    tasks: wildcard pattern of task names.
     Raises UserError when the store holds no such trial, PredictorError for a folder in use.
     """
     store = Store(settings.store)
@@ -69,13 +65,5 @@ def export_log(
         except TrackingError:
             continue  # the trials are worth keeping, though nothing can be learnt from them
     log = predictors.PlacementLog(trials, probes, aside)
-    predictors.write_log(log, out, card or predictors.log_card(log))
+    predictors.write_log(log, out, predictors.log_card(log))
     return Transfer(len(trials), log.reasons(), str(out))
-
-
-def log_stats(path: str | Path | None) -> pd.DataFrame:
-    """What a log holds, one row per backbone and task; the shipped log without a path.
-
-    Raises PredictorError for what is not a placement log.
-    """
-    return predictors.log_stats(predictors.read_log(path or predictors.shipped_log()))

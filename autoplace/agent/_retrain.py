@@ -178,9 +178,8 @@ def predictor_card(data: predictors.TrainingSet, scores: pd.DataFrame) -> str:
 
 def _usable(records: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The finished rows that are in order, and how many were set aside."""
-    done = predictors.upgrade_log(records[records["status"] == "done"].reset_index(drop=True))
-    bad = set(predictors.reject_rows(done)["row"]) if len(done) else set()
-    kept = done.drop(index=list(bad))
+    done = records[records["status"] == "done"]
+    kept, _ = predictors.sort_out(done)
     kept = kept[kept["probe_key"].notna()].reset_index(drop=True)
     adapted = kept["placement"] != "head-only"
     return (kept if adapted.any() else kept.iloc[:0]), len(done) - len(kept)

@@ -75,10 +75,10 @@ def validate(log: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def stats(log: str | None, as_json: bool) -> None:
     """What LOG holds, per backbone and task; default: the log that is shipped."""
-    from autoplace.agent import log_stats
     from autoplace.cli._render import print_json, table
+    from predictors import log_stats, read_log, shipped_log
 
-    found = log_stats(log)
+    found = log_stats(read_log(log or shipped_log()))
     if as_json:
         print_json(found.to_dict(orient="records"))
         return
