@@ -7,7 +7,7 @@ import json
 from importlib import resources
 from typing import Any
 
-import safetensors.torch
+from safetensors.torch import load as load_safetensors
 from timm.models import VisionTransformer
 from torch import nn
 
@@ -37,7 +37,7 @@ def load_shipped(name: str, model: nn.Module) -> None:
         raise BackboneError(
             f"the weights of {name} do not match the checksum in their config; reinstall autoplace"
         )
-    fit_state(model, safetensors.torch.load(weights), name=name, origin="its shipped file")
+    fit_state(model, load_safetensors(weights), name=name, origin="its shipped file")
 
 
 def _read_config(name: str) -> dict[str, Any]:

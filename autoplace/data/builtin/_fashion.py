@@ -19,7 +19,6 @@ from autoplace.data.builtin._task import Family
 _FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _PACKAGE = "Debian's package dataset-fashion-mnist"
 _CLASSES = 10
-# Pullover, coat and shirt are told apart with difficulty: the hard pairs stay in.
 
 
 @cache

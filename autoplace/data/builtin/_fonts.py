@@ -63,14 +63,13 @@ def _shape(path: Path, text: str) -> bytes:
     return b"" if mask is None else repr(mask.size).encode() + mask.tobytes()
 
 
-@cache
 def _latin_fonts() -> list[Path]:
-    """Every weight and width in which Noto has Latin letters."""
-    return sorted(
-        path
-        for family in ("NotoSans", "NotoSerif", "NotoSansDisplay", "NotoSerifDisplay")
-        for path in _FOLDER.glob(f"{family}-*.ttf")
-    )
+    """Fonts with Latin letters; by name, for other packages bring more weights of them."""
+    return [
+        _font(f"{family}-{style}.ttf")
+        for family in ("NotoSans", "NotoSansDisplay", "NotoSerif", "NotoSerifDisplay")
+        for style in ("Bold", "BoldItalic", "Italic", "Regular")
+    ]
 
 
 def _choice(rng: np.random.Generator, items: list[str]) -> str:

@@ -28,7 +28,7 @@ def _folder() -> Path:
     found = find_spec("fontawesomefree")
     if found is None or found.origin is None:
         raise DataError(
-            f"this task needs {_PACKAGE}; install it with 'pip install autoplace[tasks]'"
+            f"this task needs {_PACKAGE}; install it with 'pip install fontawesomefree'"
         )
     return Path(found.origin).parent / "static" / "fontawesomefree"
 
