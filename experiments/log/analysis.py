@@ -48,6 +48,10 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
                 for column in OUTCOMES
                 for found in [gains.reliability(done, backbone, column)]
             },
+            "agreement_with_test": {
+                column: mean(gains.agreement(done, backbone, column))
+                for column in ("val_gain", "loss_gain")
+            },
             "variance_components": gains.variance_components(panel, family_of, noise),
             "task_correlations": {
                 name: mean(values)
@@ -62,7 +66,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
                 name: mean(values) for name, values in gains.same_target(done, backbone).items()
             },
             "statistics": {
-                name: mean(values)
+                name: {"tasks_by_name": values, **mean(values)}
                 for name, values in gains.statistic_correlations(done, log.probes, backbone).items()
             },
             "by_number_of_edges": {
@@ -103,11 +107,10 @@ def heat_maps(done: pd.DataFrame, backbone: str) -> Figure:
     n_nodes = int(singles["n_nodes"].iloc[0])
     for axis, task in zip(axes, tasks, strict=False):
         rows = singles[singles["task_name"] == task]
-        ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
         limit = max(0.01, float(np.abs(rows["gain"]).max()))
         image = axis.scatter(
-            ends[1], ends[0], c=rows["gain"], cmap="RdBu_r", vmin=-limit, vmax=limit, marker="s",
-            s=75,
+            rows["target"], rows["source"], c=rows["gain"], cmap="RdBu_r", vmin=-limit, vmax=limit,
+            marker="s", s=75,
         )  # fmt: skip
         axis.plot([-1, n_nodes], [-1, n_nodes], color="grey", lw=0.5)
         axis.set(title=task, xlim=(-1, n_nodes), ylim=(n_nodes, -1))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import make
@@ -23,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from machine import describe_machine
 
 # What is run twice where a plan was broken off is the same trial again.
-ONCE = ["task", "placement", "seed"]
+ONCE = ["task", "placement", "seed", "epochs"]
+PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji", "unicode-data")
 
 
 def gather(uris: list[str]) -> predictors.PlacementLog:
@@ -38,9 +41,26 @@ def gather(uris: list[str]) -> predictors.PlacementLog:
         for key in set(part["probe_key"].dropna()) - set(probes):
             probes[key] = fetch_probe(store, key)
     trials = pd.concat(parts, ignore_index=True)
-    trials = trials.drop_duplicates(ONCE).sort_values(["backbone", "task_name", *ONCE])
+    # What failed once and was done later is done.
+    trials = trials.sort_values("status", kind="stable").drop_duplicates(ONCE)
+    trials = trials.sort_values(["backbone", "task_name", *ONCE])
     kept, aside = predictors.sort_out(trials)
     return predictors.PlacementLog(kept, {key: probes[key] for key in sorted(probes)}, aside)
+
+
+def _tasks_of(done: pd.DataFrame, chosen_by: str) -> list[str]:
+    return sorted(set(done.loc[done["chosen_by"] == chosen_by, "task_name"]))
+
+
+def _package_versions() -> str:
+    """Of what pictures are made from; Debian's packages where this is Debian."""
+    found = [f"fontawesomefree {version('fontawesomefree')}"]
+    for package in PACKAGES:
+        query = ["dpkg-query", "-W", "-f=${Version}", package]
+        if shutil.which(query[0]):
+            told = subprocess.run(query, capture_output=True, text=True, check=True)
+            found.append(f"{package} {told.stdout}")
+    return ", ".join(found)
 
 
 def data_card(log: predictors.PlacementLog) -> str:
@@ -56,7 +76,7 @@ def data_card(log: predictors.PlacementLog) -> str:
         f"panel of {make.SHORT} placements on every task at seed 0; on "
         f"{', '.join(make.REPEATED)} also at seeds 1 and 2; five of them at seed 1 on the other "
         "tasks of fashion-vit8; fresh random placements with their propensity; maps of single "
-        "edges. `--plan gpu` completes it.",
+        f"edges on {', '.join(_tasks_of(done, 'map'))}. `experiments/log/complete.py` goes on.",
         "",
         f"800 + 200 training images, 2,000 test images (digits: 797); {make.EPOCHS} epochs, batch "
         "32, AdamW; one split per task, the seed is the trial's. Learning rates by backbone and "
@@ -78,6 +98,9 @@ def data_card(log: predictors.PlacementLog) -> str:
             f"| {task.name} | {task.family} | {task.group} | {task.source} | {task.licence} |"
             for task in list_tasks()
         ),
+        "",
+        f"Pictures were made with {_package_versions()}; other versions may draw others under the "
+        "same fingerprint.",
         "",
         "No picture is in the log, only outcomes and statistics of gradients; it is Apache-2.0.",
         "",

@@ -21,7 +21,7 @@ STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """Finished trials with adapters, their gains on test and validation, and the panel's `slot`."""
+    """Finished trials with adapters, their gains on test and validation, the panel's `slot`."""
     done = trials[(trials["status"] == "done") & (trials["placement"] != "head-only")].copy()
     done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
     done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
@@ -30,6 +30,8 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     for backbone in set(done["backbone"]):
         for number, (name, placement) in enumerate(read_panel(backbone, SHORT)):
             slots[backbone, str(placement)] = f"{number:02d} {name}"
+    # Of the first edge, which is the only one of single edges.
+    done[["source", "target"]] = done["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
     keys = zip(done["backbone"], done["placement"], strict=True)
     done["slot"] = [slots.get(key) for key in keys]
     return done
@@ -93,16 +95,29 @@ def spreads(done: pd.DataFrame, backbone: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("task")
 
 
-def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
-    """Per repeated task: mean Spearman correlation of an outcome between pairs of seeds."""
+def repeated_tables(done: pd.DataFrame, backbone: str, column: str) -> dict[str, pd.DataFrame]:
+    """Per task that ran with three seeds: an outcome, one row per slot, one column per seed."""
     ours = done[(done["backbone"] == backbone) & done["slot"].notna()]
     found = {}
     for task, rows in ours.groupby("task_name"):
         table = rows.pivot_table(index="slot", columns="seed", values=column).dropna()
-        if table.shape[1] >= 3 and len(table) >= SHORT - 1:
-            pairs = combinations(table.columns, 2)
-            found[str(task)] = float(np.mean([_rank(table[a], table[b]) for a, b in pairs]))
+        if table.shape[1] >= 3:
+            found[str(task)] = table
     return found
+
+
+def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
+    """Per repeated task: mean Spearman correlation of an outcome between pairs of seeds."""
+    return {
+        task: float(np.mean([_rank(table[a], table[b]) for a, b in combinations(table, 2)]))
+        for task, table in repeated_tables(done, backbone, column).items()
+    }
+
+
+def agreement(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
+    """Per task: Spearman correlation of an outcome with the gain on test, over the panel."""
+    test, other = (panel_matrix(done, backbone, each) for each in ("gain", column))
+    return {str(task): _rank(test.loc[task], other.loc[task]) for task in test.index}
 
 
 def variance_components(
@@ -150,12 +165,8 @@ def variance_components(
 
 def noise_share(done: pd.DataFrame, backbone: str) -> float:
     """Share of the variance over placements that seeds make, mean over the repeated tasks."""
-    ours = done[(done["backbone"] == backbone) & done["slot"].notna()]
-    shares = []
-    for _, rows in ours.groupby("task_name"):
-        table = rows.pivot_table(index="slot", columns="seed", values="gain").dropna()
-        if table.shape[1] >= 3 and len(table) >= SHORT - 1:
-            shares.append(table.var(axis=1, ddof=1).mean() / table.var(axis=0, ddof=1).mean())
+    tables = repeated_tables(done, backbone, "gain").values()
+    shares = [table.var(axis=1).mean() / table.var(axis=0).mean() for table in tables]
     return float(np.mean(shares)) if shares else float("nan")
 
 
@@ -227,10 +238,9 @@ def same_target(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]
     From the maps of single edges, where every target has sources before, at and after it.
     """
     rows = done[(done["backbone"] == backbone) & (done["chosen_by"] == "map")]
-    ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
-    order = np.sign(ends[1] - ends[0])
+    order = np.sign(rows["target"] - rows["source"])
     kinds = order.map({-1: "recurrent", 0: "sequential", 1: "forward"})
-    table = rows.assign(kind=kinds, target=ends[1]).pivot_table(
+    table = rows.assign(kind=kinds).pivot_table(
         index=["task_name", "target"], columns="kind", values="gain"
     )
     found = {}
@@ -248,13 +258,12 @@ def statistic_correlations(
     singles = done[(done["backbone"] == backbone) & (done["n_edges"] == 1) & (done["seed"] == 0)]
     found: dict[str, dict[str, float]] = {}
     for task, rows in singles.groupby("task_name"):
-        ends = rows["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
         edges = probes[rows["probe_key"].iloc[0]]["edges"].set_index(["source", "target"])
-        measured = edges.loc[list(zip(ends[0], ends[1], strict=True))]
+        measured = edges.loc[list(zip(rows["source"], rows["target"], strict=True))]
         columns = {
             **{name: measured[name].to_numpy() for name in STATISTICS},
-            "lower target": -ends[1].to_numpy(),
-            "lower source": -ends[0].to_numpy(),
+            "lower target": -rows["target"].to_numpy(),
+            "lower source": -rows["source"].to_numpy(),
         }
         for name, column in columns.items():
             found.setdefault(name, {})[str(task)] = _rank(column, rows["gain"].to_numpy())

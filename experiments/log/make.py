@@ -7,7 +7,8 @@ shipped.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
     python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
-    python experiments/log/make.py run --plan gpu --store sqlite:///log/mlflow.db  # completes it
+
+`complete.py` takes the log on to the plan for a GPU.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ PLANS = {
     "cpu": (
         Stage("panel", "panel", _TWO),
         Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),
-        Stage("spread", "spread", _TWO, seeds=(1,), count=5, repeated=False),
+        Stage("spread", "spread", ("fashion-vit8",), seeds=(1,), count=5, repeated=False),
         Stage("fresh", "fresh", ("fashion-vit8",), count=6),
         Stage("map", "map", ("fashion-vit8",), repeated=True),
     ),

@@ -6,7 +6,6 @@ python experiments/log/page.py
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,7 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "tasks": tasks,
     "components": components,
     "reliability": reliability,
+    "agreement": lambda r: _side_by_side(r, "agreement_with_test", "outcome", ".2f"),
     "correlations": lambda r: _side_by_side(r, "task_correlations", "tasks of", ".2f"),
     "contrasts": lambda r: _side_by_side(r, "contrasts", "difference", "+.4f"),
     "same target": lambda r: _side_by_side(r, "same_target", "edges to the same node", "+.4f"),
@@ -120,18 +120,25 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
 }
 
 
-def main() -> None:
-    """Replace what stands between the marks of each table."""
-    report = json.loads((HERE / "analysis.json").read_text())
-    text = PAGE.read_text()
+def filled(text: str, report: Report) -> str:
+    """The page with what stands between the marks of each table replaced.
+
+    Raises ValueError for a table that has no place.
+    """
     for name, table in TABLES.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f"{PAGE.name} has no place for the table '{name}'")
-        filled = "\n".join([begin, *table(report), end])
-        text = pattern.sub(lambda _, filled=filled: filled, text)
-    PAGE.write_text(text)
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"{PAGE.name} has no place for the table '{name}'")
+        text = before + "\n".join([begin, *table(report), end]) + after
+    return text
+
+
+def main() -> None:
+    """Fill the page."""
+    report = json.loads((HERE / "analysis.json").read_text())
+    PAGE.write_text(filled(PAGE.read_text(), report))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,18 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "log"))
 
 import complete
+import export
 import gains
 import make
+import page
 from panel import read_panel
 
 from autoplace.adapters import count_parameters
 from autoplace.agent import parameter_budget
 from autoplace.backbones import create_chain
 from autoplace.settings import CollectSettings
-from autoplace.tracking import Store, read_records
+from autoplace.tracking import Store, fetch_probe, log_probe, read_records
+from predictors import read_log, shipped_log
 
 PANELS = ("starter", "fashion-vit8")
 
@@ -84,6 +89,57 @@ def test_the_command_that_completes_the_log_names_what_exists_and_covers_every_b
     ready = {path.stem for path in complete.FOLDER.glob("*.txt")}
     asked = {step[step.index("--backbones") + 1] for step in steps if "--backbones" in step}
     assert ready | asked == {b for stage in make.PLANS["gpu"] for b in stage.backbones}
+
+
+def test_the_page_shows_the_numbers_of_the_shipped_log():
+    report = json.loads((page.HERE / "analysis.json").read_text())
+    assert page.filled(page.PAGE.read_text(), report) == page.PAGE.read_text()
+    log = read_log(shipped_log())
+    assert report["trials"] == (log.trials["status"] == "done").sum()
+    done = gains.tidy(log.trials)
+    for backbone, part in report["backbones"].items():
+        measured = gains.contrasts(done, backbone)
+        for name, row in part["contrasts"].items():
+            values = gains.mean_with_interval(measured[name], gains.families(done))
+            assert row == pytest.approx(values)
+
+
+def test_a_table_without_a_place_on_the_page_is_an_error():
+    report = json.loads((page.HERE / "analysis.json").read_text())
+    with pytest.raises(ValueError, match="no place for the table 'tasks'"):
+        page.filled("# What the placement log says\n", report)
+
+
+@pytest.mark.parametrize("backbone", ["starter", "formula-vit6", "fashion-vit8"])
+def test_the_linear_probes_are_of_the_weights_that_are_shipped(backbone):
+    experiments = Path(__file__).parents[2] / "experiments"
+    report = json.loads((experiments / "backbones" / "linear_probe.json").read_text())
+    assert report["weights_sha256"][backbone] == create_chain(backbone).weights_sha256
+    card = resources.files("autoplace.backbones").joinpath(f"shipped/{backbone}/card.md")
+    for row in report["rows"]:
+        line = next(x for x in card.read_text().splitlines() if x.startswith(f"| {row['task']} "))
+        assert line.replace("*", "").split(" | ")[2] == f"{row[backbone]:.3f}"
+
+
+def test_a_trial_that_failed_and_was_done_later_is_exported_as_done(small_plan):
+    make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
+    store = Store(small_plan.store)
+    row = read_records(store).query("n_edges == 1").iloc[0].to_dict()
+    outcomes = ("val_", "test_")
+    failed = {k: None if k.startswith(outcomes) else v for k, v in row.items()}
+    failed |= {"trial_id": "first", "status": "failed", "failure_reason": "the loss was not finite"}
+    elsewhere = Store(small_plan.store.replace("mlflow.db", "other.db"))
+    elsewhere.start_run("digits", "collect").start_child("first").log_row(
+        {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in failed.items()}
+    )
+    log_probe(
+        elsewhere.start_run("digits", "probe"),
+        row["probe_key"],
+        fetch_probe(store, row["probe_key"]),
+    )
+    log = export.gather([elsewhere.uri, store.uri])
+    kept = log.trials[log.trials["placement"] == row["placement"]]
+    assert list(kept["trial_id"]) == [row["trial_id"]] and list(kept["status"]) == ["done"]
 
 
 FAMILY_OF = {f"task{k}": f"family{k // 2}" for k in range(12)}
