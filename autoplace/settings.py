@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from autoplace.errors import UserError
+from predictors.vocabulary import METRICS
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 PRECISIONS = ("float32", "bf16")
-METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:

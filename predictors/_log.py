@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ._errors import PredictorError
+from .vocabulary import HEAD_ONLY, METRICS, Status
 
 LOG_SCHEMA_VERSION = 2
-STATUSES = ("queued", "running", "done", "failed", "interrupted")
-METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
-HEAD_ONLY = "head-only"
+STATUSES = tuple(Status)
 
 Need = Literal["always", "done", "optional"]
 

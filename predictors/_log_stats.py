@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ._log import HEAD_ONLY, LOG_COLUMNS, LOG_SCHEMA_VERSION
+from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION
 from ._log_files import PlacementLog
+from .vocabulary import HEAD_ONLY
 
 
 def log_stats(log: PlacementLog) -> pd.DataFrame:

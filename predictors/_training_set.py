@@ -12,8 +12,9 @@ import pandas as pd
 
 from ._errors import PredictorError
 from ._gain_scale import Floats
-from ._log import HEAD_ONLY, validate_log
+from ._log import validate_log
 from ._schema import SCHEMA
+from .vocabulary import HEAD_ONLY
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [

@@ -20,7 +20,7 @@ from autoplace.placement.generators import (
     random_edges,
     single_edges,
 )
-from autoplace.probe import ProbeTables
+from autoplace.probing import ProbeTables
 from autoplace.settings import PlacementSettings
 
 SET_SIZES = (2, 3, 4, 6, 8, 12, 24)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from autoplace.agent._progress import Progress
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data
-from autoplace.probe import ProbeTables, run_probe
+from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import InputSettings, ProbeSettings, TaskSettings
 from autoplace.training import Deadline, Task, resolve_device
 

@@ -12,7 +12,7 @@ import pandas as pd
 import predictors
 from autoplace.adapters import adapter_config, edge_parameters
 from autoplace.placement import Placement
-from autoplace.probe import ProbeTables
+from autoplace.probing import ProbeTables
 from autoplace.tracking import Store, champion
 
 

@@ -16,7 +16,7 @@ from autoplace.agent._predicting import predict_gains, predictor_in_charge
 from autoplace.agent._progress import Progress
 from autoplace.errors import UserError
 from autoplace.placement import Edge
-from autoplace.probe import ProbeTables
+from autoplace.probing import ProbeTables
 from autoplace.report import probe_heat_maps
 from autoplace.settings import InputSettings, ProbeCommandSettings
 from autoplace.tracking import Store

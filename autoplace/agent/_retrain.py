@@ -16,7 +16,7 @@ from autoplace.agent._predicting import features_of, predictor_in_charge
 from autoplace.agent._progress import Progress
 from autoplace.errors import UserError
 from autoplace.placement import Placement
-from autoplace.probe import ProbeTables
+from autoplace.probing import ProbeTables
 from autoplace.settings import StoreSettings
 from autoplace.tracking import (
     Store,

@@ -3,6 +3,6 @@
 from autoplace.placement._adapter_spec import AdapterSpec
 from autoplace.placement._edge import Edge, EdgeKind
 from autoplace.placement._errors import PlacementError
-from autoplace.placement._placement import HEAD_ONLY, Placement
+from autoplace.placement._placement import Placement
 
-__all__ = ["HEAD_ONLY", "AdapterSpec", "Edge", "EdgeKind", "Placement", "PlacementError"]
+__all__ = ["AdapterSpec", "Edge", "EdgeKind", "Placement", "PlacementError"]

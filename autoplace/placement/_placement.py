@@ -11,8 +11,8 @@ from typing import Self
 from autoplace.placement._adapter_spec import AdapterSpec
 from autoplace.placement._edge import Edge, EdgeKind
 from autoplace.placement._errors import PlacementError
+from predictors.vocabulary import HEAD_ONLY
 
-HEAD_ONLY = "head-only"
 DEFAULT_SPEC = AdapterSpec.of("bottleneck", r=8)
 DEFAULT_UNROLL = 2
 

@@ -37,7 +37,7 @@ from PIL import Image
 
 import autoplace.agent as agent
 import predictors
-from autoplace.probe import ProbeTables
+from autoplace.probing import ProbeTables
 from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
 from autoplace.tracking import Store, log_probe, promote, register_predictor
 
@@ -232,7 +232,7 @@ def pick_until(step: str, folder: str, place: str) -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from autoplace.cli import main as autoplace
-    from autoplace.probe import Measurement
+    from autoplace.probing import Measurement
 
     def stop(*args: Any, **kwargs: Any) -> None:
         print(time.time(), flush=True)

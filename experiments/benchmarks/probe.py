@@ -35,7 +35,7 @@ from torch import nn
 
 from autoplace.backbones import create_chain
 from autoplace.placement import Edge
-from autoplace.probe import ProbeTables, run_probe
+from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
 from autoplace.training import resolve_device
 

@@ -15,7 +15,7 @@ from autoplace.adapters import normalise
 from autoplace.backbones import ResidualChain
 from autoplace.model import AdaptedModel
 from autoplace.placement import Edge, Placement
-from autoplace.probe import Captured, Measurement, measure_held_out, spectrum_statistics
+from autoplace.probing import Captured, Measurement, measure_held_out, spectrum_statistics
 from autoplace.settings import ProbeSettings
 
 

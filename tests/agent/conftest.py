@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoplace.probe import ProbeTables, run_probe
+from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
 
 

@@ -12,7 +12,7 @@ import predictors
 from autoplace.agent import training_set
 from autoplace.agent._collect import sample_requests
 from autoplace.agent._predicting import predictor_in_charge
-from autoplace.probe import run_probe
+from autoplace.probing import run_probe
 from autoplace.settings import CollectSettings, ProbeSettings
 from autoplace.tracking import (
     fetch_probe,

@@ -12,9 +12,9 @@ from torch import Tensor
 from autoplace.backbones import ResidualChain
 from autoplace.data import DataError, ImageSplit, stratified_sample
 from autoplace.model import LinearHead, fit_head, frozen_features
-from autoplace.probe._measurement import Measurement
-from autoplace.probe._micro_batches import deal
-from autoplace.probe._tables import ProbeTables, edge_table
+from autoplace.probing._measurement import Measurement
+from autoplace.probing._micro_batches import deal
+from autoplace.probing._tables import ProbeTables, edge_table
 from autoplace.settings import ProbeSettings
 
 

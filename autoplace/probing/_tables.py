@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from autoplace.placement import Edge
-from autoplace.probe._gradients import GradientSum
-from autoplace.probe._separability import separability
-from autoplace.probe._sketch import Sketch
-from autoplace.probe._spectrum import OverlapSketch, spectrum_statistics
+from autoplace.probing._gradients import GradientSum
+from autoplace.probing._separability import separability
+from autoplace.probing._sketch import Sketch
+from autoplace.probing._spectrum import OverlapSketch, spectrum_statistics
 
 
 @dataclass(frozen=True)

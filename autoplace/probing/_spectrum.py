@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoplace.probe._sketch import Sketch
+from autoplace.probing._sketch import Sketch
 
 ENERGY_RANK = 8
 SHARED_WIDTH, OVERLAP_WIDTH = 48, 16

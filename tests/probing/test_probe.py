@@ -20,7 +20,7 @@ from autoplace.adapters import Bottleneck, normalise
 from autoplace.backbones import ResidualChain
 from autoplace.model import AdaptedModel, LinearHead
 from autoplace.placement import Edge, Placement
-from autoplace.probe import (
+from autoplace.probing import (
     GradientSum,
     HeldOutLoss,
     Measurement,
@@ -305,7 +305,7 @@ def test_the_images_of_a_pass_are_a_matter_of_memory_not_of_the_tables(tables, t
 
 
 def test_heads_judge_only_images_they_have_not_seen(task, monkeypatch):
-    probing = sys.modules["autoplace.probe._probe"]  # as an attribute it is the function
+    probing = sys.modules["autoplace.probing._probe"]
     fitted, judged = [], []
     fit, measure = probing.fit_head, Measurement.add
 

@@ -11,11 +11,11 @@ from autoplace.adapters import normalise
 from autoplace.backbones import ResidualChain
 from autoplace.data import Batch
 from autoplace.model import LinearHead
-from autoplace.probe._capture import Captured, capture
-from autoplace.probe._gradients import GradientSum, gradient_products
-from autoplace.probe._head_loss import HeldOutLoss
-from autoplace.probe._sketch import Sketch
-from autoplace.probe._tables import NodeSums
+from autoplace.probing._capture import Captured, capture
+from autoplace.probing._gradients import GradientSum, gradient_products
+from autoplace.probing._head_loss import HeldOutLoss
+from autoplace.probing._sketch import Sketch
+from autoplace.probing._tables import NodeSums
 
 
 class Measurement:
