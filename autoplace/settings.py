@@ -16,6 +16,7 @@ from predictors.vocabulary import METRICS
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 PRECISIONS = ("float32", "bf16")
+HIGHEST_SEED = 2**32 - 1  # what scikit-learn takes
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -66,7 +67,9 @@ class TaskSettings(Settings):
     family: str | None = option(
         None, "Source or generator of the data; its tasks always share a fold. Default: its name."
     )
-    seed: int = option(0, "Seed of splits, probes, candidates and training.", low=0)
+    seed: int = option(
+        0, "Seed of splits, probes, candidates and training.", low=0, high=HIGHEST_SEED
+    )
     device: str = option("auto", "'auto', 'cpu' or 'cuda'.", choices=("auto", "cpu", "cuda"))
 
 
@@ -93,7 +96,11 @@ class ProbeSettings(Settings):
 class PlacementSettings(Settings):
     """The parameter budget that all candidates share: more edges, less rank."""
 
-    edges: int = option(6, "Edges of the placement that defines the budget.", low=1)
+    edges: int | None = option(
+        None,
+        "Edges of the placement that defines the budget; default: one per two blocks.",
+        low=1,
+    )
     rank: int = option(8, "Rank of its adapters.", low=1)
     max_params: int | None = option(
         None, "Adapter parameters allowed; replaces --edges and --rank.", low=1
@@ -229,9 +236,12 @@ def _converted(each: Field[Any], value: Any) -> Any:
     if value is None or (wanted is int and isinstance(value, bool)):
         if value is None and each.default is None:
             return None
-    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3, without a point, as text
+        except ValueError:
+            pass
     elif isinstance(value, wanted):
         return value
     flag = "--" + each.name.replace("_", "-")
-    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'a text'}")
+    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'text'}")

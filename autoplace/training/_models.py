@@ -13,7 +13,7 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._precision import autocast
 from autoplace.training._task import Task
-from autoplace.training._trial_result import TrialResult
+from autoplace.training._trial import Outcome
 
 PREDICTION_BATCH = 256
 
@@ -31,10 +31,10 @@ def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
     return model
 
 
-def trained_model(task: Task, result: TrialResult) -> AdaptedModel:
+def trained_model(task: Task, outcome: Outcome) -> AdaptedModel:
     """The model that a trial ended with."""
-    model = AdaptedModel(task.chain, result.placement, task.data.classes).to(task.device)
-    model.load_trainable_state(result.state)
+    model = AdaptedModel(task.chain, outcome.placement, task.data.classes).to(task.device)
+    model.load_trainable_state(outcome.state)
     return model.eval()
 
 

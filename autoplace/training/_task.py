@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,38 @@ from autoplace.training._precision import DTYPES, resolve_precision
 from autoplace.training._spill import Spill
 
 READ_FIRST = 1024  # images of a split that are decoded before anything is trained
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """What a result says of its task.
+
+    Attributes
+    ----------
+    name, fingerprint, family : str
+        Of the data set; of the task; the source of the data.
+    backbone : str
+        Its name.
+    nodes, classes : int
+        Nodes of the backbone, classes of the data set.
+    train, val, test : int
+        Images of each split.
+
+    Examples
+    --------
+    >>> TaskSummary("digits", "0a1b", "digits", "starter", 25, 10, 800, 200, 797).nodes
+    25
+    """
+
+    name: str
+    fingerprint: str
+    family: str
+    backbone: str
+    nodes: int
+    classes: int
+    train: int
+    val: int
+    test: int
 
 
 class Task:
@@ -81,6 +114,21 @@ class Task:
             )
             for name, split in splits.items()
         }
+
+    @property
+    def summary(self) -> TaskSummary:
+        """What a result says of this task."""
+        return TaskSummary(
+            name=self.data.name,
+            fingerprint=self.fingerprint,
+            family=self.data.family,
+            backbone=self.chain.name,
+            nodes=self.chain.n_nodes,
+            classes=len(self.data.classes),
+            train=len(self.data.train),
+            val=len(self.data.val),
+            test=len(self.data.test),
+        )
 
     def cache(self, split: str) -> ActivationCache:
         """Activations of `train`, `val` or `test`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoplace.training import metric_of_counts
+from autoplace.training._scores import metric_of_counts
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -14,23 +14,55 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference of means over seeds, with its 95 % bootstrap interval."""
+    """A difference of means over seeds, with its 95 % bootstrap interval.
+
+    Examples
+    --------
+    >>> Interval(0.02, low=-0.01, high=0.05).excludes_zero
+    False
+    """
 
     difference: float
     low: float
     high: float
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the two sides are told apart."""
+        return self.low > 0 or self.high < 0
+
 
 def paired_difference(
-    metric: str, labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, seed: int = 0
+    metric: str, labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray
 ) -> Interval:
     """How much better `ours` is than `theirs`, in units of the metric.
 
-    labels: (rows,); ours, theirs: (seeds, rows) guessed classes. The bootstrap draws the same
-    test images for both sides, and seeds of each side, so the interval holds the luck of both; with
-    few seeds their share is somewhat too small.
+    The bootstrap draws the same test images for both sides, and seeds of each side, so that the
+    interval covers the luck of both; with few seeds their share is somewhat too small.
+
+    Parameters
+    ----------
+    metric : str
+        Its `--metric` name.
+    labels : ndarray (rows,)
+        True classes.
+    ours, theirs : ndarray (seeds, rows)
+        Predicted classes.
+
+    Returns
+    -------
+    Interval
+        Of the difference of the means over seeds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array([0, 1] * 50)
+    >>> right, wrong = labels[None], (1 - labels)[None]
+    >>> paired_difference("accuracy", labels, right, wrong)
+    Interval(difference=1.0, low=1.0, high=1.0)
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     n_classes = int(max(labels.max(), ours.max(), theirs.max())) + 1
 
     def count(classes: np.ndarray) -> np.ndarray:

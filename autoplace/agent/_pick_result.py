@@ -8,13 +8,21 @@ from typing import Any
 
 import pandas as pd
 
-from autoplace.agent._comparison import Interval
 from autoplace.placement import Placement
+from autoplace.training import Interval, TaskSummary
+from predictors.vocabulary import Role
 
 
 @dataclass(frozen=True)
 class Tested:
-    """One placement on the test images: its metric for every seed that was trained."""
+    """One placement on the test images: its metric for every seed that was trained.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Placement
+    >>> Tested(Placement(), seeds=(0, 1), values=(0.5, 0.75)).mean
+    0.625
+    """
 
     placement: Placement
     seeds: tuple[int, ...]
@@ -30,20 +38,51 @@ class Tested:
 class PickResult:
     """The outcome of a pick.
 
-    ranking: one row per trial of the choice, best validation first, with columns `placement`,
-    `role`, `chosen_by`, `predicted`, `status`, `val_metric`, `val_loss`, `gain`, `parameters`,
-    `seconds`; tested: by role (`winner`, `every-block`, `head-only`); differences: winner minus
-    each baseline. `folder` holds the winner as `autoplace.load` reads it.
+    Attributes
+    ----------
+    run_id : str
+        Of the parent run in MLflow.
+    folder : Path
+        The winner, as `autoplace.load` reads it.
+    task : TaskSummary
+        What was adapted to.
+    metric : str
+        What validation chose by.
+    n_candidates : int
+        Placements that were predicted.
+    predictor : str
+        `shipped`, `champion` or a folder.
+    winner : Placement
+        Best on validation.
+    winner_role : Role
+        Why it ran: a baseline may win.
+    ranking : DataFrame (trials, 10)
+        One row per trial of the choice, best validation first: `placement`, `role`, `chosen_by`,
+        `predicted`, `status`, `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`.
+    tested : dict of str to Tested
+        By role: `winner`, `every-block`, `head-only`.
+    differences : dict of str to Interval
+        Winner minus each baseline, on test.
+    deadline_reached : bool
+        Whether the time budget ended it early.
+    seconds : float
+        Wall time.
+
+    Examples
+    --------
+    >>> from dataclasses import fields
+    >>> [field.name for field in fields(PickResult)][:3]
+    ['run_id', 'folder', 'task']
     """
 
     run_id: str
     folder: Path
-    task: dict[str, Any]
+    task: TaskSummary
     metric: str
     n_candidates: int
     predictor: str
     winner: Placement
-    winner_role: str
+    winner_role: Role
     ranking: pd.DataFrame
     tested: dict[str, Tested]
     differences: dict[str, Interval]
@@ -56,12 +95,12 @@ class PickResult:
         return {
             "run_id": self.run_id,
             "folder": str(self.folder),
-            "task": self.task,
+            "task": asdict(self.task),
             "metric": self.metric,
             "candidates": self.n_candidates,
             "predictor": self.predictor,
             "winner": str(self.winner),
-            "winner_role": self.winner_role,
+            "winner_role": str(self.winner_role),
             "ranking": rows.to_dict(orient="records"),
             "test": {
                 role: {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from autoplace.agent._result import PickResult
+from autoplace.agent._pick_result import PickResult
 from autoplace.training import Task
 
 
 def winner_card(result: PickResult, task: Task) -> str:
-    """Markdown: what the model is, what it was measured on, and against what."""
+    """Markdown that says what the model is, what it was measured on, and against what."""
     lines = [
         f"# {task.chain.name} adapted to {task.data.name}",
         "",

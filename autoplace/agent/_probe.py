@@ -1,4 +1,4 @@
-"""`autoplace probe`: measure, predict every single edge, draw."""
+"""`autoplace probe`: measure every edge, predict the gain of each, draw."""
 
 from __future__ import annotations
 
@@ -9,28 +9,48 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from autoplace.adapters import within_budget
-from autoplace.agent._candidates import parameter_budget
-from autoplace.agent._open import open_task, probe_task
-from autoplace.agent._predicting import predict_gains, predictor_in_charge
 from autoplace.agent._progress import Progress
+from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._open import open_task
+from autoplace.agent.steps._predict import predict_gains
+from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._space import search_space
 from autoplace.errors import UserError
 from autoplace.placement import Edge
 from autoplace.probing import ProbeTables
 from autoplace.report import probe_heat_maps
-from autoplace.settings import InputSettings, ProbeCommandSettings
+from autoplace.settings import ProbeCommandSettings
 from autoplace.tracking import Store
+from autoplace.training import TaskSummary
 
 SHOWN = ("gradient_rank", "stable_rank", "effective_rank", "frobenius_norm", "snr", "energy_r8")
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The three tables; `edges` with a column `predicted`, best predicted first."""
+    """The probe of a task, with the gain predicted for each single edge.
+
+    Attributes
+    ----------
+    tables : ProbeTables
+        Edges, nodes and task, as measured.
+    edges : DataFrame (n², columns)
+        The table of edges with a column `predicted`, best predicted first.
+    task : TaskSummary
+        What was probed.
+    predictor : str
+        `shipped`, `champion` or a folder.
+
+    Examples
+    --------
+    >>> from dataclasses import fields
+    >>> [field.name for field in fields(ProbeResult)]
+    ['tables', 'edges', 'task', 'predictor']
+    """
 
     tables: ProbeTables
     edges: pd.DataFrame
-    task: dict[str, Any]
+    task: TaskSummary
     predictor: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,10 +64,22 @@ class ProbeResult:
             }
             for row in self.edges.to_dict(orient="records")
         ]
-        return {"edges": edges, "task": self.task, "predictor": self.predictor}
+        measured = self.tables.task.iloc[0].items()
+        task = {
+            "name": self.task.name,
+            "fingerprint": self.task.fingerprint,
+            **{str(name): _number(value) for name, value in measured},
+        }
+        return {"edges": edges, "task": task, "predictor": self.predictor}
 
     def write(self, folder: Path | str) -> Path:
-        """Write the tables as Parquet and the heat maps as PNG; returns the folder."""
+        """Write the tables as Parquet and the heat maps as PNG, and return the folder.
+
+        Raises
+        ------
+        UserError
+            The folder cannot be written.
+        """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,28 +98,21 @@ def probe(
 ) -> ProbeResult:
     """Score all n² edges of a backbone on a data set, without training or recording anything.
 
-    Raises UserError (of any room) and PredictorError for what the user can mend.
+    See `autoplace.probe`.
     """
     progress = progress or Progress()
-    in_charge = predictor_in_charge(Store(settings.store), settings.predictor)
-    task = open_task(source, settings, InputSettings(), progress)
-    n_nodes, dim = task.chain.n_nodes, task.chain.dim
-    budget = parameter_budget(settings, dim)
-    progress.stage(f"Probing all {n_nodes**2} edges of {task.chain.name} on {task.data.name}")
-    tables = probe_task(task, settings).tables
+    active = load_active_predictor(Store(settings.store), settings.predictor, progress)
+    task = open_task(source, settings, progress=progress)
+    budget = search_space(task.chain, settings).budget
+    tables = probe_task(task, settings, progress).tables
     keys = tables.edges[["source", "target"]].to_numpy().tolist()
-    singles = (within_budget([Edge(i, j)], settings.adapter, dim, budget) for i, j in keys)
+    singles = (budget.fit([Edge(i, j)]) for i, j in keys)
     placements = [placement for placement in singles if placement is not None]  # all: see budget
-    gains = predict_gains(in_charge.predictor, placements, tables, task.chain.name)
+    gains = predict_gains(active.predictor, placements, tables, task.chain.name)
     edges = tables.edges.assign(predicted=gains).sort_values(
         "predicted", ascending=False, kind="stable", ignore_index=True
     )
-    described = {
-        "name": task.data.name,
-        "fingerprint": task.fingerprint,
-        **{str(name): _number(value) for name, value in tables.task.iloc[0].items()},
-    }
-    return ProbeResult(tables, edges, described, in_charge.origin)
+    return ProbeResult(tables, edges, task.summary, active.origin)
 
 
 def _number(value: Any) -> float | None:
