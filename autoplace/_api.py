@@ -32,7 +32,7 @@ _COLLECT = CollectSettings()
 def pick(
     data: str | Path,
     *,
-backbone: str = _PICK.backbone,
+    backbone: str = _PICK.backbone,
     checkpoint: str | None = _PICK.checkpoint,
     metric: str = _PICK.metric,
     max_bad: float = _PICK.max_bad,

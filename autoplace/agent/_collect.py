@@ -1,4 +1,4 @@
-"""`autoplace collect`: fine-tune sampled or given placements on one or more tasks, to learn from."""
+"""`autoplace collect`: fine-tune sampled or given placements on tasks, to learn from."""
 
 from __future__ import annotations
 

@@ -66,9 +66,7 @@ def make_plan(source: str, settings: PickSettings, store: Store, progress: Progr
         probe.tables,
         task.chain.name,
     )
-    trials = select_trials(
-        candidates, predicted, space.every_block, settings.top_k, settings.seed
-    )
+    trials = select_trials(candidates, predicted, space.every_block, settings.top_k, settings.seed)
     if space.every_block is None:
         progress.note("every-block does not fit the parameter budget even at rank 1; not compared")
     return Plan(task, probe, candidates, predicted, trials, active.origin)

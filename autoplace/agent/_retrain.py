@@ -1,4 +1,4 @@
-"""`autoplace retrain`: the next predictor, trained on all records, promoted only if it is better."""
+"""`autoplace retrain`: the next predictor, trained on all records; promoted only if better."""
 
 from __future__ import annotations
 

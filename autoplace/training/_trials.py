@@ -196,9 +196,7 @@ class _TrainingLoop:
             logits = self._forward(batches)
 
             labels = torch.cat([batch.labels for batch in batches.values()])
-            by_image = functional.cross_entropy(
-                torch.cat(logits).float(), labels, reduction="none"
-            )
+            by_image = functional.cross_entropy(torch.cat(logits).float(), labels, reduction="none")
             losses = _means(by_image, [len(each) for each in logits])
 
             self._optimiser.zero_grad(set_to_none=True)

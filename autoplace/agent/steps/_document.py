@@ -87,9 +87,7 @@ def log_result(record: Record, result: PickResult) -> None:
         for name in ("difference", "low", "high"):
             metrics[f"test/winner_minus_{role}/{name}"] = getattr(each, name)
     record.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
-    record.journal.tell(
-        lambda run: run.log_figure(figure, "figures/predicted_versus_measured.png")
-    )
+    record.journal.tell(lambda run: run.log_figure(figure, "figures/predicted_versus_measured.png"))
     record.journal.tell(lambda run: run.log_metrics(metrics))
     record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
     record.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))

@@ -36,6 +36,4 @@ def create_executor(
             "--lr sets another"
         )
     count = count_side_by_side(side_by_side, task, settings.batch_size, progress.note)
-    return InProcessExecutor(
-        task, settings, deadline, side_by_side=count, notify=progress.note
-    )
+    return InProcessExecutor(task, settings, deadline, side_by_side=count, notify=progress.note)

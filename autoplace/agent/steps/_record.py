@@ -97,9 +97,7 @@ class Record(TrialObserver):
     def start_trial(self, trial: Trial) -> None:
         """Open the child run of a trial."""
         trial_id = uuid.uuid4().hex
-        self._open[trial] = trial_row(
-            self._task, self._settings, trial, trial_id, self._probe_key
-        )
+        self._open[trial] = trial_row(self._task, self._settings, trial, trial_id, self._probe_key)
         rate = learning_rate(self._task.chain.name, len(trial.placement), self._settings.lr)
         params = {
             "placement": str(trial.placement),

@@ -47,9 +47,7 @@ def save_winner(
     with torch.inference_mode():
         probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
     example = np.asarray(image)[None]
-    record.journal.tell(
-        lambda run: log_winner_model(run, result.folder, example, probabilities)
-    )
+    record.journal.tell(lambda run: log_winner_model(run, result.folder, example, probabilities))
 
 
 def _write_predictions(task: Task, report: TestReport, result: PickResult) -> None:

@@ -86,7 +86,5 @@ def training_set(
     for key, rows in log[log["placement"] != HEAD_ONLY].groupby("probe_key"):
         tables = ProbeTables(**tables_of(str(key)))
         placements = [Placement.parse(text) for text in sorted(set(rows["placement"]))]
-        features[str(key)] = placement_features(
-            placements, tables, str(rows["backbone"].iloc[0])
-        )
+        features[str(key)] = placement_features(placements, tables, str(rows["backbone"].iloc[0]))
     return predictors.build_training_set(log, features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autoplace.agent._comparison import paired_difference
+from autoplace.training import paired_difference
 
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 ROWS, CLASSES = 300, 4
