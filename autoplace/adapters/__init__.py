@@ -1,4 +1,4 @@
-"""Adapter kinds, one file each, and the registry that knows them."""
+"""Adapter kinds, one file each, their registry and their parameter budget."""
 
 from autoplace.adapters._base import Adapter, AdapterConfig, normalise
 from autoplace.adapters._bottleneck import Bottleneck

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from autoplace.adapters import (
+    Linear,
     ParameterBudget,
     check_adapters,
     count_parameters,
     create_adapter,
     edge_parameters,
     list_adapters,
+    register_adapter,
     within_budget,
 )
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
@@ -110,3 +112,10 @@ def test_an_adapter_that_does_not_exist_is_refused_with_a_remedy(text, says):
 
 def test_kinds_are_listed_by_wildcard():
     assert list_adapters("bottle*") == ["bottleneck"]
+
+
+def test_a_registered_kind_cannot_be_overwritten(spec):
+    before = type(create_adapter(spec, DIM))
+    with pytest.raises(ValueError, match=f"'{spec.kind}' is already registered"):
+        register_adapter(spec.kind)(Linear)
+    assert type(create_adapter(spec, DIM)) is before

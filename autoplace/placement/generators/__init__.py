@@ -1,4 +1,4 @@
-"""Ways to propose edge sets; who proposes shares no budget yet, see `autoplace.adapters`."""
+"""Generators of edge sets. Adapters and their parameter budget are in `autoplace.adapters`."""
 
 from autoplace.placement.generators._candidates import (
     candidate_edge_sets,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ _RANDOM_SETS = 200
 
 
 def candidate_edge_sets(
-    ranks: NDArray[np.floating[Any]], ties: NDArray[np.floating[Any]], seed: int
+    ranks: NDArray[np.floating], ties: NDArray[np.floating], seed: int
 ) -> Iterator[tuple[str, tuple[Edge, ...]]]:
     """Propose edge sets from every generator.
 
