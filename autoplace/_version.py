@@ -1,0 +1,3 @@
+"""The version of autoplace, defined once."""
+
+__version__ = "0.1.0"
