@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoplace.data import _manifest
+from autoplace.data._contents import content_digests
 from autoplace.data._decoding import read_image
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
@@ -188,6 +189,7 @@ def _build(
 ) -> TaskData:
     record = DecodingRecord(len(listing.files), max_bad)
     index_of = {label: index for index, label in enumerate(classes)}
+    contents = content_digests(listing.files)
 
     def split_of(name: str) -> ImageSplit:
         files = [file for file in listing.files if file.split == name]
@@ -211,7 +213,8 @@ def _build(
         val=split_of("val"),
         test=split_of("test"),
         fingerprint=fingerprint(
-            (str(file.split), file.key, file.label, file.n_bytes) for file in listing.files
+            ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files),
+            contents,
         ),
         record=record,
         notes=listing.notes,
