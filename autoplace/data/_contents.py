@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from autoplace.data._listing import ImageFile
 
 SAMPLE_SIZE = 512  # files that are read; all of a smaller data set
+N_DIGESTS = 64  # digests that a data set is recognised by
 
 _N_READERS = 4  # reading waits for the disk, and hashing releases the interpreter lock
 
@@ -36,6 +37,15 @@ def content_digests(files: Iterable[ImageFile]) -> dict[str, str]:
     with ThreadPoolExecutor(_N_READERS) as pool:
         digests = pool.map(_digest, (file.path for file in sample))
         return {file.key: found for file, found in zip(sample, digests, strict=True) if found}
+
+
+def smallest_digests(contents: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the `N_DIGESTS` smallest digests, sorted, each once.
+
+    Data sets that share a good part of their images have digests in common, since an image is
+    kept or left out by its own digest alone (the bottom-k sketch of Broder 1997).
+    """
+    return tuple(sorted(set(contents.values()))[:N_DIGESTS])
 
 
 def _rank(file: ImageFile) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from autoplace.data import load_data
-from autoplace.data._contents import SAMPLE_SIZE, content_digests
+from autoplace.data._contents import N_DIGESTS, SAMPLE_SIZE, content_digests
 from autoplace.data._listing import ImageFile
 
 
@@ -82,3 +82,72 @@ def test_the_fingerprint_does_not_depend_on_a_copy_s_place(tmp_path, transform):
     copy = shutil.copytree(root, tmp_path / "elsewhere" / "animals")
     first, second = (load_data(each, transform=transform) for each in (root, copy))
     assert first.fingerprint == second.fingerprint
+
+
+def load_family(source, transform, **options):
+    data = load_data(source, transform=transform, **options)
+    return data.family, set(data.image_digests)
+
+
+def test_folders_of_one_name_with_other_images_are_two_families(tmp_path, transform):
+    roots = [write_bitmaps(tmp_path / parent / "images", k) for k, parent in enumerate("ab")]
+    (one, digests), (two, others) = (load_family(root, transform) for root in roots)
+    assert one != two
+    assert digests and others and not digests & others
+
+
+@pytest.mark.parametrize("count", [12, SAMPLE_SIZE + 90])
+def test_copies_of_the_same_images_are_one_family_whatever_they_are_called(
+    tmp_path, transform, count
+):
+    root = write_bitmaps(tmp_path / "a" / "pets", 0, count)
+    other_classes = write_bitmaps(tmp_path / "b" / "beasts", 0, count, folders=("x", "y", "z"))
+    found = [load_family(root, transform), load_family(other_classes, transform)]
+    assert found[0] == found[1]
+    assert load_family(write_manifest(root), transform) == found[0]
+
+
+def test_copies_under_other_file_names_are_one_family(tmp_path, transform):
+    root = write_bitmaps(tmp_path / "pets", 0)
+    copy = shutil.copytree(root, tmp_path / "renamed")
+    for path in sorted(copy.rglob("*.bmp")):
+        path.rename(path.with_name(f"image-{path.name}"))
+    assert load_family(root, transform) == load_family(copy, transform)
+
+
+def test_data_that_hold_part_of_the_images_of_others_share_digests(tmp_path, transform):
+    whole = write_bitmaps(tmp_path / "whole", 0, 2 * SAMPLE_SIZE)
+    half = tmp_path / "half"
+    for number, path in enumerate(sorted(whole.rglob("*.bmp"))):
+        if number % 4 < 2:
+            (half / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, half / path.parent.name)
+    shared = load_family(whole, transform)[1] & load_family(half, transform)[1]
+    assert len(shared) > 10
+
+
+def test_digests_are_few_short_and_kept_in_order(tmp_path, transform):
+    root = write_bitmaps(tmp_path / "pets", 0, 200)
+    digests = load_data(root, transform=transform).image_digests
+    assert len(digests) == N_DIGESTS == 64
+    assert list(digests) == sorted(set(digests))
+    assert all(len(digest) == 16 for digest in digests)
+
+
+def test_a_given_family_is_taken_and_said_to_be_given(tmp_path, transform):
+    root = write_bitmaps(tmp_path / "pets", 0)
+    given = load_data(root, transform=transform, family="animals")
+    default = load_data(root, transform=transform)
+    assert (given.family, given.family_source) == ("animals", "given")
+    assert default.family_source == "default"
+    assert default.family == f"images-{default.image_digests[0][:8]}"
+    assert default.image_digests == given.image_digests
+
+
+def test_data_without_a_readable_image_are_a_family_of_their_own(tmp_path, transform):
+    roots = [write_bitmaps(tmp_path / name, 0) for name in "ab"]
+    for length, root in enumerate(roots):
+        for path in root.rglob("*.bmp"):
+            path.rename(path.with_name(f"{length}{path.name}")).write_bytes(b"")
+    families = [load_data(root, transform=transform, max_bad=1).family for root in roots]
+    assert families[0] != families[1]
