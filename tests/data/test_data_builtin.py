@@ -144,8 +144,10 @@ def test_a_builtin_name_without_its_prefix_is_recognised(transform):
         load_data("digits", transform=transform)
 
 
-def test_the_family_can_be_given(transform):
-    assert load_data("builtin:digits", transform=transform, family="mnist").family == "mnist"
+def test_a_builtin_family_is_fixed_unless_another_is_given(transform):
+    for given, family, source in ((None, "digits", "builtin"), ("mnist", "mnist", "given")):
+        data = load_data("builtin:digits", transform=transform, family=given)
+        assert (data.family, data.family_source, data.image_digests) == (family, source, ())
 
 
 def test_the_profile_counts_every_image(transform):

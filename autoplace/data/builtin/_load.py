@@ -56,6 +56,7 @@ def load_builtin(
         name=task.name,
         source=source,
         family=family or task.family,
+        family_source="given" if family else "builtin",
         group=task.group,
         classes=task.classes,
         train=splits["train"],
