@@ -347,5 +347,5 @@ def load(
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of the function whose `locals()`, taken first of all, are given."""
+    """Return the options among a function's `locals()`, which it must take before all else."""
     return {name: value for name, value in given.items() if name != "data"}

@@ -16,10 +16,10 @@ class Progress:
     """
 
     def stage(self, text: str, total: int | None = None) -> None:
-        """A new stage of work starts; `total` is its number of steps where that is known."""
+        """Start a stage of work; `total` is its number of steps where that is known."""
 
     def advance(self, text: str = "") -> None:
-        """One step of the stage is done; `text` says what it gave."""
+        """Finish one step of the stage; `text` says what it gave."""
 
     def note(self, text: str) -> None:
-        """Something that the user should know and that stops nothing."""
+        """Say something that the user should know and that stops nothing."""

@@ -74,7 +74,7 @@ def validate(log: str | None, as_json: bool) -> None:
 @click.argument("log", required=False)
 @json_option()
 def stats(log: str | None, as_json: bool) -> None:
-    """What LOG holds, per backbone and task; default: the log that is shipped."""
+    """Describe LOG, per backbone and task; default: the log that is shipped."""
     from autoplace.cli._render import print_json, table
     from predictors import log_stats, read_log, shipped_log
 

@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def shortened(placement: str, width: int = 44) -> str:
-    """A placement's text that fits a column, with its number of edges where it was cut."""
+    """Cut a placement's text to fit a column; a cut one says how many edges it has."""
     if len(placement) <= width:
         return placement
     edges = placement.count(">")
@@ -46,7 +46,7 @@ def shortened(placement: str, width: int = 44) -> str:
 
 
 def render_pick(result: PickResult) -> str:
-    """The ranking, the test figures with intervals, and what to do next."""
+    """Render the ranking, the test figures with intervals, and what to do next."""
     task = result.task
     ranking = [
         (
@@ -103,7 +103,7 @@ def render_pick(result: PickResult) -> str:
 
 
 def render_probe(result: ProbeResult, folder: object) -> str:
-    """The best predicted edges with their statistics."""
+    """Render the best predicted edges with their statistics."""
     edges = result.to_dict()["edges"][:BEST_EDGES]
     columns = ("edge", "kind", "predicted", "gradient_rank", "stable_rank", "frobenius_norm", "snr")
     return "\n".join(
@@ -118,7 +118,7 @@ def render_probe(result: ProbeResult, folder: object) -> str:
 
 
 def render_dry_run(result: DryRun) -> str:
-    """Number of candidates, the trials and the estimate."""
+    """Render the number of candidates, the trials and the estimate."""
     trials = "\n".join(f"  {shortened(placement, 70)}" for placement in result.trials)
     return (
         f"{result.candidates} candidates, ranked by the {result.predictor} predictor\n"
@@ -128,7 +128,7 @@ def render_dry_run(result: DryRun) -> str:
 
 
 def render_retrain(result: RetrainResult) -> str:
-    """The comparison on left-out families and the decision."""
+    """Render the comparison on left-out families and the decision."""
     decision = result.decision
     scores = decision.scores.sort_values("spearman", ascending=False)
     rows = [(name, *scores.loc[name]) for name in scores.index]

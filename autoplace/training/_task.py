@@ -58,21 +58,39 @@ class Task:
 
     Parameters
     ----------
-    fingerprint
-        Names the task: data, split, label space, backbone and input size.
-    inputs
-        What trials read. The memory for cached activations is shared by the splits in proportion
-        to their size.
-    notify
-        Is told what the user should know of how that is done.
+    chain : ResidualChain
+        The backbone; moved to the device.
+    data : TaskData
+        Three splits.
+    fingerprint : str
+        Names the task: data, split, label space, backbone and input size. It is the column `task`
+        of the placement log.
+    metric : str
+        What validation chooses by.
+    device : torch.device
+        Where trials run.
+    seed : int
+        Of the first head and of samples.
+    inputs : InputSettings
+        What trials read. The splits share the memory for cached activations in proportion to
+        their size.
+    notify : callable
+        Called with sentences that the user should know.
 
     Attributes
     ----------
-    precision, cache_precision
-        What trials compute in: `float32`, or `bf16` where that was asked for and the device can;
-        and what activations are kept in.
-    augmentation
-        Of training images; None for none.
+    precision, cache_precision : str
+        What trials compute in (`bf16` only where the device supports it), and what activations are
+        cached in.
+    augmentation : Augmentation or None
+        Of training images.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> task = open_task("builtin:digits")
+    >>> task.summary.train, task.chain.n_nodes
+    (800, 25)
     """
 
     def __init__(
@@ -137,8 +155,15 @@ class Task:
     def read(self, deadline: Deadline | None = None) -> None:
         """Decode up to 1,024 images of each split, so that much of what is wrong shows early.
 
-        Their features are kept: a head starts from those of the training images. Of test, nothing
-        is scored here. Raises DataError for too many bad images, and DeadlineReachedError.
+        Their features are kept; the first head is fitted on those of the training images. Nothing
+        of test is scored here.
+
+        Raises
+        ------
+        DataError
+            Too many unreadable images.
+        DeadlineReachedError
+            The time budget is used up.
         """
         for split in self.data.splits:
             self.cache(split.name).features(self._first_rows(split), deadline)

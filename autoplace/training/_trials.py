@@ -211,7 +211,7 @@ class _TrainingLoop:
 
     @torch.no_grad()
     def _validate(self) -> dict[int, Scores]:
-        """Validation scores of each active member."""
+        """Score each active member on validation."""
         active = self._active
         logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []

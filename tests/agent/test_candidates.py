@@ -54,9 +54,7 @@ def test_every_single_edge_and_every_generator_is_among_the_candidates(tables):
 
 
 def test_the_same_seed_proposes_the_same_and_another_other_random_sets(tables):
-    first, again, other = (
-        propose_within(tables, PlacementSettings(), seed) for seed in (0, 0, 1)
-    )
+    first, again, other = (propose_within(tables, PlacementSettings(), seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 

@@ -48,7 +48,7 @@ def test_cached_suffix_training_equals_uncached_training(make_task, task, text):
     uncached_task = make_task(notes.append, cache_gb=0.0, cache_dir="/no/such/folder")
     cached = run_trial(task, placement, SETTINGS, seed=1)
     uncached = run_trial(uncached_task, placement, SETTINGS, seed=1)
-    assert "computed anew each step" in notes[0]
+    assert "computed again at each step" in notes[0]
     np.testing.assert_allclose(cached.step_losses, uncached.step_losses, rtol=1e-5)
     assert cached.val.accuracy == uncached.val.accuracy
 

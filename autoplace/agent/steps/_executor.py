@@ -15,7 +15,7 @@ def create_executor(
     progress: Progress,
     side_by_side: str = "1",
 ) -> Executor:
-    """The executor for a task's trials.
+    """Create the executor of a task's trials.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from predictors.vocabulary import Status
 def trial_row(
     task: Task, settings: TrialSettings, trial: Trial, trial_id: str, probe_key: str | None
 ) -> dict[str, Any]:
-    """What is known of a trial before it ends; its status is `interrupted` until it does."""
+    """Fill the columns known before a trial ends; its status is `interrupted` until it does."""
     data = task.data
     kinds = sorted({spec.kind for _, spec in trial.placement})
     return {
@@ -49,7 +49,7 @@ def trial_row(
 
 
 def outcome_columns(task: Task, outcome: Outcome, head_only: Outcome | None) -> dict[str, Any]:
-    """What the end of a trial adds to its row.
+    """Fill the columns that the end of a trial adds to its row.
 
     Parameters
     ----------
@@ -89,6 +89,6 @@ def _measured(outcome: Outcome, metric: str) -> dict[str, float]:
 
 
 def _precision(task: Task) -> str:
-    """What trials compute in, and what they read where that differs."""
+    """Name what trials compute in, and what they read where that differs."""
     kept = task.cache_precision
     return task.precision if kept == "float32" else f"{task.precision}, cached in {kept}"

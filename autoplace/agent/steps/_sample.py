@@ -34,7 +34,7 @@ def read_trials(path: str, n_nodes: int, seed: int) -> list[Trial]:
 
 
 def read_placements(path: str) -> list[Placement]:
-    """Read one placement per line; empty lines and lines that start with `#` are skipped.
+    r"""Read one placement per line; empty lines and lines that start with `#` are skipped.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_placements(path: str) -> list[Placement]:
     Examples
     --------
     >>> from pathlib import Path
-    >>> _ = Path("panel.txt").write_text("# two places\\n7>3\\n0>5+7>9@linear:r=2\\n")
+    >>> _ = Path("panel.txt").write_text("# two places\n7>3\n0>5+7>9@linear:r=2\n")
     >>> [str(placement) for placement in read_placements("panel.txt")]
     ['7>3@bottleneck:r=8', '0>5+7>9@linear:r=2']
     """

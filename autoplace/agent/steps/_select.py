@@ -16,7 +16,7 @@ NEAR = 2  # Manhattan distance up to which two edges do much the same
 
 
 def baseline_trials(every_block: Placement | None, seed: int) -> list[Trial]:
-    """What a user would do without this tool: head-only and, where it fits, every-block."""
+    """Make the trials of head-only and, where it fits, every-block."""
     trials = [Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)]
     if every_block is not None:
         trials.append(Trial(every_block, seed, Role.EVERY_BLOCK, Role.EVERY_BLOCK, 1.0))
@@ -30,7 +30,7 @@ def select_trials(
     top_k: int,
     seed: int,
 ) -> list[Trial]:
-    """The trials of a pick: baselines first, so that a deadline does not cost them, then the top k.
+    """Select the trials of a pick: baselines first, then the top k.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def select_trials(
 def select_diverse(
     placements: Sequence[Placement], predicted: Sequence[float] | np.ndarray, k: int
 ) -> list[int]:
-    """Indices of k placements, best predicted first, without near-copies.
+    """Return the indices of k placements, best predicted first, without near-copies.
 
     Where only near-copies are left, the best predicted of them fill the places.
 

@@ -83,7 +83,7 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
 
 
 def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
-    """The outcome with its test scores, where it is done: for evaluation, never for choosing."""
+    """Add the test scores of a finished trial: for evaluation, never for choosing."""
     if not outcome.is_done:
         return outcome
     return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))
