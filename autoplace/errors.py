@@ -16,5 +16,5 @@ class UserError(ValueError):
     ...     Placement.parse("7>>3")
     ... except UserError as error:
     ...     print(error)
-    '7>>3' is no edge; expected SOURCE>TARGET, for example 7>3
+    '7>>3' is not an edge; expected SOURCE>TARGET, for example 7>3
     """
