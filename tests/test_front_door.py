@@ -56,6 +56,8 @@ def test_importing_a_room_hides_no_function_of_the_front_door():
 
 
 def test_importing_autoplace_loads_nothing_heavy():
-    code = "import autoplace, sys; print({'torch', 'mlflow', 'sklearn', 'pandas'} & set(sys.modules))"
+    code = (
+        "import autoplace, sys; print({'torch', 'mlflow', 'sklearn', 'pandas'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -17,7 +17,8 @@ def trial_row(
     """Fill the columns known before a trial ends; its status is `interrupted` until it does."""
     data = task.data
     kinds = sorted({spec.kind for _, spec in trial.placement})
-    return {
+    columns = dict.fromkeys(column.name for column in predictors.LOG_COLUMNS)
+    return columns | {
         "schema_version": predictors.LOG_SCHEMA_VERSION,
         "trial_id": trial_id,
         "task": task.fingerprint,
