@@ -26,7 +26,7 @@ def test_what_was_collected_is_exported_imported_and_the_same(cli, store, export
     done = cli("logs", "import", exported, cwd=tmp_path)
     assert done.code == 0, done.err
     assert done.out.startswith(f"{len(log.trials)} new trials")
-    there = log_table(read_rows(Store(f"sqlite:///{tmp_path}/autoplace-store/mlflow.db"))
+    there = log_table(read_rows(Store(f"sqlite:///{tmp_path}/autoplace-store/mlflow.db")))
     pd.testing.assert_series_equal(
         there.set_index("trial_id")["val_metric"].sort_index(),
         records.loc[log.trials["trial_id"], "val_metric"].sort_index(),
