@@ -1,4 +1,4 @@
-"""The registered predictor: its versions, and the alias of the one in use."""
+"""The registered predictor: its versions, and which of them is in use."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoplace.tracking._error import TrackingError, translated
-from autoplace.tracking._model import MODEL_PATH, artefact_folder, saved_model
-from autoplace.tracking._run import Run, create_run
-from autoplace.tracking._store import Store
+from autoplace.tracking.models._from_code import (
+    MODEL_PATH,
+    ArtefactKind,
+    artefact_folder,
+    saved_model,
+)
+from autoplace.tracking.store import Run, Store, create_run
 
 PREDICTOR_NAME = "autoplace-predictor"
 CHAMPION = "champion"
 _EXPERIMENT = "autoplace/predictors"
-_PREDICTOR = "predictor"
+_PREDICTOR: ArtefactKind = "predictor"
 
 
 def register_predictor(
@@ -21,8 +25,17 @@ def register_predictor(
 ) -> int:
     """Register a predictor's folder as the next version of `autoplace-predictor`.
 
-    It is logged by a run of its own in the experiment `autoplace/predictors`; `tags` (what it was
-    trained on, how it compares) go on run and version. The champion stays who it is: `promote`.
+    A run of its own in the experiment `autoplace/predictors` logs it. The champion stays the same
+    until `promote` is called.
+
+    Parameters
+    ----------
+    store : Store
+        Where to register it.
+    folder : Path or str
+        The predictor as `predictors.load_predictor` reads it; copied whole.
+    tags : mapping, optional
+        What it was trained on, how it compares: for the run and the version.
 
     Returns
     -------
@@ -33,6 +46,18 @@ def register_predictor(
     ------
     TrackingError
         There is no such folder, or the store cannot be used.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> from autoplace.tracking import Store, champion, promote
+    >>> store = Store()
+    >>> version = register_predictor(store, predictors.shipped_folder(), {"rows": 3912})
+    >>> version, champion(store)
+    (1, None)
+    >>> promote(store, version)
+    >>> champion(store).name
+    'predictor'
     """
     if not Path(folder).is_dir():
         raise TrackingError(f"no predictor in {folder}: give the folder that holds schema.json")
@@ -50,16 +75,55 @@ def register_predictor(
 def promote(store: Store, version: int) -> None:
     """Make a registered version the champion.
 
-    Raises TrackingError for a version that is not registered, or when the store cannot be used.
+    Parameters
+    ----------
+    store : Store
+        Where the version is registered.
+    version : int
+        What `register_predictor` returned.
+
+    Raises
+    ------
+    TrackingError
+        The version is not registered, or the store cannot be used.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, TrackingError
+    >>> try:
+    ...     promote(Store(), 7)
+    ... except TrackingError as error:
+    ...     print(error)
+    could not promote version 7 of autoplace-predictor in the MLflow store ...
     """
     with translated(f"promote version {version} of {PREDICTOR_NAME}", store.address):
         store.client.set_registered_model_alias(PREDICTOR_NAME, CHAMPION, str(version))
 
 
 def champion(store: Store) -> Path | None:
-    """Local folder of the champion, as `predictors.load_predictor` reads it; None without one.
+    """Local folder of the champion, as `predictors.load_predictor` reads it.
 
-    Raises TrackingError when the store cannot be read or the champion's files are gone.
+    Parameters
+    ----------
+    store : Store
+        Where to look; a SQLite store that does not exist yet is not created.
+
+    Returns
+    -------
+    Path or None
+        The folder; a temporary copy if the store's artifacts are not local. None if no version
+        was promoted.
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be read, or the champion's files are gone.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> champion(Store("sqlite:///no-such-folder/mlflow.db")) is None
+    True
     """
     if not store.exists:
         return None

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from autoplace.tracking._error import TrackingError, translated
 from autoplace.tracking._json import to_json
-from autoplace.tracking._rows import TRIAL_TAG, encode_row
+from autoplace.tracking.store._row_tags import TRIAL_TAG, encode_row
+from autoplace.tracking.store._store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from autoplace.tracking._store import Store
+    from mlflow.entities import Run as MlflowRun
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 Entry = TypeVar("Entry")
 
-# What MLflow takes in one request (mlflow.utils.validation).
+# The most that MLflow takes in one request.
 _MAX_METRICS = 1000
 _MAX_PARAMS = 100
 _MAX_TAGS = 100
@@ -31,14 +30,28 @@ _MAX_DIGEST = 36
 
 
 class Run:
-    """A run of a store; every method writes at once and may be called from any thread.
+    r"""A run of a store; every method writes at once and may be called from any thread.
 
-    Every method raises TrackingError when the store fails, and only then.
+    `start_run` and `find_run` return one. Every method raises TrackingError if the store fails.
 
-    Attributes
+    Parameters
     ----------
     store : Store
+        The store that holds the run.
     run_id, experiment_id, name : str
+        The run in MLflow's terms.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, start_run
+    >>> run = start_run(Store(), "digits", "pick digits", {"seed": 0})
+    >>> trial = run.start_child("head-only (seed 0)")
+    >>> trial.log_metrics({"val_accuracy": 0.91}, step=1)
+    >>> trial.finish()
+    >>> run.log_json({"winner": "7>3"}, "result.json")
+    >>> run.fetch("result.json").read_text()
+    '{\n  "winner": "7>3"\n}'
+    >>> run.finish()
     """
 
     def __init__(self, store: Store, run_id: str, experiment_id: str, name: str) -> None:
@@ -46,6 +59,12 @@ class Run:
         self.run_id = run_id
         self.experiment_id = experiment_id
         self.name = name
+
+    @classmethod
+    def of(cls, store: Store, found: MlflowRun) -> Self:
+        """Run that a search of the store found."""
+        info = found.info
+        return cls(store, info.run_id, info.experiment_id, info.run_name or info.run_id)
 
     def start_child(
         self,
@@ -93,10 +112,7 @@ class Run:
                 self.store.client.log_batch(self.run_id, tags=part)
 
     def log_row(self, row: Mapping[str, object]) -> None:
-        """Attach the placement-log row of this trial, from which `read_records` reads it back.
-
-        Raises TrackingError for a column that the placement log does not have.
-        """
+        """Attach the row of this trial, for `read_rows`; its key `trial_id` must be there."""
         self.set_tags({TRIAL_TAG: row["trial_id"], **encode_row(row)})
 
     def log_dataset(
@@ -129,18 +145,22 @@ class Run:
     def log_table(self, table: pd.DataFrame, path: str) -> None:
         """Write a table to `path`: `.json` (shown as a table in the UI) or `.parquet`.
 
-        A table that is there already is replaced (MLflow's own `log_table` would append to it).
+        A table that is there already is replaced.
         """
         suffix = PurePosixPath(path).suffix
         if suffix not in (".json", ".parquet"):
             raise TrackingError(f"table {path!r} must end in .json or .parquet")
+        if suffix == ".json" and not self._has(path):
+            # It also tells the UI. A second call would append, so then the file is replaced.
+            with self._writing(f"log {path!r}"):
+                # pandas 3 warns of the way in which MLflow looks for columns of texts.
+                self.store.client.log_table(self.run_id, table.astype(object), path)
+            return
         with self._artifact(path) as file:
             if suffix == ".parquet":
                 table.to_parquet(file, index=False)
             else:
                 table.to_json(file, orient="split", index=False, date_format="iso")
-        if suffix == ".json":
-            self._show_as_table(path)
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Write a matplotlib figure to `path`, whose ending gives the format."""
@@ -151,11 +171,6 @@ class Run:
         """Write `value` as strict, indented JSON (NaN becomes null)."""
         with self._artifact(path) as file:
             file.write_text(to_json(value, indent=2), encoding="utf-8")
-
-    def log_folder(self, folder: Path | str, artifact_path: str | None = None) -> None:
-        """Copy a local folder's content to `artifact_path`, or to the root of the artifacts."""
-        with self._writing(f"log the folder {folder}"):
-            self.store.client.log_artifacts(self.run_id, str(folder), artifact_path)
 
     def fetch(self, artifact_path: str) -> Path:
         """Local path of an artifact; copied to a temporary folder only when it is not local."""
@@ -176,23 +191,59 @@ class Run:
 
     @contextmanager
     def _artifact(self, path: str) -> Iterator[Path]:
-        target = PurePosixPath(path)
-        folder = None if target.parent == PurePosixPath(".") else str(target.parent)
         with tempfile.TemporaryDirectory(prefix="autoplace-") as temporary:
-            file = Path(temporary) / target.name
+            file = Path(temporary) / PurePosixPath(path).name
             yield file
             with self._writing(f"log {path!r}"):
-                self.store.client.log_artifact(self.run_id, str(file), folder)
+                self.store.client.log_artifact(self.run_id, str(file), _folder_of(path))
 
-    def _show_as_table(self, path: str) -> None:
-        # The UI's table view lists what this tag names (mlflow.utils.mlflow_tags).
-        tag = "mlflow.loggedArtifacts"
-        with self._writing(f"log {path!r}"):
-            run = self.store.client.get_run(self.run_id)
-        shown = json.loads(run.data.tags.get(tag, "[]"))
-        entry = {"path": path, "type": "table"}
-        if entry not in shown:
-            self.set_tags({tag: json.dumps([*shown, entry])})
+    def _has(self, path: str) -> bool:
+        with self._writing(f"list {path!r}"):
+            listed = self.store.client.list_artifacts(self.run_id, _folder_of(path))
+        return path in {file.path for file in listed}
+
+
+def start_run(
+    store: Store,
+    task_name: str,
+    run_name: str,
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, object] | None = None,
+) -> Run:
+    """Start the run of one invocation, in the experiment of its task.
+
+    Parameters
+    ----------
+    store : Store
+        Where to start it; a SQLite store is created if need be.
+    task_name : str
+        The experiment is `autoplace/<task name>`, unless the store names another.
+    run_name : str
+        Name of the run, for people.
+    params, tags : mapping, optional
+        What MLflow shows of the run; values become text.
+
+    Returns
+    -------
+    Run
+        The run, which is RUNNING until `Run.finish`.
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be used.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> run = start_run(Store(), "digits", "pick digits", {"seed": 0})
+    >>> run.store.client.get_experiment(run.experiment_id).name
+    'autoplace/digits'
+    >>> run.store.client.get_run(run.run_id).info.status
+    'RUNNING'
+    """
+    experiment_id = store.experiment_id(store.experiment or f"autoplace/{task_name}")
+    return create_run(store, experiment_id, run_name, params or {}, tags or {})
 
 
 def create_run(
@@ -220,9 +271,32 @@ def create_run(
 
 
 def find_run(store: Store, run_id: str) -> Run:
-    """The run with this id.
+    """Look up a run by its id.
 
-    Raises TrackingError for an id that the store does not hold.
+    Parameters
+    ----------
+    store : Store
+        Where to look; a SQLite store that does not exist yet is not created.
+    run_id : str
+        MLflow's id of the run.
+
+    Returns
+    -------
+    Run
+        The run, also if it was deleted in MLflow but not purged.
+
+    Raises
+    ------
+    TrackingError
+        The store holds no such run, or cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, start_run
+    >>> store = Store()
+    >>> started = start_run(store, "digits", "pick digits")
+    >>> find_run(store, started.run_id).name
+    'pick digits'
     """
     unknown = TrackingError(
         f"no run {run_id!r} in the MLflow store {store.address}; "
@@ -235,12 +309,16 @@ def find_run(store: Store, run_id: str) -> Run:
 
     with translated(f"look up run {run_id!r}", store.address):
         try:
-            info = client.get_run(run_id).info
+            return Run.of(store, client.get_run(run_id))
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise unknown from error
-    return Run(store, run_id, info.experiment_id, info.run_name)
+
+
+def _folder_of(path: str) -> str | None:
+    """Folder part of an artifact's path, None at the root."""
+    return str(PurePosixPath(path).parent) if "/" in path else None
 
 
 def _parts(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from autoplace.tracking._access import check_database, check_server, check_sqlite
 from autoplace.tracking._error import TrackingError, translated
-from autoplace.tracking._run import Run, create_run
+from autoplace.tracking.store._access import check_database, check_server, check_sqlite
+from autoplace.tracking.store._quiet import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,30 +24,42 @@ _SERVERS = ("http", "https")
 class Store:
     """An MLflow tracking store, addressed explicitly and never through MLflow's global state.
 
-    Making one costs nothing and touches nothing; `client` opens it, `check` only looks.
+    Creating the object touches nothing; `client` opens the store, `check` only looks at it.
 
     Parameters
     ----------
     uri : str, optional
         `sqlite:///FILE`, a database (`postgresql://`, `mysql://`, `mssql://`) or an MLflow server
-        (`http://`, `https://`). Without it MLFLOW_TRACKING_URI, without that
-        `autoplace-store/mlflow.db` in the working directory.
+        (`http://`, `https://`). The default is MLFLOW_TRACKING_URI, or else
+        `autoplace-store/mlflow.db` in the current directory.
     experiment : str, optional
-        Name of the experiment of every run. Without it MLFLOW_EXPERIMENT_NAME, without that
-        `autoplace/<task name>`.
+        Name of the experiment that runs are put in. The default is MLFLOW_EXPERIMENT_NAME, or
+        else `autoplace/<task name>`.
 
     Attributes
     ----------
     uri : str
-        Absolute: a relative SQLite path is resolved against the working directory of now.
+        A relative SQLite path is made absolute, so that a later change of directory has no effect.
+    experiment : str or None
+        The experiment's name if one was given.
     folder : Path
         Local folder for run folders and ledgers: the one the SQLite file is in, otherwise
-        `autoplace-store` in the working directory.
+        `autoplace-store` in the current directory.
 
     Raises
     ------
     TrackingError
-        The scheme is not supported.
+        The URI's scheme is not supported.
+
+    Examples
+    --------
+    >>> store = Store("sqlite:////runs/mlflow.db")
+    >>> store.exists
+    False
+    >>> store.artifact_root
+    'file:///runs/artifacts'
+    >>> Store("postgresql://me:secret@example.org/runs").address
+    'postgresql://me:***@example.org/runs'
     """
 
     def __init__(self, uri: str | None = None, experiment: str | None = None) -> None:
@@ -69,14 +80,14 @@ class Store:
 
     @property
     def artifact_root(self) -> str | None:
-        """URI under which artifacts of new experiments go; None where a server decides."""
+        """URI under which artifacts of new experiments go; None if a server decides it."""
         if urlsplit(self.uri).scheme in _SERVERS:
             return None
         return (self.folder / "artifacts").as_uri()
 
     @property
     def address(self) -> str:
-        """The URI as it may be printed: without a password."""
+        """The URI without its password, to be printed."""
         parts = urlsplit(self.uri)
         if parts.password is None:
             return self.uri
@@ -84,15 +95,18 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """False only for a SQLite file that has not been made yet, so that it holds nothing."""
+        """False only for a SQLite file that has not been created yet, so that it holds nothing."""
         path = self.sqlite_path
         return path is None or path.is_file()
 
     @property
     def client(self) -> MlflowClient:
-        """The client of this very store; the first use creates what does not exist yet.
+        """MLflow's client of this store; the first use creates what does not exist yet.
 
-        Raises TrackingError when the store cannot be used.
+        Raises
+        ------
+        TrackingError
+            The store cannot be used.
         """
         # Two threads that open a new SQLite file at once would both migrate it.
         with self._lock:
@@ -102,9 +116,14 @@ class Store:
             return self._client
 
     def check(self) -> None:
-        """Raise TrackingError, within seconds, unless the store is reachable and writable.
+        """Check, within seconds, that the store can be reached and written; create nothing.
 
-        MLflow itself retries for minutes. Creates nothing.
+        MLflow itself would retry for minutes.
+
+        Raises
+        ------
+        TrackingError
+            The store cannot be used; the message says why and what to do.
         """
         path = self.sqlite_path
         if path is not None:
@@ -114,28 +133,17 @@ class Store:
         else:
             check_database(self.uri, self.address)
 
-    def start_run(
-        self,
-        task_name: str,
-        run_name: str,
-        params: Mapping[str, object] | None = None,
-        tags: Mapping[str, object] | None = None,
-    ) -> Run:
-        """Start the run of one invocation in the experiment of its task.
-
-        Raises TrackingError when the store cannot be used.
-        """
-        experiment_id = self.experiment_id(self.experiment or f"autoplace/{task_name}")
-        return create_run(self, experiment_id, run_name, params or {}, tags or {})
-
     def experiment_id(self, name: str) -> str:
-        """Id of the experiment `name`, which is created where it is missing.
+        """Id of the experiment `name`, which is created if it is missing.
 
-        Raises TrackingError for an experiment that was deleted, or when the store cannot be used.
+        Raises
+        ------
+        TrackingError
+            The experiment was deleted, or the store cannot be used.
         """
+        client = self.client
         from mlflow.exceptions import MlflowException
 
-        client = self.client
         with translated(f"open experiment {name!r}", self.address):
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -168,10 +176,7 @@ def _absolute(uri: str) -> str:
 
 
 def _connect(uri: str, address: str) -> MlflowClient:
-    # Imported here because mlflow takes seconds to import, and `import autoplace` must not.
-    from autoplace.tracking._quiet import quiet_mlflow
-
-    quiet_mlflow()
+    quiet_mlflow()  # before the import, which takes seconds and is therefore not at the top
     from mlflow import MlflowClient
 
     with translated("open the tables", address):
