@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from ._base import Predictor
-from ._errors import PredictorError
-from ._gain_scale import Floats
-from ._training_set import TrainingSet
+from .._base import Predictor
+from .._errors import PredictorError
+from .._gain_scale import Floats
+from .._training_set import TrainingSet
 
 REGRET_AT = (1, 5)
 
@@ -36,6 +36,16 @@ def evaluate(predictors: Mapping[str, Predictor], data: TrainingSet) -> pd.DataF
     ------
     PredictorError
         Fewer than two families.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> table = predictors.evaluate({"depth": predictors.create_predictor("target-depth")}, data)
+    >>> table.columns.to_list()
+    ['predictor', 'family', 'task', 'placements', 'spearman', 'regret@1', 'regret@5']
+    >>> len(table), float(table["spearman"].mean()) > 0.2
+    (32, True)
     """
     families = sorted(set(data.families))
     if len(families) < 2:
@@ -52,10 +62,31 @@ def score_left_out(
 ) -> pd.DataFrame:
     """Fit on the rows of `known` without a family, score on the tasks of that family in `data`.
 
+    Parameters
+    ----------
+    predictors : mapping of str to Predictor
+        Fitted or not; clones are fitted.
+    known : TrainingSet
+        What to fit on, less the family.
+    data : TrainingSet
+        What to score on.
+    family : str
+        The family left out.
+
     Returns
     -------
     DataFrame (predictors · tasks, 7)
         As `evaluate`; empty where `known` holds no other family.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> depth = {"depth": predictors.create_predictor("target-depth")}
+    >>> predictors.score_left_out(depth, data, data, "digits")[["family", "placements"]]
+       family  placements
+    0  digits          27
+    1  digits          21
     """
     train = known.select(np.asarray(known.families != family))
     test = data.select(np.asarray(data.families == family))
@@ -68,13 +99,28 @@ def score_left_out(
 
 
 def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:
-    """Score a fitted predictor on every task of `data`.
+    """Score a fitted predictor on every task of some data.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Fitted.
+    data : TrainingSet
+        What to score on.
 
     Returns
     -------
     DataFrame (tasks, 6)
         `family`, `task` (the row's group), `placements`, `spearman` (NaN where predictions or
         gains are all equal), `regret@1`, `regret@5` in units of the metric.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> seen = predictors.score_tasks(predictors.shipped_predictor(), data)
+    >>> float(seen["spearman"].mean()) > 0.6
+    True
     """
     predicted = predictor.predict(data.X)
     rows = []
@@ -94,18 +140,55 @@ def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:
 
 
 def spearman(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats) -> float:
-    """Rank correlation of measured and predicted gains; NaN where either is constant."""
-    ranks = pd.DataFrame({"gain": gains, "predicted": predicted}).rank()
-    if (ranks.nunique() < 2).any():
-        return math.nan
-    return float(np.corrcoef(ranks["gain"], ranks["predicted"])[0, 1])
+    """Rank correlation of measured and predicted gains.
+
+    Parameters
+    ----------
+    gains, predicted : sequence of float
+        Of the same placements, in the same order.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; NaN where either is constant.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.spearman([0.1, 0.2, 0.3], [5.0, 6.0, 9.0])
+    1.0
+    >>> predictors.spearman([0.1, 0.2, 0.3], [5.0, 5.0, 5.0])
+    nan
+    """
+    pair = pd.DataFrame({"gain": gains, "predicted": predicted})
+    return float(pair.corr(method="spearman").loc["gain", "predicted"])
 
 
 def regret(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats, k: int) -> float:
-    """Best gain of all minus the best among the `k` predicted best, in units of the metric.
+    """Best gain of all minus the best among the `k` predicted best.
 
-    Where predictions tie at the k-th place, the expectation over all ways to break the tie: a
+    Where predictions tie at the k-th place, it is the expectation over all ways to break the tie: a
     predictor that says the same of every placement is as good as chance, no better, no worse.
+
+    Parameters
+    ----------
+    gains, predicted : sequence of float
+        Of the same placements, in the same order; one at least.
+    k : int
+        How many placements are chosen.
+
+    Returns
+    -------
+    float
+        In units of the metric, at least 0.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.regret([0.25, 0.5, 1.0], [3.0, 2.0, 1.0], k=1)
+    0.75
+    >>> predictors.regret([0.25, 0.5, 1.0], [3.0, 2.0, 1.0], k=2)
+    0.5
     """
     y, score = np.asarray(gains, dtype=float), np.asarray(predicted, dtype=float)
     k = min(k, len(y))

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION
-from ._log_files import PlacementLog
-from .vocabulary import HEAD_ONLY
+from ..vocabulary import HEAD_ONLY, Status
+from ._files import PlacementLog
+from ._schema import LOG_COLUMNS, LOG_SCHEMA_VERSION
 
 
 def log_stats(log: PlacementLog) -> pd.DataFrame:
-    """One row per backbone and task, in the log's order.
+    """Count what a log holds, by backbone and task.
+
+    Parameters
+    ----------
+    log : PlacementLog
+        Any log.
 
     Returns
     -------
     DataFrame (tasks, 9)
         `backbone`, `task_name`, `family`, `trials` that are done, `failed`, distinct `placements`
         and `seeds`, `head_only` (validation metric) and `best_gain` (of the means over seeds).
+        One row per backbone and task, in the log's order.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> stats = predictors.log_stats(predictors.read_log(predictors.shipped_log()))
+    >>> stats[["backbone", "task_name", "trials", "best_gain"]].head(2).round(3)
+           backbone      task_name  trials  best_gain
+    0  fashion-vit8  cells-density      34      0.195
+    1  fashion-vit8   cells-states      34      0.105
     """
     rows = []
     keys = ["backbone", "task_name", "family", "task"]
     for (backbone, name, family, _), trials in log.trials.groupby(keys, sort=False):
-        done = trials[trials["status"] == "done"]
+        done = trials[trials["status"] == Status.DONE]
         adapted = done[done["placement"] != HEAD_ONLY]
         gain = adapted["val_metric"] - adapted["head_only_val_metric"]
         rows.append(
@@ -30,7 +45,7 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
                 "task_name": name,
                 "family": family,
                 "trials": len(done),
-                "failed": int((trials["status"] == "failed").sum()),
+                "failed": int((trials["status"] == Status.FAILED).sum()),
                 "placements": adapted["placement"].nunique(),
                 "seeds": adapted["seed"].nunique(),
                 "head_only": float(done["head_only_val_metric"].mean()),
@@ -41,9 +56,27 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
 
 
 def log_card(log: PlacementLog) -> str:
-    """Markdown: how much there is, how it was chosen, what each column means."""
+    """Describe a log: how much there is, how it was chosen, what each column means.
+
+    Parameters
+    ----------
+    log : PlacementLog
+        Any log.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> card = predictors.log_card(predictors.read_log(predictors.shipped_log()))
+    >>> print(card.splitlines()[0])
+    # Placement log
+    """
     trials = log.trials
-    done = trials[trials["status"] == "done"]
+    done = trials[trials["status"] == Status.DONE]
     chosen = done["chosen_by"].fillna("unknown").value_counts()
     lines = [
         "# Placement log",

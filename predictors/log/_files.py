@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from ._checked_folder import read_folder, write_folder
-from ._errors import PredictorError
-from ._log import LOG_COLUMNS, LOG_SCHEMA_VERSION
-from ._log_rows import sort_out
+from .._checked_folder import read_folder, write_folder
+from .._errors import PredictorError
+from ._schema import COLUMN_NAMES, LOG_SCHEMA_VERSION
+from ._sort_out import sort_out
 
 TRIALS, CARD = "trials.parquet", "card.md"
 PROBE_TABLES = ("edges", "nodes", "task")
 FILES = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
 WHAT, REMEDY = "placement log", "restore it or export it anew"
 KEY = "probe_key"
-_SHIPPED = Path(__file__).parent / "shipped" / "log"
+_SHIPPED = Path(__file__).parents[1] / "shipped" / "log"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,13 @@ class PlacementLog:
         The tables `edges`, `nodes` and `task` of each probe, by its key.
     set_aside : DataFrame (rows, 3)
         `row`, `trial_id` and `reason` of what was in the file and is not in `trials`.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> log = predictors.read_log(predictors.shipped_log())
+    >>> len(log.trials), len(log.probes), len(log.set_aside)
+    (1673, 40, 0)
     """
 
     trials: pd.DataFrame
@@ -43,22 +50,62 @@ class PlacementLog:
     )
 
     def reasons(self) -> dict[str, int]:
-        """How many rows were set aside for each reason, the commonest first."""
+        """Count the rows that were set aside, by reason, the most frequent first."""
         counts = self.set_aside["reason"].value_counts()
         return {str(reason): int(count) for reason, count in counts.items()}
 
 
 def shipped_log() -> Path:
-    """The folder of the placement log that comes with this package."""
+    """Return the folder of the placement log that comes with this package.
+
+    Returns
+    -------
+    Path
+        A folder that `read_log` reads.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.shipped_log().name
+    'log'
+    """
     return _SHIPPED
 
 
 def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
-    """Write a log to a new folder; card: Markdown about the data.
+    """Write a log to a new folder.
 
-    Raises PredictorError for a folder that is not empty.
+    Parameters
+    ----------
+    log : PlacementLog
+        Trials and probes.
+    folder : path
+        New or empty.
+    card : str
+        Markdown about the data, such as `log_card`.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    PredictorError
+        The folder is not empty.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import predictors
+    >>> shipped = predictors.read_log(predictors.shipped_log())
+    >>> few = predictors.PlacementLog(shipped.trials.head(5), {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = predictors.write_log(few, folder, predictors.log_card(few))
+    ...     len(predictors.read_log(written).trials)
+    5
     """
-    contents = {TRIALS: _to_parquet(log.trials[[column.name for column in LOG_COLUMNS]])}
+    contents = {TRIALS: _to_parquet(log.trials[list(COLUMN_NAMES)])}
     for name in PROBE_TABLES:
         tables = [tables[name].assign(**{KEY: key}) for key, tables in log.probes.items()]
         table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
@@ -68,13 +115,30 @@ def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
 
 
 def read_log(path: str | Path) -> PlacementLog:
-    """Read a log's folder, or a Parquet file of trials alone; bad rows are set aside.
+    """Read a placement log; bad rows are set aside.
+
+    Parameters
+    ----------
+    path : path
+        A folder that `write_log` wrote, or a Parquet file of trials alone.
+
+    Returns
+    -------
+    PlacementLog
+        Rows of an older schema are upgraded; `sort_out` says which rows are kept.
 
     Raises
     ------
     PredictorError
         There is no such log, it is damaged, its columns are not those of a placement log, or all
         of it was written under a schema that this release does not know.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> log = predictors.read_log(predictors.shipped_log())
+    >>> sorted(set(log.trials["backbone"]))
+    ['fashion-vit8', 'starter']
     """
     path = Path(path)
     if path.is_dir():
