@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def create_transform(data_config: Mapping[str, Any]) -> Callable[[Image.Image], Tensor]:
-    """timm's evaluation transform for a backbone's own data config.
+    """Timm's evaluation transform for a backbone's own data config.
 
     `data_config` is what `timm.data.resolve_model_data_config` returns, or the same read from JSON.
     The transform maps an RGB picture of any size to (3, H, W) float32. Training uses it too:

@@ -260,6 +260,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Parse and run."""
     if len(sys.argv) > 1 and sys.argv[1] == "--child":
         what, *arguments = sys.argv[2:]
         retrain_here(*arguments) if what == "retrain" else pick_until(what, *arguments)
