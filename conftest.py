@@ -1,21 +1,18 @@
-"""What doctests of the packages stand on: a folder of their own, no options from outside."""
+"""Examples in docstrings run in an empty folder of their own, with the default store in it."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
-import torch
+from _pytest.doctest import DoctestItem
 
 
 @pytest.fixture(autouse=True)
-def doctest_surroundings(request: pytest.FixtureRequest) -> None:
-    """Give every doctest an empty current directory and no variables that change defaults."""
-    if not isinstance(request.node, pytest.DoctestItem):
-        return
-    patch = request.getfixturevalue("monkeypatch")
-    patch.chdir(request.getfixturevalue("tmp_path"))
-    for name in list(os.environ):
-        if name.startswith(("AUTOPLACE_", "MLFLOW_")):
-            patch.delenv(name)
-    torch.set_num_threads(1)
+def empty_folder_for_examples(request, tmp_path_factory, monkeypatch):
+    """Keep an example away from the user's own settings and store."""
+    if isinstance(request.node, DoctestItem):
+        for name in os.environ:
+            if name.startswith(("AUTOPLACE_", "MLFLOW_TRACKING", "MLFLOW_EXPERIMENT")):
+                monkeypatch.delenv(name)
+        monkeypatch.chdir(tmp_path_factory.mktemp("example"))

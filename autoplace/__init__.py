@@ -1,73 +1,16 @@
 """autoplace decides where in a frozen pre-trained vision backbone to put adapters.
 
-    import autoplace
+The commands of the command line as functions:
 
-    result = autoplace.pick("builtin:digits")
-    model = autoplace.load(result.run_id)
+>>> import autoplace
+>>> result = autoplace.probe("builtin:digits", probe_images=32)
+>>> str(autoplace.Placement.parse("7>3+0>5"))
+'0>5+7>3@bottleneck:r=8'
 
-The commands do the same: `autoplace pick builtin:digits`. Nothing heavy is imported before one of
-these functions is called.
+The table of contents is `__init__.pyi`; a name is imported when it is first used, so that
+`import autoplace` costs nothing.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from autoplace.agent import PickResult, ProbeResult
-    from autoplace.model import AdaptedModel
-
-__all__ = ["load", "pick", "probe"]
-
-
-def pick(data: str, **options: Any) -> PickResult:
-    """Find, fine-tune and record the best adapter placement for a data set.
-
-    data: an image folder, a CSV or Parquet manifest, or `builtin:NAME`; options: the fields of
-    `autoplace.settings.PickSettings`, as the command's flags. Raises UserError for what the
-    caller can mend.
-    """
-    from autoplace.agent import pick as run
-    from autoplace.settings import PickSettings, create_settings
-
-    return run(data, create_settings(PickSettings, options))
-
-
-def probe(data: str, **options: Any) -> ProbeResult:
-    """Score all n² edges of a backbone on a data set with one pass over some images.
-
-    options: the fields of `autoplace.settings.ProbeCommandSettings`, as the command's flags.
-    Raises UserError for what the caller can mend.
-    """
-    from autoplace.agent import probe as run
-    from autoplace.settings import ProbeCommandSettings, create_settings
-
-    return run(data, create_settings(ProbeCommandSettings, options))
-
-
-def load(
-    run: str | Path, *, store: str | None = None, checkpoint: str | Path | None = None
-) -> AdaptedModel:
-    """The winner of a pick as an `nn.Module` with its `transform` and `classes`.
-
-    run: an MLflow run id or a winner's folder; store: tracking URI, default as for the commands;
-    checkpoint: where the backbone's weights are now, if they have moved. Raises UserError for an
-    unknown run, an incomplete folder or other backbone weights.
-    """
-    from autoplace.agent import load as load_winner
-
-    return load_winner(run, store=store, checkpoint=checkpoint)
-
-
-class _Package(ModuleType):
-    """Keeps `autoplace.probe` the function when the room of that name is imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name != "probe" or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

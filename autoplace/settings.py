@@ -16,18 +16,30 @@ from predictors.vocabulary import METRICS
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 PRECISIONS = ("float32", "bf16")
+HIGHEST_SEED = 2**32 - 1  # what scikit-learn takes
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:
-    """A dataclass field with its help; `choices`, `low` and `high` are checked at the door."""
+    """Make a dataclass field with its help; `choices`, `low` and `high` are checked on creation."""
     return field(default=default, metadata={"help": help_text, **extra})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all settings: checks ranges and choices, and knows its fields.
+    """Base of all settings; checks ranges and choices.
 
-    Raises UserError naming the option, its value and what is allowed.
+    Raises
+    ------
+    UserError
+        A value out of range; the message names the option, its value and what is allowed.
+
+    Examples
+    --------
+    >>> PickSettings(top_k=3).as_dict()["top_k"]
+    3
+    >>> PickSettings(top_k=0)
+    Traceback (most recent call last):
+    autoplace.errors.UserError: --top-k is 0; it must be at least 1
     """
 
     def __post_init__(self) -> None:
@@ -66,7 +78,9 @@ class TaskSettings(Settings):
     family: str | None = option(
         None, "Source or generator of the data; its tasks always share a fold. Default: its name."
     )
-    seed: int = option(0, "Seed of splits, probes, candidates and training.", low=0)
+    seed: int = option(
+        0, "Seed of splits, probes, candidates and training.", low=0, high=HIGHEST_SEED
+    )
     device: str = option("auto", "'auto', 'cpu' or 'cuda'.", choices=("auto", "cpu", "cuda"))
 
 
@@ -93,7 +107,11 @@ class ProbeSettings(Settings):
 class PlacementSettings(Settings):
     """The parameter budget that all candidates share: more edges, less rank."""
 
-    edges: int = option(6, "Edges of the placement that defines the budget.", low=1)
+    edges: int | None = option(
+        None,
+        "Edges of the placement that defines the budget; default: one per two blocks.",
+        low=1,
+    )
     rank: int = option(8, "Rank of its adapters.", low=1)
     max_params: int | None = option(
         None, "Adapter parameters allowed; replaces --edges and --rank.", low=1
@@ -137,7 +155,7 @@ class TrialSettings(Settings):
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
         None,
-        "Learning rate; default: the one chosen for this backbone and number of edges.",
+        "Learning rate; default: the one tuned for this backbone and number of edges.",
         low=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)
@@ -165,7 +183,13 @@ class StoreSettings(Settings):
 class ProbeCommandSettings(
     StoreSettings, PredictorSettings, PlacementSettings, ProbeSettings, TaskSettings
 ):
-    """`autoplace probe`."""
+    """Options of `autoplace probe`.
+
+    Examples
+    --------
+    >>> ProbeCommandSettings().probe_images
+    256
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +202,13 @@ class PickSettings(
     ProbeSettings,
     TaskSettings,
 ):
-    """`autoplace pick`."""
+    """Options of `autoplace pick`.
+
+    Examples
+    --------
+    >>> PickSettings(budget="20m").top_k
+    5
+    """
 
     top_k: int = option(5, "Predicted placements to fine-tune.", low=1)
     budget: str | None = option(
@@ -190,7 +220,13 @@ class PickSettings(
 class CollectSettings(
     StoreSettings, TrialSettings, InputSettings, PlacementSettings, ProbeSettings, TaskSettings
 ):
-    """`autoplace collect`."""
+    """Options of `autoplace collect`.
+
+    Examples
+    --------
+    >>> CollectSettings(placements=10).seed
+    0
+    """
 
     placements: int = option(30, "Placements to sample for each task.", low=1)
     placements_file: str | None = option(
@@ -202,10 +238,24 @@ class CollectSettings(
 
 
 def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> SettingsT:
-    """Settings from names and values, as YAML or a caller gives them.
+    """Create settings from names and values, as YAML or a caller gives them.
 
-    Raises UserError for a name that does not exist (a near one is suggested) or a value of the
-    wrong type.
+    Parameters
+    ----------
+    kind : type of Settings
+        Which settings.
+    options : mapping of str to value
+        Dashes and underscores are the same.
+
+    Raises
+    ------
+    UserError
+        A name that does not exist (a near one is suggested), or a value of the wrong type.
+
+    Examples
+    --------
+    >>> create_settings(PickSettings, {"top-k": 3, "lr": "1e-3"}).lr
+    0.001
     """
     known = {each.name: each for each in fields(kind)}
     values = {}
@@ -220,7 +270,7 @@ def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> Settin
 
 
 def value_type(each: Field[Any]) -> type:
-    """The Python type of a field's value, None aside."""
+    """Return the Python type of a field's value, None aside."""
     return {"int": int, "float": float, "str": str}[str(each.type).split(" ")[0]]
 
 
@@ -229,9 +279,12 @@ def _converted(each: Field[Any], value: Any) -> Any:
     if value is None or (wanted is int and isinstance(value, bool)):
         if value is None and each.default is None:
             return None
-    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3, without a point, as text
+        except ValueError:
+            pass
     elif isinstance(value, wanted):
         return value
     flag = "--" + each.name.replace("_", "-")
-    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'a text'}")
+    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'text'}")

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoplace.adapters import within_budget
+from autoplace.adapters import ParameterBudget
 from autoplace.agent import Progress, open_task, parameter_budget
 from autoplace.placement import Edge, Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.settings import PickSettings
-from autoplace.training import Trial, TrialFailure, run_trials
+from autoplace.training import Trial, run_trials
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -35,7 +35,7 @@ RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 TARGET = Path(__file__).parents[1] / "autoplace" / "training" / "learning_rates.json"
 
 
-def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
+def placements(n_nodes: int, budget: ParameterBudget) -> list[Placement]:
     """Head-only, and two placements each of 1, 6 and n - 1 edges."""
     rng = np.random.default_rng(7)
     sets = [
@@ -46,7 +46,7 @@ def placements(n_nodes: int, budget: int, dim: int) -> list[Placement]:
         every_block(n_nodes),
         random_edges(n_nodes, n_nodes - 1, rng),
     ]
-    found = [within_budget(edges, "bottleneck", dim, budget) for edges in sets]
+    found = [budget.fit(edges) for edges in sets]
     return [Placement(), *(placement for placement in found if placement is not None)]
 
 
@@ -62,19 +62,19 @@ def main() -> None:
     for folder in write_tuning_sets(arguments.work):
         settings = PickSettings(backbone=arguments.backbone, epochs=arguments.epochs)
         task = open_task(str(folder), settings, settings, Progress())
-        budget = parameter_budget(settings, task.chain.dim)
+        budget = parameter_budget(settings, task.chain.n_nodes, task.chain.dim)
         trials = [
             Trial(placement, seed=0)
-            for placement in placements(task.chain.n_nodes, budget, task.chain.dim)
+            for placement in placements(task.chain.n_nodes, budget)
             if not arguments.edges or len(placement) in arguments.edges
         ]
         for rate in RATES:
             trial_settings = PickSettings(epochs=arguments.epochs, lr=rate)
-            for trial, result in zip(trials, run_trials(task, trials, trial_settings), strict=True):
-                # A rate at which training breaks down is out of the question.
-                broken = isinstance(result, TrialFailure)
-                outcome = (0.0, math.inf) if broken else (result.val.accuracy, result.val.loss)
-                rows.append((folder.name, len(trial.placement), rate, *outcome))
+            for outcome in run_trials(task, trials, trial_settings):
+                # A rate at which training breaks down must not be chosen.
+                done = outcome.is_done
+                scores = (outcome.val.accuracy, outcome.val.loss) if done else (0.0, math.inf)
+                rows.append((folder.name, len(outcome.placement), rate, *scores))
                 print(*rows[-1], file=sys.stderr, flush=True)
     table = pd.DataFrame(rows, columns=["set", "edges", "rate", "accuracy", "loss"])
     means = table.groupby(["edges", "rate"], as_index=False)[["accuracy", "loss"]].mean()

@@ -29,8 +29,8 @@ def save_predictor(
 ) -> Path:
     """Write a fitted LightGBM predictor and the rows it was fitted on.
 
-    The rows travel with it, so that the next predictor can be trained on them and more, and the
-    two be compared on families that neither fit has seen.
+    The rows are kept with it, so that the next predictor can be trained on them and more, and the
+    two can be compared on families that neither fit has seen.
 
     Parameters
     ----------
@@ -43,17 +43,34 @@ def save_predictor(
     training : TrainingSet
         What it was fitted on.
 
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     PredictorError
         Another predictor, one not fitted, or a folder that is not empty.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = predictors.create_predictor("lightgbm", n_estimators=5)
+    >>> predictor = predictor.fit(data.X, data.y, data.groups)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saved = predictors.save_predictor(predictor, folder, "# A small one", data)
+    ...     predictors.load_predictor(saved)
+    LightGBMPredictor(n_estimators=5)
     """
     if not isinstance(predictor, LightGBMPredictor) or not hasattr(predictor, "booster_"):
         raise PredictorError(
             f"only a fitted LightGBMPredictor can be saved, not this {type(predictor).__name__}"
         )
     stamp = {
-        "predictor": predictor.name,
+        "predictor": "lightgbm",
         "settings": predictor.get_params(),
         "gain_scale": {
             "location": predictor.gain_scale_.location,
@@ -74,11 +91,29 @@ def save_predictor(
 def load_predictor(folder: str | Path) -> LightGBMPredictor:
     """Read what `save_predictor` wrote; its predictions are the same to the last bit.
 
+    Parameters
+    ----------
+    folder : path
+        Where it was saved.
+
+    Returns
+    -------
+    LightGBMPredictor
+
     Raises
     ------
+    SchemaMismatchError
+        The predictor was trained on another feature schema than this release computes.
     PredictorError
-        A file is missing or was changed since it was saved, or the predictor was trained on
-        another feature schema than this release computes.
+        A file is missing, was changed since it was saved, or cannot be read.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> folder = predictors.shipped_folder()
+    >>> data = predictors.load_training_set(folder)
+    >>> predictors.load_predictor(folder).predict(data.X.head(2)).shape
+    (2,)
     """
     folder = Path(folder)
     contents = read_folder(folder, FILES, WHAT, REMEDY)
@@ -89,7 +124,7 @@ def load_predictor(folder: str | Path) -> LightGBMPredictor:
         predictor.gain_scale_ = GainScale(**stamp["gain_scale"])
         predictor.booster_ = lightgbm.Booster(model_str=contents[MODEL].decode())
     except PredictorError as error:
-        raise PredictorError(f"{folder}: {error}") from None
+        raise type(error)(f"{folder}: {error}") from None
     except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
         raise PredictorError(
             f"{folder} is not a predictor this release can read ({error}); retrain it"
@@ -98,12 +133,30 @@ def load_predictor(folder: str | Path) -> LightGBMPredictor:
 
 
 def load_training_set(folder: str | Path) -> TrainingSet:
-    """The rows that the predictor in `folder` was fitted on.
+    """Read the rows that a saved predictor was fitted on.
+
+    Parameters
+    ----------
+    folder : path
+        Where it was saved.
+
+    Returns
+    -------
+    TrainingSet
 
     Raises
     ------
+    SchemaMismatchError
+        The predictor was trained on another feature schema than this release computes.
     PredictorError
-        A file is missing or was changed, or the rows are of another feature schema.
+        A file is missing, was changed since it was saved, or cannot be read.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> len(data), data.y.shape
+    (807, (807,))
     """
     folder = Path(folder)
     contents = read_folder(folder, FILES, WHAT, REMEDY)
@@ -111,7 +164,7 @@ def load_training_set(folder: str | Path) -> TrainingSet:
         SCHEMA.check_stamp(json.loads(contents[STAMP]))
         return TrainingSet.from_frame(pd.read_parquet(io.BytesIO(contents[TRAINING])))
     except PredictorError as error:
-        raise PredictorError(f"{folder}: {error}") from None
+        raise type(error)(f"{folder}: {error}") from None
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise PredictorError(
             f"the training rows in {folder} cannot be read ({error}); retrain the predictor"
@@ -119,29 +172,50 @@ def load_training_set(folder: str | Path) -> TrainingSet:
 
 
 def shipped_folder() -> Path:
-    """Where the newest predictor that comes with this package lies.
+    """Return the folder of the newest predictor that comes with this package.
+
+    Returns
+    -------
+    Path
+        A folder that `load_predictor` and `load_training_set` read.
 
     Raises
     ------
     PredictorError
         None is shipped.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> sorted(path.name for path in predictors.shipped_folder().iterdir())
+    ['SHA256SUMS', 'card.md', 'model.txt', 'schema.json', 'training.parquet']
     """
     return newest(_SHIPPED)
 
 
 def shipped_predictor() -> LightGBMPredictor:
-    """The newest predictor that comes with this package.
+    """Load the newest predictor that comes with this package.
+
+    Returns
+    -------
+    LightGBMPredictor
 
     Raises
     ------
     PredictorError
         None is shipped, or it is damaged.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.shipped_predictor()
+    LightGBMPredictor()
     """
     return load_predictor(shipped_folder())
 
 
 def newest(shelf: Path) -> Path:
-    """Of the folders `v1`, `v2`, ... on `shelf`, the one with the highest number.
+    """Return the folder with the highest number of `v1`, `v2`, ... on `shelf`.
 
     Raises PredictorError if there is none.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,24 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
     ----------
     gain_scale_ : GainScale
         From within-task scores to gains.
+
+    Examples
+    --------
+    A predictor of one's own has two methods, and is known by name once it is registered.
+
+    >>> import numpy as np
+    >>> import predictors
+    >>> class FewEdgesPredictor(predictors.Predictor):
+    ...     def _fit(self, X, scores, groups):
+    ...         pass
+    ...     def _predict(self, X):
+    ...         return -np.log(X["n_edges"].to_numpy())
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = FewEdgesPredictor().fit(data.X, data.y, data.groups)
+    >>> round(predictors.spearman(data.X["n_edges"], predictor.predict(data.X)), 3)
+    -1.0
     """
 
-    name: ClassVar[str]
     gain_scale_: GainScale
 
     def fit(self, X: pd.DataFrame, y: npt.ArrayLike, groups: npt.ArrayLike) -> Self:
@@ -42,6 +57,11 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
             Gain on validation: the placement's metric minus head-only's.
         groups : array (rows,)
             Task of each row. Only differences within a task are learnt, each task counts the same.
+
+        Returns
+        -------
+        Predictor
+            This one.
 
         Raises
         ------
@@ -79,12 +99,22 @@ class Predictor(RegressorMixin, BaseEstimator, ABC):
         return self
 
     def predict(self, X: pd.DataFrame) -> Floats:
-        """Predicted gains (rows,), in units of the metric.
+        """Predict gains.
+
+        Parameters
+        ----------
+        X : DataFrame (rows, columns)
+            Columns of `SCHEMA`.
+
+        Returns
+        -------
+        ndarray (rows,)
+            Gains over head-only, in units of the metric.
 
         Raises
         ------
         PredictorError
-            `X` has not the columns of `SCHEMA`.
+            `X` does not have the columns of `SCHEMA`.
         sklearn.exceptions.NotFittedError
             `fit` was not called.
         """

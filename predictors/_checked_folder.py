@@ -30,7 +30,7 @@ def write_folder(folder: str | Path, contents: Mapping[str, bytes], what: str) -
 
 
 def read_folder(folder: Path, names: Iterable[str], what: str, remedy: str) -> dict[str, bytes]:
-    """The files by name. Raises PredictorError where one is missing or not as it was written.
+    """Read the files by name. Raises PredictorError where one is missing or not as it was written.
 
     `remedy` is what to do then: "restore it or train a new one".
     """

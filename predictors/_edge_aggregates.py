@@ -16,7 +16,7 @@ SKETCH = tuple(f"sketch_{i:02d}" for i in range(16))
 def aggregate_edges(
     edges: pd.DataFrame, placements: pd.DataFrame, owner: npt.NDArray[np.int64], n_nodes: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Mean and maximum over each placement's edges of what was measured per edge.
+    """Summarise what was measured per edge over each placement's edges: mean and maximum.
 
     Parameters
     ----------

@@ -49,8 +49,19 @@ def build_features(
     Raises
     ------
     PredictorError
-        A table lacks a column, `task` has not one row, an edge occurs twice in a placement or in
-        `edges`, or an edge names a node the backbone has not.
+        A table lacks a column, `task` does not have one row, an edge occurs twice in a placement or
+        in `edges`, or an edge names a node that the backbone does not have.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> probe = next(iter(predictors.read_log(predictors.shipped_log()).probes.values()))
+    >>> placements = pd.DataFrame(
+    ...     {"placement": "0>5+7>3@bottleneck:r=8", "source": [0, 7], "target": [5, 3]}
+    ... ).assign(rank=8, parameters=1544, unroll=2)
+    >>> X = predictors.build_features(**probe, placements=placements, backbone="fashion-vit8")
+    >>> X.shape, float(X["fraction_recurrent"].item())
+    ((1, 43), 0.5)
     """
     tables = {"edges": edges, "nodes": nodes, "task": task, "placements": placements}
     for name, table in tables.items():
@@ -101,7 +112,7 @@ def _check_edges(name: str, table: pd.DataFrame, n_nodes: int, by: list[str]) ->
 def _shape_features(
     placements: pd.DataFrame, owner: npt.NDArray[np.int64], n_nodes: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What a placement looks like before any data is seen: size, kinds, depths; (placements,)."""
+    """Describe placements before any data is seen: size, kinds, depths; (placements,)."""
     source, target = placements["source"].to_numpy(), placements["target"].to_numpy()
     last = n_nodes - 1
     rows = pd.DataFrame(

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GainScale:
-    """How to go from a within-task score back to a gain, for a task not seen before.
+    """The way from a within-task score back to a gain, for a task not seen before.
 
     Only the order within a task matters, and tasks differ widely in how much there is to gain, so
     predictors learn `(gain - task mean) / task spread`. A new task is given the typical mean and
@@ -31,7 +31,7 @@ class GainScale:
 
     @classmethod
     def fit(cls, y: Floats, groups: npt.NDArray[np.object_]) -> Self:
-        """Typical mean and spread of a task; y: (rows,) gains; groups: (rows,) tasks."""
+        """Take the typical mean and spread of a task; y: (rows,) gains; groups: (rows,) tasks."""
         by = pd.Series(y).groupby(groups)
         return cls(float(by.mean().mean()), float(np.sqrt(by.var(ddof=0).mean())))
 
@@ -39,7 +39,7 @@ class GainScale:
         """Within-task scores (rows,).
 
         A task's variance is averaged with the typical one, so that a task whose placements differ
-        by seed noise alone is not blown up to the weight of one where they differ in earnest.
+        by seed noise alone does not weigh as much as one where they really differ.
         """
         by = pd.Series(y).groupby(groups)
         centred = y - by.transform("mean").to_numpy()

@@ -9,11 +9,13 @@ import pandas as pd
 
 from ._base import Predictor
 from ._gain_scale import Floats, equal_task_weights
+from ._registry import register_predictor
 from ._schema import SCHEMA
 
 MANY_ROWS = 50_000
 
 
+@register_predictor("lightgbm")
 class LightGBMPredictor(Predictor):
     """Small, strongly regularised trees: logs have tens to thousands of rows, few tasks.
 
@@ -22,31 +24,41 @@ class LightGBMPredictor(Predictor):
 
     Parameters
     ----------
-    n_estimators : int
+    n_estimators : int, default=200
         Number of trees.
-    learning_rate : float
+    learning_rate : float, default=0.05
         Shrinkage of each tree.
-    num_leaves : int
+    num_leaves : int, default=7
         Leaves per tree.
-    min_data_in_leaf : int
+    min_data_in_leaf : int, default=8
         Rows per leaf, at least.
-    feature_fraction, bagging_fraction : float
-        Share of columns and of rows that each tree sees.
-    lambda_l2 : float
+    feature_fraction : float, default=0.6
+        Share of columns that each tree sees.
+    bagging_fraction : float, default=0.8
+        Share of rows that each tree sees.
+    lambda_l2 : float, default=1.0
         L2 penalty on leaf values.
     num_threads : int, optional
         Threads of LightGBM; by default one for a small log, where more would only get in each
         other's way, and all from 50,000 rows.
-    random_state : int
+    random_state : int, default=0
         Seed of the sampling.
 
     Attributes
     ----------
     booster_ : lightgbm.Booster
         Trees that predict within-task scores.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = predictors.LightGBMPredictor(n_estimators=20)
+    >>> predictor = predictor.fit(data.X, data.y, data.groups)
+    >>> float(predictors.score_tasks(predictor, data)["spearman"].mean()) > 0.5
+    True
     """
 
-    name = "lightgbm"
     booster_: lightgbm.Booster
 
     def __init__(
@@ -103,7 +115,7 @@ class LightGBMPredictor(Predictor):
         return np.asarray(self.booster_.predict(values, num_threads=threads), dtype=float)
 
     def _threads(self, rows: int) -> int:
-        """As LightGBM counts them: 0 means all cores."""
+        """Threads as LightGBM counts them: 0 means all cores."""
         if self.num_threads is not None:
             return self.num_threads
         return 0 if rows >= MANY_ROWS else 1

@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ._errors import PredictorError
-
-Role = Literal["feature", "key"]
+from ._errors import PredictorError, SchemaMismatchError
 
 RANKED_STATISTICS = {
     "gradient_rank": "numerical rank of the gradient at relative tolerance 1e-2",
@@ -27,13 +25,28 @@ KINDS = ("sequential", "parallel", "long_range", "recurrent")
 class Column:
     """One column of the feature matrix.
 
-    A `feature` is what a predictor learns from; a `key` identifies the row and is read only by
-    predictors that look rows up (mean-table) or draw lots (random).
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    dtype : str
+        `"float64"` or `"str"`.
+    role : str
+        A `"feature"` is what a predictor learns from; a `"key"` identifies the row and is read
+        only by predictors that look rows up (mean-table) or draw at random (random).
+    meaning : str
+        What the column says, for people.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.SCHEMA.columns[2]
+    Column(name='n_edges', dtype='float64', role='feature', meaning='number of edges')
     """
 
     name: str
     dtype: Literal["float64", "str"]
-    role: Role
+    role: Literal["feature", "key"]
     meaning: str
 
 
@@ -42,6 +55,19 @@ class FeatureSchema:
     """The columns of a feature matrix, with the version that an artefact is stamped with.
 
     The version rises with every change to a column's name, type, role, order or computation.
+
+    Parameters
+    ----------
+    schema_version : int
+        Version of the schema.
+    columns : tuple of Column
+        In order.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> predictors.SCHEMA.names[:4], len(predictors.SCHEMA.features)
+    (['backbone', 'placement', 'n_edges', 'unroll'], 41)
     """
 
     schema_version: int
@@ -58,12 +84,21 @@ class FeatureSchema:
         return [column.name for column in self.columns if column.role == "feature"]
 
     def check(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return `X` (rows, columns) with its columns in the schema's order.
+        """Check the columns of a feature matrix and put them in the schema's order.
+
+        Parameters
+        ----------
+        X : DataFrame (rows, columns)
+            Columns of the schema, in any order.
+
+        Returns
+        -------
+        DataFrame (rows, columns)
 
         Raises
         ------
         PredictorError
-            A column is missing, unknown, double or of another type.
+            A column is missing, unknown, there twice or of another type.
         """
         if not isinstance(X, pd.DataFrame):
             raise PredictorError(
@@ -87,25 +122,40 @@ class FeatureSchema:
         return X[self.names]
 
     def to_dict(self) -> dict[str, Any]:
-        """The schema as plain JSON values."""
+        """Return the schema as plain JSON values."""
         return {
             "schema_version": self.schema_version,
             "columns": [asdict(column) for column in self.columns],
         }
 
     def check_stamp(self, stamp: dict[str, Any]) -> None:
-        """Raise PredictorError if `stamp`, an artefact's `to_dict`, is of another schema.
+        """Check that an artefact was made under this schema.
 
         Meanings may be reworded between releases; names, types, roles and their order may not.
+
+        Parameters
+        ----------
+        stamp : dict
+            The `to_dict` of the artefact's schema.
+
+        Raises
+        ------
+        SchemaMismatchError
+            It is another schema.
         """
-        theirs = [(c["name"], c["dtype"], c["role"]) for c in stamp["columns"]]
-        ours = [(c.name, c.dtype, c.role) for c in self.columns]
-        if stamp["schema_version"] != self.schema_version or theirs != ours:
-            raise PredictorError(
-                f"the predictor was trained on feature schema {stamp['schema_version']} with "
-                f"{len(theirs)} columns, but this release computes schema {self.schema_version} "
-                f"with {len(ours)}; retrain it or install the release that made it"
-            )
+        theirs = stamp["schema_version"]
+        if theirs != self.schema_version:
+            differs = f"feature schema {theirs}, but this release computes {self.schema_version}"
+        elif [(c["name"], c["dtype"], c["role"]) for c in stamp["columns"]] != [
+            (c.name, c.dtype, c.role) for c in self.columns
+        ]:
+            differs = f"feature schema {theirs} with other columns than this release computes"
+        else:
+            return
+        raise SchemaMismatchError(
+            f"the predictor was trained on {differs}; retrain it or install the release that "
+            "made it"
+        )
 
 
 def _listing(names: list[str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -12,14 +15,14 @@ import pandas as pd
 
 from ._errors import PredictorError
 from ._gain_scale import Floats
-from ._log import validate_log
 from ._schema import SCHEMA
-from .vocabulary import HEAD_ONLY
+from .log import settle_families, validate_log
+from .vocabulary import HEAD_ONLY, Status
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
-    "task", "family", "placement", "probe_key", "metric", "epochs", "augment", "status",
-    "val_metric", "head_only_val_metric",
+    "trial_id", "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
+    "status", "val_metric", "head_only_val_metric",
 ]  # fmt: skip
 
 
@@ -31,60 +34,160 @@ class TrainingSet:
     ----------
     X : DataFrame (rows, columns)
         Columns of `SCHEMA`.
-    y : ndarray (rows,)
-        Gain over head-only on validation, in units of the metric.
+    gains : ndarray (rows,) of dict of str to float
+        Gain over head-only on validation of each trial that a row averages, by trial id, in units
+        of the metric. One trial at least.
     groups : ndarray (rows,)
         The comparison a row belongs to, `task:metric:epochs`, and `:augment` where images were
         augmented: gains are comparable within it only.
     families : ndarray (rows,)
         Family of the task.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> len(data), len(set(data.groups)), sorted(set(data.families))[:3]
+    (807, 32, ['cells', 'charts', 'digits'])
+    >>> digits = data.select(data.families == "digits")
+    >>> len(digits), len(digits.union(digits))
+    (48, 48)
     """
 
     X: pd.DataFrame
-    y: Floats
+    gains: npt.NDArray[np.object_]
     groups: npt.NDArray[np.object_]
     families: npt.NDArray[np.object_]
 
+    @classmethod
+    def of_gains(
+        cls,
+        X: pd.DataFrame,
+        y: Floats,
+        groups: npt.NDArray[np.object_],
+        families: npt.NDArray[np.object_],
+    ) -> Self:
+        """Make a training set from one gain per row, of trials whose ids are not known.
+
+        Parameters
+        ----------
+        X, groups, families
+            As in the constructor.
+        y : ndarray (rows,)
+            Gains. A row counts as one trial. As its id is made from its gain, the same gain of the
+            same placement is taken for the same trial when sets are united.
+
+        Returns
+        -------
+        TrainingSet
+        """
+        gains = np.empty(len(y), dtype=object)
+        gains[:] = [{f"unknown:{gain!r}": gain} for gain in np.asarray(y, dtype=float).tolist()]
+        return cls(X, gains, groups, families)
+
+    @cached_property
+    def y(self) -> Floats:
+        """Mean gain of each row, (rows,); the same to the last bit in any order of its trials."""
+        return np.array([math.fsum(each.values()) / len(each) for each in self.gains], dtype=float)
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of trials that each row averages, (rows,)."""
+        return np.array([len(each) for each in self.gains], dtype=np.int64)
+
     def __len__(self) -> int:
-        return len(self.y)
+        """Return the number of rows."""
+        return len(self.gains)
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Self:
-        """The rows of which `rows` (rows,) is true."""
-        return type(self)(self.X[rows], self.y[rows], self.groups[rows], self.families[rows])
+        """Return the rows of which `rows` (rows,) is true."""
+        return type(self)(self.X[rows], self.gains[rows], self.groups[rows], self.families[rows])
 
     def union(self, other: Self) -> Self:
-        """These rows and those of `other` whose group and placement are not among them."""
-        ours = set(zip(self.groups, self.X["placement"], strict=True))
-        theirs = zip(other.groups, other.X["placement"], strict=True)
-        extra = other.select(np.array([key not in ours for key in theirs], dtype=bool))
+        """Unite two sets: rows of the same group and placement become one row of all their trials.
+
+        A trial that both hold, by its id, counts once, with the outcome that `other` has. So rows
+        that were made from a store earlier can be united with the same store as it is now: what is
+        new or was corrected there is learnt, and nothing counts twice. A task has the family that
+        `other` says, the rest of a family follows.
+
+        Parameters
+        ----------
+        other : TrainingSet
+            The more recent one.
+
+        Returns
+        -------
+        TrainingSet
+            The rows of this set, in order, then those that only `other` has.
+        """
+        theirs = {key: row for row, key in enumerate(other._keys())}
+        gains = self.gains.copy()
+        extra = np.ones(len(other), dtype=bool)
+        for row, key in enumerate(self._keys()):
+            if key in theirs:
+                gains[row] = {**gains[row], **other.gains[theirs[key]]}
+                extra[theirs[key]] = False
+        rest = other.select(extra)
+        families = dict(zip(self.groups, self.families, strict=True))
+        families |= dict(zip(other.groups, other.families, strict=True))
+        groups = np.concatenate([self.groups, rest.groups])
         return type(self)(
-            pd.concat([self.X, extra.X], ignore_index=True),
-            np.concatenate([self.y, extra.y]),
-            np.concatenate([self.groups, extra.groups]),
-            np.concatenate([self.families, extra.families]),
+            pd.concat([self.X, rest.X], ignore_index=True),
+            np.concatenate([gains, rest.gains]),
+            groups,
+            np.array([families[group] for group in groups], dtype=object),
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """The rows as one table: `SCHEMA`'s columns, then `_gain`, `_group` and `_family`."""
-        extra = {"_gain": self.y, "_group": self.groups, "_family": self.families}
+        """Return the rows as one table.
+
+        Returns
+        -------
+        DataFrame (rows, columns)
+            The columns of `SCHEMA`, then `_gain` (mean), `_count` (trials averaged), `_trials`
+            (gain of each trial by its id, JSON), `_group` and `_family`.
+        """
+        extra = {
+            "_gain": self.y,
+            "_count": self.counts,
+            "_trials": [json.dumps(each) for each in self.gains],
+            "_group": self.groups,
+            "_family": self.families,
+        }
         return self.X.reset_index(drop=True).assign(**extra)
 
     @classmethod
     def from_frame(cls, table: pd.DataFrame) -> Self:
         """Read what `to_frame` wrote.
 
+        Parameters
+        ----------
+        table : DataFrame (rows, columns)
+            Of `to_frame`, of this release or an older one, which kept means alone: then each row
+            counts as one trial.
+
+        Returns
+        -------
+        TrainingSet
+
         Raises
         ------
         PredictorError
             The columns are not those of the feature schema.
         """
-        rest = table.drop(columns=["_gain", "_group", "_family"])
-        return cls(
-            SCHEMA.check(rest),
-            table["_gain"].to_numpy(dtype=float),
-            table["_group"].to_numpy(dtype=object),
-            table["_family"].to_numpy(dtype=object),
-        )
+        own = ["_gain", "_count", "_trials", "_group", "_family"]
+        X = SCHEMA.check(table.drop(columns=own, errors="ignore"))
+        groups, families = (table[name].to_numpy(dtype=object) for name in ("_group", "_family"))
+        if "_trials" not in table.columns:
+            return cls.of_gains(X, table["_gain"].to_numpy(dtype=float), groups, families)
+        gains = np.empty(len(table), dtype=object)
+        gains[:] = [json.loads(text) for text in table["_trials"]]
+        return cls(X, gains, groups, families)
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """Group and placement of each row."""
+        return list(zip(self.groups, self.X["placement"], strict=True))
 
 
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:
@@ -96,18 +199,47 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     Parameters
     ----------
     log : DataFrame (trials, columns)
-        A placement log; rows of other statuses than `done` are left out.
+        A placement log; rows of other statuses than `done` are left out. Families are settled
+        (`settle_families`).
     features : mapping of str to DataFrame
         `build_features` of each probe that finished trials refer to, by `probe_key`.
+
+    Returns
+    -------
+    TrainingSet
 
     Raises
     ------
     PredictorError
         A bad row (`reject_rows` lists them all), no finished trial, or a finished trial whose
         placement `features` does not describe.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> shipped = predictors.read_log(predictors.shipped_log())
+    >>> log = shipped.trials[lambda log: log["placement"].str.startswith("3>3@")]
+    >>> log = log[log["task_name"] == "digits"]
+    >>> placements = [
+    ...     {"placement": text, "source": 3, "target": 3, "rank": 48}
+    ...     for text in set(log["placement"])
+    ... ]
+    >>> table = pd.DataFrame(placements).assign(parameters=9264, unroll=2)
+    >>> features = {
+    ...     row.probe_key: predictors.build_features(
+    ...         **shipped.probes[row.probe_key],
+    ...         placements=table,
+    ...         backbone=row.backbone,
+    ...     )
+    ...     for row in log.itertuples()
+    ... }
+    >>> data = predictors.build_training_set(log, features)
+    >>> len(data), data.y.round(3), data.counts
+    (1, array([0.028]), array([2]))
     """
     validate_log(log)
-    trials = log.loc[(log["status"] == "done") & (log["placement"] != HEAD_ONLY), _READ]
+    log = settle_families(log)
+    trials = log.loc[(log["status"] == Status.DONE) & (log["placement"] != HEAD_ONLY), _READ]
     if trials.empty:
         raise PredictorError("the log holds no finished trial with adapters; collect some first")
     trials = trials.assign(
@@ -119,9 +251,9 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
             )
         ],
     )
-    rows = trials.groupby(["group", "placement"], sort=True, as_index=False).agg(
-        gain=("gain", "mean"), family=("family", "first"), probe_key=("probe_key", "first")
-    )
+    by = trials.groupby(["group", "placement"], sort=True)
+    rows = by.agg(family=("family", "first"), probe_key=("probe_key", "first")).reset_index()
+    gains = [dict(zip(part["trial_id"], part["gain"].tolist(), strict=True)) for _, part in by]
     described = [
         key in features and placement in features[key].index
         for key, placement in zip(rows["probe_key"], rows["placement"], strict=True)
@@ -139,7 +271,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     ]
     return TrainingSet(
         X=pd.concat(blocks).sort_index(),
-        y=rows["gain"].to_numpy(dtype=float),
+        gains=np.array(gains, dtype=object),
         groups=rows["group"].to_numpy(dtype=object),
         families=rows["family"].to_numpy(dtype=object),
     )

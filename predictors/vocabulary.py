@@ -1,4 +1,4 @@
-"""The words of the placement log, defined once: statuses, metrics, roles and two placements.
+"""The words of the placement log, defined once: statuses, metrics, roles, sources of a family.
 
 Every room may import this module; importing it is cheap.
 """
@@ -54,3 +54,17 @@ class Role(StrEnum):
     def is_baseline(self) -> bool:
         """Whether this is what a user would do without this tool."""
         return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK)
+
+
+class FamilySource(StrEnum):
+    """Where a task's family comes from.
+
+    Examples
+    --------
+    >>> FamilySource("given") is FamilySource.GIVEN
+    True
+    """
+
+    GIVEN = "given"  # by the user
+    BUILTIN = "builtin"  # by a built-in task
+    DEFAULT = "default"  # made from the name of the data

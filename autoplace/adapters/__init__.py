@@ -1,8 +1,13 @@
-"""Adapter kinds, one file each, and the registry that knows them."""
+"""Adapter kinds, one file each, their registry and their parameter budget."""
 
 from autoplace.adapters._base import Adapter, AdapterConfig, normalise
 from autoplace.adapters._bottleneck import Bottleneck
-from autoplace.adapters._budget import count_parameters, edge_parameters, within_budget
+from autoplace.adapters._budget import (
+    ParameterBudget,
+    count_parameters,
+    edge_parameters,
+    within_budget,
+)
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._registry import (
     adapter_config,
@@ -17,6 +22,7 @@ __all__ = [
     "AdapterConfig",
     "Bottleneck",
     "Linear",
+    "ParameterBudget",
     "adapter_config",
     "check_adapters",
     "count_parameters",

@@ -1,4 +1,4 @@
-"""Bottleneck adapter: Houlsby et al. 2019 (arXiv 1902.00751), on a parameter-free norm."""
+"""Bottleneck adapter (Houlsby et al. 2019, arXiv 1902.00751) on a norm without weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,29 @@ from autoplace.adapters._registry import register_adapter
 
 @register_adapter("bottleneck")
 class Bottleneck(Adapter):
-    """`up(gelu(down(norm(x))))`, the default kind.
+    """Adapter that computes `up(gelu(down(norm(x))))`; the default kind.
 
-    `up` starts at zero and has no bias, so parameters are proportional to the rank, up to the
-    few biases of `down`, and placements of different sizes can share one budget exactly.
+    `up` starts at zero and has no bias, so the number of parameters is proportional to the rank
+    and placements of different sizes can share one budget exactly.
+
+    Parameters
+    ----------
+    config : AdapterConfig
+        Options: the rank `r`.
+    dim : int
+        Width of the residual stream.
+
+    References
+    ----------
+    Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP" (arXiv 1902.00751).
+
+    Examples
+    --------
+    >>> adapter = Bottleneck(Bottleneck.Config(r=2), dim=6)
+    >>> {name: tuple(p.shape) for name, p in adapter.named_parameters()}
+    {'down.weight': (2, 6), 'down.bias': (2,), 'up.weight': (6, 2)}
+    >>> Bottleneck.parameters_at(rank=2, dim=6)
+    26
     """
 
     def __init__(self, config: AdapterConfig, dim: int) -> None:

@@ -3,29 +3,154 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autoplace.adapters._registry import adapter_class, adapter_config
 from autoplace.placement import AdapterSpec, Edge, Placement
 
 
+@dataclass(frozen=True)
+class ParameterBudget:
+    """The number of adapter parameters that a placement may have.
+
+    Parameters
+    ----------
+    kind : str
+        Adapter kind that is put on every edge.
+    dim : int
+        Width of the residual stream.
+    parameters : int
+        Most adapter parameters of a placement; the head is not counted.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Edge
+    >>> budget = ParameterBudget("bottleneck", dim=96, parameters=9264)
+    >>> str(budget.fit([Edge(1, 5)]))
+    '1>5@bottleneck:r=48'
+    >>> str(budget.fit([Edge(0, 3), Edge(1, 5), Edge(7, 2)]))
+    '0>3+1>5+7>2@bottleneck:r=16'
+    >>> budget.smallest
+    193
+    """
+
+    kind: str
+    dim: int
+    parameters: int
+
+    def fit(self, edges: Sequence[Edge]) -> Placement | None:
+        """Put adapters of the highest common rank that the budget allows on the edges.
+
+        Parameters
+        ----------
+        edges : sequence of Edge
+            Distinct edges, in any order.
+
+        Returns
+        -------
+        Placement or None
+            None if not even rank 1 fits. The rank is at most `dim`: a higher one adds nothing
+            to the map.
+
+        Raises
+        ------
+        PlacementError
+            If the adapter kind is unknown.
+        """
+        count = adapter_class(self.kind).parameters_at
+        share = self.parameters // max(len(edges), 1)
+        rank = max((r for r in range(1, self.dim + 1) if count(r, self.dim) <= share), default=0)
+        return Placement.of(edges, AdapterSpec.of(self.kind, r=rank)) if rank else None
+
+    @property
+    def smallest(self) -> int:
+        """Parameters of one edge of rank 1; with fewer, no placement fits."""
+        return adapter_class(self.kind).parameters_at(1, self.dim)
+
+
 def count_parameters(placement: Placement, dim: int) -> int:
-    """Trainable adapter parameters of a placement; the head is not counted."""
+    """Count the trainable adapter parameters of a placement.
+
+    Parameters
+    ----------
+    placement : Placement
+        Edges with their adapters.
+    dim : int
+        Width of the residual stream.
+
+    Returns
+    -------
+    int
+        Sum over all edges; the head is not counted.
+
+    Raises
+    ------
+    PlacementError
+        If an adapter kind or option is unknown.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Placement
+    >>> count_parameters(Placement.parse("0>5+7>3@bottleneck:r=8"), dim=96)
+    3088
+    """
     return sum(edge_parameters(spec, dim) for _, spec in placement)
 
 
 def edge_parameters(spec: AdapterSpec, dim: int) -> int:
-    """Trainable parameters of one adapter, without building it."""
+    """Count the trainable parameters of one adapter without building it.
+
+    Parameters
+    ----------
+    spec : AdapterSpec
+        Kind and options of the adapter.
+    dim : int
+        Width of the residual stream.
+
+    Returns
+    -------
+    int
+        Number of trainable parameters.
+
+    Raises
+    ------
+    PlacementError
+        If the adapter kind or an option is unknown.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> edge_parameters(AdapterSpec.of("linear", r=8), dim=96)
+    1536
+    """
     return adapter_class(spec.kind).parameters_at(adapter_config(spec).r, dim)
 
 
 def within_budget(
     edges: Sequence[Edge], kind: str, dim: int, max_parameters: int
 ) -> Placement | None:
-    """The edges with adapters of the highest common rank that the budget allows.
+    """Put adapters of the highest common rank that a budget allows on the edges.
 
-    Ranks stop at `dim`, beyond which a map gains nothing. Returns None where not even rank 1 fits.
+    Parameters
+    ----------
+    edges : sequence of Edge
+        Distinct edges, in any order.
+    kind : str
+        Adapter kind.
+    dim : int
+        Width of the residual stream.
+    max_parameters : int
+        Most adapter parameters of the placement.
+
+    Returns
+    -------
+    Placement or None
+        As `ParameterBudget.fit` returns it.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Edge
+    >>> str(within_budget([Edge(1, 5)], "linear", dim=96, max_parameters=1600))
+    '1>5@linear:r=8'
     """
-    count = adapter_class(kind).parameters_at
-    share = max_parameters // max(len(edges), 1)
-    rank = max((r for r in range(1, dim + 1) if count(r, dim) <= share), default=0)
-    return Placement.of(edges, AdapterSpec.of(kind, r=rank)) if rank else None
+    return ParameterBudget(kind, dim, max_parameters).fit(edges)

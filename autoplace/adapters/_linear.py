@@ -1,4 +1,4 @@
-"""Low-rank linear adapter: LoRA's product (arXiv 2106.09685) on an edge of the residual stream."""
+"""Low-rank linear adapter: the product of LoRA (arXiv 2106.09685) on the residual stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,29 @@ from autoplace.adapters._registry import register_adapter
 
 @register_adapter("linear")
 class Linear(Adapter):
-    """`up(down(norm(x)))` without biases: the linear map that the probe scores, at rank r."""
+    """Adapter that computes `up(down(norm(x)))` without biases.
+
+    This is the linear map that the probe scores, limited to rank r. `up` starts at zero.
+
+    Parameters
+    ----------
+    config : AdapterConfig
+        Options: the rank `r`.
+    dim : int
+        Width of the residual stream.
+
+    References
+    ----------
+    Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685).
+
+    Examples
+    --------
+    >>> adapter = Linear(Linear.Config(r=2), dim=6)
+    >>> {name: tuple(p.shape) for name, p in adapter.named_parameters()}
+    {'down.weight': (2, 6), 'up.weight': (6, 2)}
+    >>> Linear.parameters_at(rank=2, dim=6)
+    24
+    """
 
     def __init__(self, config: AdapterConfig, dim: int) -> None:
         super().__init__(config, dim)

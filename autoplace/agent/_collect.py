@@ -1,163 +1,95 @@
-"""Collecting placement results: sampled or given placements on one or more tasks."""
+"""`autoplace collect`: fine-tune sampled or given placements on tasks, to learn from."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from autoplace.adapters import check_adapters, within_budget
-from autoplace.agent._candidates import SET_SIZES, parameter_budget
-from autoplace.agent._open import open_task, probe_task, read_images
 from autoplace.agent._progress import Progress
-from autoplace.agent._recorder import Recorder
+from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._open import open_task
+from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._read import read_images
+from autoplace.agent.steps._record import Record
+from autoplace.agent.steps._sample import read_trials, sample_trials
+from autoplace.agent.steps._select import baseline_trials
+from autoplace.agent.steps._test import with_test_scores
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import (
-    InProcessExecutor,
-    TrialRequest,
-    count_side_by_side,
-    parse_side_by_side,
-)
-from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
-from autoplace.placement.generators import random_edges, single_edges
+from autoplace.execution import Executor, parse_side_by_side
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
-from autoplace.training import Deadline, Task
-
-KINDS = tuple(EdgeKind)
+from autoplace.training import Deadline, Outcome, Task, Trial
 
 
 def collect(
     sources: Sequence[str], settings: CollectSettings, progress: Progress | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Fine-tune placements on each task and yield each finished trial's row of the log.
+    """Fine-tune placements on each task and yield the log's row of each finished trial.
 
-    The placements of a file, or else `settings.placements` sampled ones: half single edges, the
-    four kinds evenly, half random sets, each with its propensity. Head-only runs first on every
-    task. Test outcomes are recorded for evaluation; no predictor reads them.
+    See `autoplace.collect`. Runs the placements of a file, or else `settings.placements` sampled
+    ones: half single edges, the four kinds evenly, half random sets, each with its propensity.
+    Head-only runs first on every task. Test outcomes are recorded for evaluation; no predictor
+    reads them.
 
-    Raises UserError (of any room): before anything is trained, but for too many unreadable images,
-    which show when the task they belong to has its turn.
+    Raises
+    ------
+    UserError
+        Before anything is trained, except for too many unreadable images, which show when the turn
+        of their task comes.
     """
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
-    given = read_placements(settings.placements_file) if settings.placements_file else None
     store = Store(settings.store)
     store.check()
     chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
-    n_nodes = chain.n_nodes
-    if given is None:
-        requests = sample_requests(n_nodes, chain.dim, settings)
+    if settings.placements_file:
+        trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)
     else:
-        for placement in given:
-            placement.check(n_nodes)
-        requests = [TrialRequest(p, settings.seed, "panel", "file", 1.0) for p in given if len(p)]
-    tasks = [open_task(each, settings, settings, progress, chain) for each in sources]
-    while tasks:  # taken off the list, so that the cached activations of a finished task can go
-        yield from collect_task(tasks.pop(0), requests, settings, store, progress)
+        trials = sample_trials(chain.n_nodes, chain.dim, settings)
+    tasks = [open_task(each, settings, settings, progress, chain=chain) for each in sources]
+    while tasks:  # removed from the list, so that a finished task's cached activations are freed
+        yield from collect_task(tasks.pop(0), trials, settings, store, progress)
 
 
 def collect_task(
     task: Task,
-    requests: Sequence[TrialRequest],
+    trials: Sequence[Trial],
     settings: CollectSettings,
     store: Store,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
-    """Probe a task, run head-only, then the requests; yields each finished trial's row."""
-    progress.stage(f"Probing all {task.chain.n_nodes**2} edges on {task.data.name}")
-    probed = probe_task(task, settings)
+    """Probe a task, run head-only, then the trials; yields the row of each.
+
+    Raises
+    ------
+    UserError
+        Head-only did not finish, or the images cannot be read.
+    """
+    probe = probe_task(task, settings, progress)
     read_images(task, progress)
-    head_only = TrialRequest(Placement(), settings.seed, "head-only", "head-only", 1.0)
-    with Recorder(store, task, "collect", settings, settings, progress) as recorder:
-        recorder.probed(probed)
-        executor = InProcessExecutor(task, settings, Deadline(), progress.note)
-        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(requests))
-        at_once = count_side_by_side(
-            settings.parallel_placements, task, settings.batch_size, progress.note
+    with Record(store, task, "collect", settings, probe, progress) as record:
+        executor = create_executor(
+            task, settings, Deadline(), progress, settings.parallel_placements
         )
-        parts = [requests[k : k + at_once] for k in range(0, len(requests), at_once)]
-        for part in [[head_only], *parts]:
-            for outcome, row in recorder.run_trials(executor, part, with_test=True):
-                told = (
-                    row["failure_reason"] or f"validation {row['metric']} {row['val_metric']:.4f}"
-                )
-                progress.advance(f"{outcome.request.placement}: {told}")
+        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
+        (head_only_trial,) = baseline_trials(None, settings.seed)
+        head_only: Outcome | None = None
+        for group in ([head_only_trial], trials):
+            for outcome in _tested(task, executor, group, record):
+                head_only = head_only or (outcome if outcome.is_done else None)
+                row = record.end_trial(outcome, head_only)
+                result = outcome.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
+                progress.advance(f"{outcome.placement}: {result}")
                 yield row
-                if outcome.request is head_only and row["status"] != "done":
+                if head_only is None:
                     raise UserError(
-                        f"head-only, which gains are measured from, did not finish: {told}; "
+                        f"head-only, which gains are measured from, did not finish: {result}; "
                         "lower --lr"
                     )
 
 
-def read_placements(path: str) -> list[Placement]:
-    """One placement text a line; empty lines and lines that begin with `#` are passed over.
-
-    Raises UserError naming the file and line that cannot be read.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot read --placements-file {path}: {error}; give a text file"
-        ) from error
-    found: dict[Placement, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            placement = Placement.parse(line)
-            check_adapters(placement)
-        except PlacementError as error:
-            raise UserError(f"{path}, line {number}: {error}") from error
-        if placement in found:
-            raise UserError(
-                f"{path}, line {number}: {placement} stands in line {found[placement]} already; "
-                "give it once"
-            )
-        found[placement] = number
-    if not found:
-        raise UserError(f"{path} holds no placement; write one a line, such as 0>5+7>3")
-    return list(found)
-
-
-def sample_requests(n_nodes: int, dim: int, settings: CollectSettings) -> list[TrialRequest]:
-    """Distinct random placements within the budget, and how probable each was.
-
-    Raises UserError when the budget does not allow them.
-    """
-    rng = np.random.default_rng(settings.seed)
-    budget = parameter_budget(settings, dim)
-    by_kind = {kind: [] for kind in KINDS}  # type: dict[EdgeKind, list[Edge]]
-    for (edge,) in single_edges(n_nodes):
-        by_kind[edge.kind].append(edge)
-    sizes = [size for size in SET_SIZES if size <= n_nodes - 1]
-    found: dict[Placement, TrialRequest] = {}
-    for attempt in range(100 * settings.placements):
-        if len(found) == settings.placements:
-            break
-        if attempt % 2 == 0:
-            kind = KINDS[attempt // 2 % len(KINDS)]
-            edges: tuple[Edge, ...] = (by_kind[kind][rng.integers(len(by_kind[kind]))],)
-            propensity = 0.5 / len(KINDS) / len(by_kind[kind])
-            name = "random-single"
-        else:
-            size = int(rng.choice(sizes))
-            edges = random_edges(n_nodes, size, rng)
-            propensity = 0.5 / len(sizes) / math.comb(n_nodes**2, size)
-            name = "random-set"
-        placement = within_budget(edges, settings.adapter, dim, budget)
-        if placement is not None and placement not in found:
-            request = TrialRequest(placement, settings.seed, "sample", name, propensity)
-            found[placement] = request
-    if len(found) < settings.placements:
-        raise UserError(
-            f"only {len(found)} of {settings.placements} placements fit {budget} parameters; "
-            "raise --max-params or lower --placements"
-        )
-    return list(found.values())
+def _tested(
+    task: Task, executor: Executor, trials: Sequence[Trial], record: Record
+) -> Iterator[Outcome]:
+    return (with_test_scores(task, outcome) for outcome in executor.run(trials, record))

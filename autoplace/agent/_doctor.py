@@ -1,12 +1,14 @@
-"""Whether this installation can work: versions, device, store, backbone, predictor."""
+"""`autoplace doctor`: whether this installation can work."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
-from autoplace.agent._predicting import predictor_in_charge
-from autoplace.agent._recorder import library_versions
+from autoplace.agent._progress import Progress
+from autoplace.agent._provenance import library_versions
+from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
@@ -15,28 +17,76 @@ from autoplace.training import resolve_device
 from predictors import PredictorError
 
 
-def examine(settings: StoreSettings) -> dict[str, Any]:
-    """`versions`, `device`, `store` (URI), `predictor`, `starter` and a list of `problems`.
+class _Notes(Progress):
+    """Collects what would be printed."""
 
-    The URI is shown without its password.
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass
+class Examination:
+    """What was found.
+
+    Attributes
+    ----------
+    versions : dict of str to str
+        Of Python, autoplace and the libraries an outcome may depend on.
+    device : str
+        What trials would run on.
+    store : str
+        Tracking URI, without its password.
+    predictor : str or None
+        Which predictor is in use.
+    starter : str or None
+        SHA-256 of the shipped backbone's weights.
+    notes : list of str
+        What the user should know and that stops nothing.
+    problems : list of str
+        What does not work.
+
+    Examples
+    --------
+    >>> Examination({}, "cpu", "sqlite:///mlflow.db").problems
+    []
+    """
+
+    versions: dict[str, str]
+    device: str
+    store: str
+    predictor: str | None = None
+    starter: str | None = None
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def examine(settings: StoreSettings) -> Examination:
+    """Look at versions, device, store, predictor and the shipped backbone.
+
+    Examples
+    --------
+    >>> from autoplace.settings import StoreSettings
+    >>> examine(StoreSettings()).predictor
+    'shipped'
     """
     store = Store(settings.store)
-    problems = []
-    found: dict[str, Any] = {
-        "versions": json.loads(library_versions()),
-        "device": str(resolve_device("auto")),
-        "store": store.address,
-    }
+    versions: dict[str, Any] = json.loads(library_versions())
+    found = Examination(versions, str(resolve_device("auto")), store.address)
+    notes = _Notes()
     try:
         store.check()
     except UserError as error:
-        problems.append(str(error))
+        found.problems.append(str(error))
     try:
-        found["predictor"] = predictor_in_charge(store, None).origin
+        found.predictor = load_active_predictor(store, progress=notes).origin
     except (UserError, PredictorError) as error:
-        problems.append(str(error))
+        found.problems.append(str(error))
     try:
-        found["starter"] = create_chain("starter").weights_sha256
+        found.starter = create_chain("starter").weights_sha256
     except UserError as error:
-        problems.append(str(error))
-    return found | {"problems": problems}
+        found.problems.append(str(error))
+    found.notes += notes.notes
+    return found

@@ -7,8 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoplace.agent._plan import SEEDS, make_plan
+from autoplace.agent._plan import make_plan
 from autoplace.agent._progress import Progress
+from autoplace.agent.steps._contest import SEEDS
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
@@ -19,7 +20,24 @@ TIMED_STEPS = 4
 
 @dataclass(frozen=True)
 class DryRun:
-    """Number of candidates, the trials a pick would run, and an estimate in seconds."""
+    """What a pick would do.
+
+    Attributes
+    ----------
+    candidates : int
+        Placements that were predicted.
+    trials : list of str
+        Placements that would be fine-tuned.
+    estimated_seconds : float
+        Of the whole pick.
+    predictor : str
+        `shipped`, `champion` or a folder.
+
+    Examples
+    --------
+    >>> DryRun(868, ["head-only"], 60.0, "shipped").to_dict()["candidates"]
+    868
+    """
 
     candidates: int
     trials: list[str]
@@ -32,9 +50,20 @@ class DryRun:
 
 
 def dry_run(source: str, settings: PickSettings, progress: Progress | None = None) -> DryRun:
-    """Probe, propose and predict as `pick` would, then time a few steps of each chosen placement.
+    """Plan as `pick` would, then time a few steps of each placement that would be fine-tuned.
 
-    Raises UserError (of any room) and PredictorError for what the user can mend.
+    Raises
+    ------
+    UserError, PredictorError
+        What the user can mend.
+
+    Examples
+    --------
+    >>> from autoplace.settings import PickSettings
+    >>> settings = PickSettings(top_k=1, probe_images=32)
+    >>> plan = dry_run("builtin:digits", settings)
+    >>> len(plan.trials), plan.predictor
+    (3, 'shipped')
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -42,20 +71,19 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     store = Store(settings.store)
     store.check()
     plan = make_plan(source, settings, store, progress)
-    requests = plan.requests(settings.seed)
-    progress.stage("Timing a few steps", len(requests))
+    progress.stage("Timing a few steps", len(plan.trials))
     seconds = {}
-    for request in requests:
-        seconds[request.placement] = _trial_seconds(plan.task, request.placement, settings)
-        progress.advance(str(request.placement))
+    for trial in plan.trials:
+        seconds[trial.placement] = _trial_seconds(plan.task, trial.placement, settings)
+        progress.advance(str(trial.placement))
     # Which placement wins is not known; a repeat costs about what a trial costs on average.
     repeats = 2 * (SEEDS - 1) * sum(seconds.values()) / len(seconds)
     estimate = time.perf_counter() - started + sum(seconds.values()) + repeats
     return DryRun(
         len(plan.candidates),
-        [str(request.placement) for request in requests],
+        [str(trial.placement) for trial in plan.trials],
         estimate,
-        plan.in_charge.origin,
+        plan.predictor,
     )
 
 

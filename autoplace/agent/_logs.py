@@ -1,4 +1,4 @@
-"""Placement logs between files and the store."""
+"""`autoplace logs`: placement logs between files and the store."""
 
 from __future__ import annotations
 
@@ -10,14 +10,30 @@ from pathlib import Path
 import predictors
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
-from autoplace.tracking import Store, TrackingError, fetch_probe, import_trials, read_records
+from autoplace.tracking import ProbeMissingError, Store, fetch_probe, import_rows, read_rows
+from predictors.vocabulary import Status
 
 NO_PROBE = "its probe is not in the log"
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What came of an import or export: rows taken, rows set aside by reason, and where to."""
+    """What came of an import or export.
+
+    Attributes
+    ----------
+    rows : int
+        Rows written.
+    set_aside : mapping of str to int
+        Rows set aside, by reason.
+    place : str
+        Where they were written: the store's address or a folder.
+
+    Examples
+    --------
+    >>> Transfer(2, {}, "my-log").rows
+    2
+    """
 
     rows: int
     set_aside: Mapping[str, int]
@@ -27,7 +43,12 @@ class Transfer:
 def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     """Bring the trials of a log's folder into the store, with their probes, to be learnt from.
 
-    Raises PredictorError for what is not a placement log, and TrackingError.
+    Raises
+    ------
+    PredictorError
+        It is not a placement log.
+    TrackingError
+        The store cannot be used.
     """
     store = Store(settings.store)
     store.check()
@@ -36,23 +57,36 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     reasons = log.reasons()
     if not described.all():
         reasons[NO_PROBE] = int((~described).sum())
-    rows = import_trials(store, Path(path).name, log.trials[described], log.probes)
+    rows = import_rows(store, Path(path).name, log.trials[described], log.probes)
     return Transfer(rows, reasons, store.address)
 
 
 def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Transfer:
     """Write the store's finished and failed trials, and their probes, as a log's folder.
 
-    tasks: wildcard pattern of task names.
-    Raises UserError when the store holds no such trial, PredictorError for a folder in use.
+    Parameters
+    ----------
+    out : path
+        A new folder.
+    settings : StoreSettings
+        Which store.
+    tasks : str, default="*"
+        Wildcard pattern of task names.
+
+    Raises
+    ------
+    UserError
+        The store holds no such trial.
+    PredictorError
+        The folder is in use.
     """
     store = Store(settings.store)
     store.check()
-    records = read_records(store)
-    over = records["status"].isin(["done", "failed"])
+    records = predictors.log_table(read_rows(store))
+    over = records["status"].isin([Status.DONE, Status.FAILED])
     if not over.any():
         raise UserError(
-            f"{store.address} holds no trial that is over; 'autoplace collect' makes some"
+            f"{store.address} holds no finished or failed trial; 'autoplace collect' makes some"
         )
     chosen = records[over & records["task_name"].map(lambda name: fnmatch(str(name), tasks))]
     if chosen.empty:
@@ -62,7 +96,7 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
     for key in sorted(set(trials["probe_key"].dropna())):
         try:
             probes[key] = fetch_probe(store, key)
-        except TrackingError:
+        except ProbeMissingError:
             continue  # the trials are worth keeping, though nothing can be learnt from them
     log = predictors.PlacementLog(trials, probes, aside)
     predictors.write_log(log, out, predictors.log_card(log))

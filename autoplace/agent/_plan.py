@@ -1,4 +1,4 @@
-"""What a pick is going to do: probe, propose, predict, choose; nothing is trained or written."""
+"""What a pick is going to do, from DATA to its trials; nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -6,65 +6,67 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoplace.agent._candidates import Candidate, check_top_k, every_block_baseline, propose
-from autoplace.agent._open import Probed, open_task, probe_task
-from autoplace.agent._predicting import PredictorInCharge, predict_gains, predictor_in_charge
 from autoplace.agent._progress import Progress
-from autoplace.agent._selection import select_diverse
-from autoplace.execution import TrialRequest
-from autoplace.placement import Placement
+from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._open import open_task
+from autoplace.agent.steps._predict import predict_gains
+from autoplace.agent.steps._probe import Probe, probe_task
+from autoplace.agent.steps._propose import Candidate, propose
+from autoplace.agent.steps._select import select_trials
+from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Task
-
-SEEDS = 3
-HEAD_ONLY, EVERY_BLOCK, TOP_K, REPEAT = "head-only", "every-block", "top-k", "repeat"
+from autoplace.training import Task, Trial
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a pick is going to do, before anything is trained."""
+    """What a pick is going to do.
+
+    Attributes
+    ----------
+    task : Task
+        What placements are trained on.
+    probe : Probe
+        What was measured before any training.
+    candidates : list of Candidate
+        All that was proposed.
+    predicted : ndarray (candidates,)
+        Predicted gain over head-only of each.
+    trials : list of Trial
+        Baselines, then the top k.
+    predictor : str
+        Where the predictor comes from.
+    """
 
     task: Task
-    probed: Probed
+    probe: Probe
     candidates: list[Candidate]
     predicted: np.ndarray
-    chosen: list[int]
-    every_block: Placement | None
-    in_charge: PredictorInCharge
-
-    def requests(self, seed: int) -> list[TrialRequest]:
-        """The trials of the choice: baselines first, for a deadline must not cost them."""
-        requests = [TrialRequest(Placement(), seed, HEAD_ONLY, HEAD_ONLY, 1.0)]
-        if self.every_block is not None:
-            requests.append(TrialRequest(self.every_block, seed, EVERY_BLOCK, EVERY_BLOCK, 1.0))
-        for index in self.chosen:
-            candidate = self.candidates[index]
-            requests.append(TrialRequest(candidate.placement, seed, TOP_K, candidate.chosen_by))
-        return requests
+    trials: list[Trial]
+    predictor: str
 
 
 def make_plan(source: str, settings: PickSettings, store: Store, progress: Progress) -> Plan:
-    """Probe, propose and predict; trains and writes nothing.
+    """Open, probe, propose, predict and select.
 
-    Raises UserError (of any room) and PredictorError for what the user can mend.
+    Raises
+    ------
+    UserError, PredictorError
+        What the user can mend.
     """
-    in_charge = predictor_in_charge(store, settings.predictor)
+    active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress)
-    n_nodes, dim = task.chain.n_nodes, task.chain.dim
-    check_top_k(settings.top_k, n_nodes)
-    every_block = every_block_baseline(n_nodes, settings, dim)
-    progress.stage(f"Probing all {n_nodes**2} edges of {task.chain.name} on {task.data.name}")
-    probed = probe_task(task, settings)
-    candidates = propose(probed.tables, settings, dim, settings.seed)
-    placements = [candidate.placement for candidate in candidates]
-    predicted = predict_gains(in_charge.predictor, placements, probed.tables, task.chain.name)
-    # Every-block runs anyway, as a baseline; a top-k place for it would be wasted.
-    open_to_choice = [i for i, placement in enumerate(placements) if placement != every_block]
-    picked = select_diverse(
-        [placements[i] for i in open_to_choice], predicted[open_to_choice], settings.top_k
+    space = search_space(task.chain, settings, settings.top_k)
+    probe = probe_task(task, settings, progress)
+    candidates = propose(probe.tables, space.budget, settings.seed)
+    predicted = predict_gains(
+        active.predictor,
+        [candidate.placement for candidate in candidates],
+        probe.tables,
+        task.chain.name,
     )
-    chosen = [open_to_choice[i] for i in picked]
-    if every_block is None:
+    trials = select_trials(candidates, predicted, space.every_block, settings.top_k, settings.seed)
+    if space.every_block is None:
         progress.note("every-block does not fit the parameter budget even at rank 1; not compared")
-    return Plan(task, probed, candidates, predicted, chosen, every_block, in_charge)
+    return Plan(task, probe, candidates, predicted, trials, active.origin)

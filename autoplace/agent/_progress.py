@@ -4,13 +4,22 @@ from __future__ import annotations
 
 
 class Progress:
-    """Silent by default; subclasses print."""
+    """Silent by default; subclasses print.
+
+    Examples
+    --------
+    >>> class Notes(Progress):
+    ...     def note(self, text):
+    ...         print("note:", text)
+    >>> Notes().note("2 images cannot be read")
+    note: 2 images cannot be read
+    """
 
     def stage(self, text: str, total: int | None = None) -> None:
-        """A new stage of work begins, of `total` steps where that is known."""
+        """Start a stage of work; `total` is its number of steps where that is known."""
 
     def advance(self, text: str = "") -> None:
-        """One step of the stage is done; `text` says what it gave."""
+        """Finish one step of the stage; `text` says what it gave."""
 
     def note(self, text: str) -> None:
-        """Something the user should know, which stops nothing."""
+        """Say something that the user should know and that stops nothing."""

@@ -1,4 +1,4 @@
-"""What timm's own forward pass hands to the blocks, read with hooks rather than re-implemented."""
+"""What timm's own forward pass gives to the blocks, read with hooks instead of re-implemented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class _Reached(Exception):
-    """Ends a forward pass at the first block, carrying the stream that arrived there."""
+    """Ends a forward pass at the first block; `stream` is the block's input."""
 
     def __init__(self, stream: Tensor) -> None:
         super().__init__()
@@ -19,10 +19,11 @@ class _Reached(Exception):
 
 
 def capture_embedding(model: Any, first_block: nn.Module, images: Tensor) -> Tensor:
-    """The residual stream that enters the first block, (B, tokens, dim).
+    """Return the residual stream that enters the first block, (batch, tokens, dim).
 
-    timm has no public call that stops there, and what lies before (prefix tokens, position
-    embedding, norm_pre) differs between families; so its own forward pass runs, and is cut short.
+    timm has no public function for this, and the layers before the first block (prefix tokens,
+    position embedding, norm_pre) differ between families. So timm's own forward pass runs and
+    is stopped at the first block.
     """
 
     def stop(module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -35,15 +36,19 @@ def capture_embedding(model: Any, first_block: nn.Module, images: Tensor) -> Ten
         return reached.stream
     finally:
         handle.remove()
-    raise RuntimeError("the forward pass never reached the first block")
+    raise RuntimeError("the forward pass did not reach the first block")
 
 
 @contextmanager
 def capture_extras(blocks: Sequence[nn.Module]) -> Iterator[list[dict[str, Any]]]:
-    """Record the arguments each block gets besides the stream, while the context is open.
+    """Record the arguments that each block receives besides the stream.
 
-    Yields one dictionary a block, argument name -> value, with defaults left out: rotary
-    embeddings for EVA, a shared relative position bias for BEiT, nothing for a plain ViT.
+    Yields
+    ------
+    list of dict
+        For each block, values by argument name, without defaults; filled by forward passes
+        within the context. EVA passes rotary embeddings, BEiT a shared relative position bias,
+        a plain ViT nothing.
     """
     extras: list[dict[str, Any]] = [{} for _ in blocks]
 

@@ -1,4 +1,4 @@
-"""A frozen timm transformer as a residual chain h_0 -> h_1 -> ... -> h_{n-1}."""
+"""ResidualChain: a frozen timm transformer as a chain of nodes h_0 -> h_1 -> ... -> h_{n-1}."""
 
 from __future__ import annotations
 
@@ -13,27 +13,58 @@ from autoplace.backbones._error import BackboneError
 from autoplace.backbones._fingerprint import weights_sha256
 from autoplace.backbones._sublayers import refuse, split_blocks
 
-_TOLERANCE = 1e-5  # max abs difference to timm's own output, relative where that exceeds 1
+# Largest absolute difference from timm's own output, or relative where the output exceeds 1.
+_TOLERANCE = 1e-5
 
 
 class ResidualChain(nn.Module):
-    """A timm model cut at every residual addition; frozen, and always in evaluation mode.
+    """A timm model split at every residual addition; frozen, and always in evaluation mode.
 
     Node `h_0` is the stream after patch and position embedding, `h_{2b+1}` after the attention
-    of block b, `h_{2b+2}` after its MLP: n = 2 * blocks + 1 nodes. What is computed is checked
-    against timm's own forward pass when the chain is made.
+    of block b, `h_{2b+2}` after its MLP: n = 2 * blocks + 1 nodes. The constructor compares the
+    chain with timm's own forward pass.
 
     Parameters
     ----------
-    model
+    model : Module
         A timm model with its weights; it is frozen in place.
-    name
-        What the backbone is called in messages and records.
-    data_config
-        timm's data config (input_size, mean, std, interpolation, crop_pct); by default the
-        model's own, at the image size that the model was built for.
+    name : str
+        Name of the backbone in messages and records.
+    data_config : dict or None, default=None
+        timm's data config (input_size, mean, std, interpolation, crop_pct). None takes that of
+        the model, at the image size that the model was built for.
 
-    Raises BackboneError if the model cannot be expressed as a residual chain.
+    Attributes
+    ----------
+    n_nodes : int
+        Number of nodes.
+    tokens : int
+        Tokens of an image in the stream.
+    dim : int
+        Width of the stream.
+    num_features : int
+        Width of the pooled features.
+    weights_sha256 : str
+        SHA-256 of the weights.
+
+    Raises
+    ------
+    BackboneError
+        If the model is not a residual chain, or its output is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> chain = create_chain("starter")
+    >>> images = torch.randn(2, 3, 32, 32)
+    >>> h = chain.embed(images)
+    >>> h.shape
+    torch.Size([2, 17, 96])
+    >>> for k in range(1, chain.n_nodes):
+    ...     h = chain.step(k, h)
+    >>> torch.equal(chain.readout(h), chain(images))
+    True
     """
 
     def __init__(
@@ -56,17 +87,51 @@ class ResidualChain(nn.Module):
         return 2 * len(self._sublayers) + 1
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) of the config's input size -> node h_0 (B, tokens, dim)."""
+        """Compute node h_0.
+
+        Parameters
+        ----------
+        images : Tensor of shape (batch, 3, height, width)
+            Images of the `input_size` of the data config.
+
+        Returns
+        -------
+        Tensor of shape (batch, tokens, dim)
+            The stream before the first block.
+
+        Raises
+        ------
+        BackboneError
+            If the images have another size.
+        """
         expected = tuple(self.data_config["input_size"])
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
             raise BackboneError(
                 f"backbone {self.name!r} takes images (batch, {', '.join(map(str, expected))}), "
-                f"got {tuple(images.shape)}; use the transform of its data config"
+                f"but got {tuple(images.shape)}; use the transform of its data config"
             )
         return capture_embedding(self.model, self.model.blocks[0], images)
 
     def step(self, k: int, h: Tensor) -> Tensor:
-        """Node h_{k-1} -> node h_k, both (B, tokens, dim), for 1 <= k <= n - 1."""
+        """Compute node h_k from node h_{k-1}.
+
+        Parameters
+        ----------
+        k : int
+            Number of the sub-layer, from 1 to n - 1.
+        h : Tensor of shape (batch, tokens, dim)
+            Node h_{k-1}.
+
+        Returns
+        -------
+        Tensor of shape (batch, tokens, dim)
+            Node h_k.
+
+        Raises
+        ------
+        IndexError
+            If there is no such sub-layer.
+        """
         if not 1 <= k < self.n_nodes:
             raise IndexError(f"step {k} is not in 1..{self.n_nodes - 1}")
         index, is_mlp = divmod(k - 1, 2)
@@ -77,32 +142,33 @@ class ResidualChain(nn.Module):
         return sublayers.attention(block, h, **extras)
 
     def features(self, h_last: Tensor) -> Tensor:
-        """Node h_{n-1} (B, tokens, dim) -> pooled features (B, num_features), before the logits."""
+        """Pool the last node (batch, tokens, dim) to features (batch, num_features)."""
         features: Tensor = self.model.forward_head(self.model.norm(h_last), pre_logits=True)
         return features
 
     def readout(self, h_last: Tensor) -> Tensor:
-        """Node h_{n-1} (B, tokens, dim) -> the output of timm's own classifier (B, classes)."""
+        """Apply timm's own classifier to the last node; returns (batch, classes)."""
         logits: Tensor = self.model.forward_head(self.model.norm(h_last))
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> timm's own output (B, classes)."""
+        """Compute timm's own output (batch, classes) of images (batch, 3, height, width)."""
         h = self.embed(images)
         for k in range(1, self.n_nodes):
             h = self.step(k, h)
         return self.readout(h)
 
     def train(self, mode: bool = True) -> ResidualChain:
-        """Stay in evaluation mode: dropout in a frozen backbone would only add noise."""
+        """Stay in evaluation mode, since dropout in a frozen backbone would only add noise."""
         return super().train(False)
 
     @torch.no_grad()
     def _check_identity(self) -> None:
-        """Compare with timm's own pass on random images, and fill in what its blocks are handed.
+        """Compare the chain with timm's own forward pass, and keep the blocks' extra arguments.
 
-        Two batch sizes tell whether the blocks' extra arguments depend on the batch. The
-        normalised last node is compared besides the logits, as a fresh head may be all zeros.
+        Random images in batches of two sizes show whether the extra arguments depend on the
+        batch. Both the normalised last node and the logits are compared, because the weights of
+        a new classifier may all be zero.
         """
         weight = next(self.model.parameters())
         generator = torch.Generator().manual_seed(0)
@@ -125,7 +191,7 @@ class ResidualChain(nn.Module):
         self.num_features = features.shape[-1]
 
     def _keep_extras(self, extras: list[dict[str, Any]], again: list[dict[str, Any]]) -> None:
-        """Hold the extra arguments as buffers, one for each distinct tensor."""
+        """Keep the extra arguments as buffers, one for each distinct tensor."""
         buffers: dict[int, str] = {}
         for ours, theirs in zip(extras, again, strict=True):
             for key, value in ours.items():
@@ -134,7 +200,7 @@ class ResidualChain(nn.Module):
                     raise refuse(self.name, f"its blocks' {key!r} depends on the images")
                 if id(value) not in buffers:
                     buffers[id(value)] = f"extra_{len(buffers)}"
-                    # A copy, not persistent: it is computed from the model's own state.
+                    # Not persistent, because it is computed from the model's own state.
                     tensor = value.detach().clone()
                     self.register_buffer(buffers[id(value)], tensor, persistent=False)
             self._extras.append({key: buffers[id(value)] for key, value in ours.items()})
@@ -142,7 +208,8 @@ class ResidualChain(nn.Module):
     def _compare(self, ours: Tensor, theirs: Tensor) -> None:
         if not torch.isfinite(theirs).all():
             raise BackboneError(
-                f"backbone {self.name!r} gives infinite or undefined values; its weights are broken"
+                f"the output of backbone {self.name!r} is NaN or infinite; its weights are broken, "
+                "so download or save them again"
             )
         scale = max(1.0, theirs.abs().max().item())
         difference = (ours - theirs).abs().max().item()

@@ -1,4 +1,4 @@
-"""Reading a local weights file, and fitting it to a model with an error that names the keys."""
+"""Reading a local weights file and loading it into a model."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from torch import Tensor, nn
 
 from autoplace.backbones._error import BackboneError
 
-# Where training scripts keep the weights inside a torch file, best first.
+# Keys under which training scripts save the weights in a torch file, in order of preference.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _SHOWN_KEYS = 2
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors file, or from a torch file read weights-only.
+    """Read tensors by name from a safetensors file, or weights-only from a torch file.
 
-    Raises BackboneError if the file is missing, cannot be read or holds no state dict.
+    Raises
+    ------
+    BackboneError
+        If the file is missing, cannot be read or does not contain a state dict.
     """
     path = Path(path)
     if not path.is_file():
-        raise BackboneError(f"checkpoint {str(path)!r} does not exist or is no file")
+        raise BackboneError(f"checkpoint {str(path)!r} does not exist or is not a file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_torch(path)
@@ -46,7 +49,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise BackboneError(
             f"checkpoint {str(path)!r} cannot be read as a torch file of plain weights;\n"
-            "save the model's state dict alone, best as safetensors"
+            "save only the model's state dict, preferably as safetensors"
         ) from error
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -54,17 +57,30 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise BackboneError(
-            f"checkpoint {str(path)!r} holds no state dict (tensors by name);\n"
-            "save the model's state dict alone, best as safetensors"
+            f"checkpoint {str(path)!r} does not contain a state dict of weights;\n"
+            "save only the model's state dict, preferably as safetensors"
         )
     return {key.removeprefix("module."): tensor for key, tensor in content.items()}
 
 
 def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, name: str, origin: str) -> None:
-    """Load `state` into `model`; every key must be there and have the right shape.
+    """Load a state dict into a model; the names and shapes must be those of the model.
 
-    `name` is the backbone's and `origin` the weights', for the message of the BackboneError that
-    lists the first few keys that are missing, unexpected or of another shape.
+    Parameters
+    ----------
+    model : Module
+        Model to load into.
+    state : mapping of str to Tensor
+        Tensors by name.
+    name : str
+        Name of the backbone, for the error message.
+    origin : str
+        Where the tensors come from, for the error message.
+
+    Raises
+    ------
+    BackboneError
+        If a tensor is missing, unexpected or has another shape; the first few are named.
     """
     expected = model.state_dict()
     complaints = {

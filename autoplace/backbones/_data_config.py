@@ -1,15 +1,19 @@
-"""timm's data config of a model: input size, mean, deviation, interpolation, crop."""
+"""timm's data config of a model: input size, mean, standard deviation, interpolation, crop."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from timm.data.config import resolve_model_data_config
 
+# timm's function has no annotations.
+_resolve: Callable[[Any], dict[str, Any]] = resolve_model_data_config
+
 
 def resolve_data_config(model: Any) -> dict[str, Any]:
-    """The model's own data config, at the image size that the model was built for."""
-    config: dict[str, Any] = resolve_model_data_config(model)
+    """Return the model's data config, at the image size that the model was built for."""
+    config = _resolve(model)
     # timm's config is that of the pretrained weights; the model may be built for another size.
     size = getattr(getattr(model, "patch_embed", None), "img_size", None)
     if size is not None:

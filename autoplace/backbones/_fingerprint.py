@@ -1,4 +1,4 @@
-"""The SHA-256 that names a backbone's weights, whatever file they came from."""
+"""The SHA-256 that identifies the weights of a backbone, whatever file they came from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
-    """Hash of the tensors of a state dict, in the order of their names.
+    """Hash the tensors of a state dict in the order of their names.
 
-    Each tensor contributes its name, dtype, shape and raw bytes, so that the same weights give
-    the same hash from the hub, from a safetensors file or from a torch file.
+    The hash covers the name, dtype, shape and bytes of each tensor, so equal weights have equal
+    hashes whether they come from the hub, a safetensors file or a torch file.
     """
     digest = hashlib.sha256()
     for name in sorted(state):

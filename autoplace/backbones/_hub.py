@@ -1,4 +1,4 @@
-"""Weights from the hub, and a quick plain answer when it cannot be reached."""
+"""Weights from the hub, and a quick error when the hub cannot be reached."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from torch import nn
 
 from autoplace.backbones._error import BackboneError
 
-_FILES = ("model.safetensors", "pytorch_model.bin")  # the names that timm asks for, in its order
+_FILES = ("model.safetensors", "pytorch_model.bin")  # what timm looks for, in this order
 _SECONDS = 10.0
 
 
 def load_from_hub(name: str) -> nn.Module:
-    """A timm model with its pre-trained weights, from the local cache or the hub.
+    """Create a timm model with its pre-trained weights, from the local cache or the hub.
 
-    Raises BackboneError, saying what to do instead, if there are none or they cannot be had.
+    Raises
+    ------
+    BackboneError
+        If there are no weights or they cannot be downloaded.
     """
     try:
         _check_reachable(name)
         return timm.create_model(name, pretrained=True)
-    # The hub's clients raise errors of many libraries (HTTP, SSL, cache, missing weights).
+    # The clients of the hub raise errors of many libraries (HTTP, SSL, cache, missing weights).
     except Exception as error:
         cause = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise BackboneError(
@@ -32,7 +35,7 @@ def load_from_hub(name: str) -> nn.Module:
 
 
 def _check_reachable(name: str) -> None:
-    """Ask the hub once. Its own client would retry for most of a minute before it gave up."""
+    """Send one request to the hub, because its own client retries for most of a minute."""
     config = get_pretrained_cfg(name)
     repository = config and config.hf_hub_id
     if not repository or any(

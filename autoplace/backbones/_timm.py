@@ -1,4 +1,4 @@
-"""Backbones by timm name: weights from the hub, from a local file, or random."""
+"""Backbones from timm, with weights from the hub, from a local file, or random."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from torch import nn
 from autoplace.backbones._checkpoint import fit_state, read_checkpoint
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._hub import load_from_hub
-from autoplace.backbones._saliency import SALIENCY
-from autoplace.backbones._shipped import SHIPPED
+from autoplace.backbones._registry import list_packaged
 from autoplace.backbones._sublayers import split_blocks
 
 
 def build_timm(name: str, *, checkpoint: str | Path | None, pretrained: bool) -> nn.Module:
-    """A registered timm model with the weights asked for; a checkpoint goes before the hub.
+    """Create a timm model; a checkpoint takes precedence over the hub.
 
-    What needs no weights is checked before any is read. Raises BackboneError for an unknown
-    name, a model that is no residual chain, or weights that cannot be had or do not fit.
+    The name and the architecture are checked before any weights are read.
+
+    Raises
+    ------
+    BackboneError
+        If the name is unknown, the model is not a residual chain, or the weights cannot be
+        downloaded or read or do not fit.
     """
     split_blocks(build_on_meta(name), name)
     if checkpoint is not None:
@@ -31,7 +35,13 @@ def build_timm(name: str, *, checkpoint: str | Path | None, pretrained: bool) ->
 
 
 def build_on_meta(name: str) -> Any:
-    """The architecture alone, without memory for its weights. Raises BackboneError if unknown."""
+    """Create the architecture without memory for its weights.
+
+    Raises
+    ------
+    BackboneError
+        If the name is unknown.
+    """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise _unknown(name, timm.list_models())
@@ -44,7 +54,7 @@ def build_on_meta(name: str) -> Any:
 
 
 def _load_local(name: str, checkpoint: str | Path) -> nn.Module:
-    """Build the model with the checkpoint's own classifier, or with none if the file has none."""
+    """Create the model with the classifier of the checkpoint, or without one if it has none."""
     state = read_checkpoint(checkpoint)
     classifier = timm.get_pretrained_cfg_value(name, "classifier") or "head"
     head = classifier if isinstance(classifier, str) else classifier[0]
@@ -56,6 +66,7 @@ def _load_local(name: str, checkpoint: str | Path) -> nn.Module:
 
 
 def _unknown(name: str, known: list[str]) -> BackboneError:
-    near = difflib.get_close_matches(name, [*SHIPPED, SALIENCY, *known], n=3)
+    packaged = [backbone.name for backbone in list_packaged()]
+    near = difflib.get_close_matches(name, [*packaged, *known], n=3)
     suggestion = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return BackboneError(f"unknown backbone {name!r}; {suggestion}'autoplace backbones' lists all.")

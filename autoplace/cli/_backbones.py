@@ -6,10 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from autoplace.cli._options import json_option
+
 
 @click.command()
 @click.argument("pattern", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def backbones(pattern: str | None, as_json: bool) -> None:
     """List backbones with their nodes and edges; a PATTERN such as 'vit_small*' searches timm."""
     from autoplace.backbones import BackboneError, list_backbones

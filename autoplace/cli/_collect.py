@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import CollectSettings
 
 
 @click.command()
 @click.argument("data", nargs=-1, required=True)
 @settings_options(CollectSettings)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per finished trial.")
+@json_option("One JSON line per finished trial.")
 def collect(data: tuple[str, ...], settings: CollectSettings, as_json: bool) -> None:
     """Log placement results on DATA... to learn from."""
     from autoplace import agent
@@ -25,5 +25,5 @@ def collect(data: tuple[str, ...], settings: CollectSettings, as_json: bool) -> 
             if as_json:
                 print_json(row)
     if not as_json:
-        told = ", ".join(f"{count} {status}" for status, count in counts.items())
-        click.echo(f"{told}; 'autoplace retrain' learns from them")
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        click.echo(f"{summary}; 'autoplace retrain' learns from them")

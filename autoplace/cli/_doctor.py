@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._exit_codes import ExitCode
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import StoreSettings
 
 
 @click.command()
 @settings_options(StoreSettings)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def doctor(settings: StoreSettings, as_json: bool) -> int:
     """Show versions, device and store, and whether they work."""
     from autoplace.agent import examine
@@ -18,13 +21,13 @@ def doctor(settings: StoreSettings, as_json: bool) -> int:
 
     found = examine(settings)
     if as_json:
-        print_json(found)
+        print_json(asdict(found))
     else:
-        for name, value in found.items():
+        for name, value in asdict(found).items():
             shown = (
                 ", ".join(f"{k} {v}" for k, v in value.items())
                 if isinstance(value, dict)
                 else value
             )
             click.echo(f"{name:10} {shown}")
-    return 0 if not found["problems"] else 1
+    return ExitCode.FAILED if found.problems else ExitCode.DONE

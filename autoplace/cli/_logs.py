@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def logs() -> None:
 @logs.command("import")
 @click.argument("log")
 @settings_options(StoreSettings)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def import_(log: str, settings: StoreSettings, as_json: bool) -> None:
     """Bring the trials of LOG, a folder that export wrote, into the store, to be learnt from."""
     from autoplace.agent import import_log
@@ -39,7 +39,7 @@ def import_(log: str, settings: StoreSettings, as_json: bool) -> None:
 @click.argument("out")
 @settings_options(StoreSettings)
 @click.option("--tasks", default="*", show_default=True, help="Wildcard pattern of task names.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def export(out: str, settings: StoreSettings, tasks: str, as_json: bool) -> None:
     """Write the store's trials and probes to OUT, a new folder, as Parquet with a card."""
     from autoplace.agent import export_log
@@ -50,7 +50,7 @@ def export(out: str, settings: StoreSettings, tasks: str, as_json: bool) -> None
 
 @logs.command()
 @click.argument("log", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def validate(log: str | None, as_json: bool) -> None:
     """Check LOG, a folder or a Parquet file of trials; default: the log that is shipped."""
     from autoplace.cli._render import print_json
@@ -72,9 +72,9 @@ def validate(log: str | None, as_json: bool) -> None:
 
 @logs.command()
 @click.argument("log", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def stats(log: str | None, as_json: bool) -> None:
-    """What LOG holds, per backbone and task; default: the log that is shipped."""
+    """Describe LOG, per backbone and task; default: the log that is shipped."""
     from autoplace.cli._render import print_json, table
     from predictors import log_stats, read_log, shipped_log
 

@@ -1,4 +1,4 @@
-"""The command line: parse, call, render. Exit codes: 0, 1 failure, 2 bad input, 3 deadline."""
+"""The command line: parse, call, render."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from autoplace.cli._exit_codes import ExitCode
 from autoplace.errors import UserError
+from predictors import PredictorError
 
-BAD_INPUT, DEADLINE, INTERRUPTED = 2, 3, 130
 COMMANDS = {
     "pick": "Find, fine-tune and compare the best adapter placement for DATA.",
     "probe": "Score every edge on DATA with one pass, without training.",
@@ -28,14 +29,14 @@ COMMANDS = {
 
 
 def verbose_option(**extra: Any) -> click.Option:
-    """`-v`, which is understood before and after the command's name; `main` looks for it."""
+    """`-v`, accepted before and after the command's name; `main` looks for it."""
     return click.Option(
         ["-v", "--verbose"], is_flag=True, help="Show tracebacks and warnings.", **extra
     )
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module only when that command is run, so that help is quick."""
+    """Imports a command's module only when that command runs, so that help is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     verbose = "-v" in arguments or "--verbose" in arguments
     if not verbose:
-        # Odd image files and library deprecations are not the user's to act on.
+        # Users cannot act on odd image files and on library deprecations.
         warnings.filterwarnings("ignore")
     sys.exit(_run(arguments, verbose))
 
@@ -83,23 +84,19 @@ def _run(arguments: list[str], verbose: bool) -> int:
         code: Any = autoplace.main(arguments, prog_name="autoplace", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        return BAD_INPUT
+        return ExitCode.BAD_INPUT
     except click.ClickException as error:
         return _refuse(error, error.format_message(), verbose)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; what finished is recorded", err=True)
-        return INTERRUPTED
-    except UserError as error:
+        return ExitCode.INTERRUPTED
+    except (UserError, PredictorError) as error:
         return _refuse(error, str(error), verbose)
-    except Exception as error:
-        if type(error).__name__ == "PredictorError":  # not imported here: help must stay quick
-            return _refuse(error, str(error), verbose)
-        raise
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _refuse(error: Exception, message: str, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     click.echo(f"Error: {message}", err=True)
-    return BAD_INPUT
+    return ExitCode.BAD_INPUT

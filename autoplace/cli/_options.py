@@ -16,11 +16,16 @@ from autoplace.settings import Settings, create_settings, value_type
 ENVIRONMENT = "AUTOPLACE_"
 
 
-def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add a flag for every field of `kind`, and `-c`; the command gets them as `settings`.
+def json_option(help_text: str = "One JSON document on stdout.") -> Callable[..., Any]:
+    """`--json`, which every command but `ui` takes; the command gets it as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
 
-    What a flag leaves open comes from the environment (`AUTOPLACE_TOP_K`), then from the YAML
-    file, then from the field's default.
+
+def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a flag for every field of `kind`, and `-c`; the command gets one `settings`.
+
+    An option without a flag comes from the environment (`AUTOPLACE_TOP_K`), else from the YAML
+    file, else from the field's default.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,10 +69,12 @@ def _read_config(context: click.Context, path: str | None, kind: type[Settings])
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        told = str(error).splitlines()[0]
-        raise UserError(f"cannot read the config {path}: {told}; give a YAML file") from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot read the config {path}: {reason}; give a YAML file") from error
     if values is not None and not isinstance(values, dict):
-        raise UserError(f"the config {path} is no list of options; write lines such as 'top-k: 5'")
+        raise UserError(
+            f"the config {path} is not a list of options; write lines such as 'top-k: 5'"
+        )
     named = {str(name): value for name, value in (values or {}).items()}
     try:
         create_settings(kind, named)  # names and values are checked while the file can be named

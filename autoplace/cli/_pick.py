@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._exit_codes import ExitCode
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import PickSettings
-
-DEADLINE, FAILED = 3, 1
 
 
 @click.command()
 @click.argument("data")
 @settings_options(PickSettings)
 @click.option("--dry-run", is_flag=True, help="Tell what would be done and how long it takes.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int:
     """Find, fine-tune and compare the best adapter placement for DATA."""
     from autoplace import agent
@@ -29,9 +28,9 @@ def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int
                 result = agent.pick(data, settings, progress)
             except agent.NothingFinishedError as error:
                 click.echo(f"Error: {error}", err=True)
-                return DEADLINE if error.deadline_reached else FAILED
+                return ExitCode.DEADLINE if error.deadline_reached else ExitCode.FAILED
     if dry_run:
         print_json(estimate.to_dict()) if as_json else click.echo(render_dry_run(estimate))
-        return 0
+        return ExitCode.DONE
     print_json(result.to_dict()) if as_json else click.echo(render_pick(result))
-    return DEADLINE if result.deadline_reached else 0
+    return ExitCode.DEADLINE if result.deadline_reached else ExitCode.DONE

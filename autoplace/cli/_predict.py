@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import StoreSettings
 
 
@@ -13,7 +15,7 @@ from autoplace.settings import StoreSettings
 @click.argument("images", nargs=-1, required=True)
 @settings_options(StoreSettings)
 @click.option("--checkpoint", default=None, help="The backbone's weights, if they have moved.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per image.")
+@json_option("One JSON line per image.")
 def predict(
     run: str,
     images: tuple[str, ...],
@@ -25,11 +27,11 @@ def predict(
     from autoplace import agent
     from autoplace.cli._render import print_json, table
 
-    found = agent.classify(run, images, store=settings.store, checkpoint=checkpoint)
+    found = agent.predict(run, images, store=settings.store, checkpoint=checkpoint)
     rows = []
     for each in found:
         if as_json:
-            print_json(each)
-        rows.append((each["path"], each["predicted"], each["probability"]))
+            print_json(asdict(each))
+        rows.append((each.path, each.predicted, each.probability))
     if not as_json:
         click.echo(table(("image", "class", "probability"), rows))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import ProbeCommandSettings
 
 
@@ -20,7 +20,7 @@ from autoplace.settings import ProbeCommandSettings
     show_default=True,
     help="Folder for the three tables and the heat maps.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def probe(data: str, settings: ProbeCommandSettings, out: Path, as_json: bool) -> None:
     """Score every edge on DATA with one pass, without training."""
     from autoplace import agent

@@ -75,7 +75,7 @@ class BarProgress(Progress):
 
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """The form that suits where stderr goes; bars are cleared away at the end."""
+    """Yield bars for a terminal, lines for anything else; bars are cleared at the end."""
     if not sys.stderr.isatty():
         yield LineProgress()
         return

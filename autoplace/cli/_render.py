@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def shortened(placement: str, width: int = 44) -> str:
-    """A placement's text that fits a column, with its number of edges where it was cut."""
+    """Cut a placement's text to fit a column; a cut one says how many edges it has."""
     if len(placement) <= width:
         return placement
     edges = placement.count(">")
@@ -46,7 +46,7 @@ def shortened(placement: str, width: int = 44) -> str:
 
 
 def render_pick(result: PickResult) -> str:
-    """The ranking, the test figures with intervals, and what to do next."""
+    """Render the ranking, the test figures with intervals, and what to do next."""
     task = result.task
     ranking = [
         (
@@ -64,9 +64,9 @@ def render_pick(result: PickResult) -> str:
     ]
     header = ("#", "placement", "role", "predicted", "val", "gain", "val loss", "params", "seconds")
     lines = [
-        f"{task['name']}: {task['train']} train, {task['val']} val, {task['test']} test images, "
-        f"{task['classes']} classes; backbone {task['backbone']}, {task['nodes']} nodes, "
-        f"{task['nodes'] ** 2} edges",
+        f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
+        f"{task.classes} classes; backbone {task.backbone}, {task.nodes} nodes, "
+        f"{task.nodes**2} edges",
         f"{result.n_candidates} candidates under one parameter budget, "
         f"ranked by the {result.predictor} predictor",
         "",
@@ -86,9 +86,9 @@ def render_pick(result: PickResult) -> str:
         lines.append(
             f"winner - {role}: {each.difference:+.4f}, "
             f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
-            + ("" if each.low > 0 or each.high < 0 else " (not told apart)")
+            + ("" if each.excludes_zero else " (not told apart)")
         )
-    if result.winner_role in ("head-only", "every-block"):
+    if result.winner_role.is_baseline:
         lines.append(f"No predicted placement beat {result.winner_role} on validation.")
     if result.deadline_reached:
         lines.append("The time budget ended this early: the best of what finished is given.")
@@ -103,7 +103,7 @@ def render_pick(result: PickResult) -> str:
 
 
 def render_probe(result: ProbeResult, folder: object) -> str:
-    """The best predicted edges with their statistics."""
+    """Render the best predicted edges with their statistics."""
     edges = result.to_dict()["edges"][:BEST_EDGES]
     columns = ("edge", "kind", "predicted", "gradient_rank", "stable_rank", "frobenius_norm", "snr")
     return "\n".join(
@@ -118,7 +118,7 @@ def render_probe(result: ProbeResult, folder: object) -> str:
 
 
 def render_dry_run(result: DryRun) -> str:
-    """Number of candidates, the trials and the estimate."""
+    """Render the number of candidates, the trials and the estimate."""
     trials = "\n".join(f"  {shortened(placement, 70)}" for placement in result.trials)
     return (
         f"{result.candidates} candidates, ranked by the {result.predictor} predictor\n"
@@ -128,17 +128,19 @@ def render_dry_run(result: DryRun) -> str:
 
 
 def render_retrain(result: RetrainResult) -> str:
-    """The comparison on left-out families and the decision."""
-    scores = result.scores.sort_values("spearman", ascending=False)
+    """Render the comparison on left-out families and the decision."""
+    decision = result.decision
+    scores = decision.scores.sort_values("spearman", ascending=False)
     rows = [(name, *scores.loc[name]) for name in scores.index]
-    verdict = f"promoted as version {result.version}" if result.promoted else "not promoted"
-    aside = f"; {result.set_aside} records set aside as not in order" if result.set_aside else ""
+    verdict = f"promoted as version {result.version}" if decision.promoted else "not promoted"
+    count = sum(result.set_aside.values())
+    aside = f"; {count} finished trials set aside" if count else ""
     return "\n".join(
         [
             f"{result.rows} placements, {result.new_rows} of them new, "
             f"families: {', '.join(result.families)}{aside}",
             table(("predictor", "spearman", "regret@1", "regret@5"), rows),
-            f"The challenger was {verdict}: {result.reason}.",
+            f"The challenger was {verdict}: {decision.reason}.",
         ]
     )
 

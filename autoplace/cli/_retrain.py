@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from autoplace.cli._options import settings_options
+from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import StoreSettings
 
 
 @click.command()
 @settings_options(StoreSettings)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def retrain(settings: StoreSettings, as_json: bool) -> None:
     """Train the next predictor on the records; promote it if better."""
     from autoplace import agent

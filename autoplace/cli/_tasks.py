@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from autoplace.cli._options import json_option
+
 
 @click.command()
 @click.argument("pattern", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option()
 def tasks(pattern: str | None, as_json: bool) -> None:
     """List the built-in tasks; a PATTERN such as 'fonts-*' chooses by name or family."""
     from autoplace.cli._render import print_json, table

@@ -52,8 +52,8 @@ def read_image(path: str) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to 8-bit RGB.
 
-    Transparent parts are laid over white. Values of 16 bits are scaled down to 8 (`convert` would
-    clip them). Float pixels are refused, since no range is agreed for them.
+    Transparent parts are laid over white. Values of 16 bits are scaled to 8 and rounded (`convert`
+    would clip them). Float pixels are refused, since no range is agreed for them.
     """
     if image.mode == "F":
         raise UnreadableImageError("float pixels have no agreed range; save it with 8 or 16 bits")
@@ -61,7 +61,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         if values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
             raise UnreadableImageError("pixels of more than 16 bits; save it with 8 or 16 bits")
-        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+        nearest = (values + 128) // 257  # 65535 / 257 = 255
+        return Image.fromarray(nearest.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
-def fingerprint(rows: Iterable[tuple[str, str, str, int]]) -> str:
-    """SHA-256 over (split, path relative to the data, class name, bytes) of every image.
+def fingerprint(
+    rows: Iterable[tuple[str, str, str, int]], contents: Mapping[str, str] | None = None
+) -> str:
+    """Compute the SHA-256 of a data set's list of images and of some images' contents.
 
-    The order of the rows does not count, nor does the place the data set lies in.
+    Neither the order of the rows nor the place of the data set matters.
+
+    Parameters
+    ----------
+    rows : iterable of (str, str, str, int)
+        Split, path relative to the data, class name and number of bytes of every image.
+    contents : mapping of str to str, default=None
+        Path relative to the data, and digest of the file's bytes, of those images that were read.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for row in sorted(rows):
+    for row in (*sorted(rows), *sorted((contents or {}).items())):
         digest.update(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape"))
         digest.update(b"\n")
     return digest.hexdigest()

@@ -27,7 +27,7 @@ def list_folder(folder: Path) -> Listing:
 
 def _list_folder(folder: Path) -> Listing:
     name = folder.resolve().name or "data"
-    listing = Listing(name, name, [])
+    listing = Listing(name, [])
     directories = _directories(folder)
     if not directories:
         raise DataError(

@@ -45,7 +45,6 @@ class Listing:
     """The files of a data set, and what the user should know of how they were found."""
 
     name: str
-    family: str
     files: list[ImageFile]
     notes: list[str] = field(default_factory=list)
 

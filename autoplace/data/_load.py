@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoplace.data import _manifest
+from autoplace.data._contents import content_digests, smallest_digests
 from autoplace.data._decoding import read_image
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
@@ -22,7 +23,7 @@ from autoplace.data._listing import ImageFile, Listing, shorten
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
-from autoplace.data._task_data import TaskData
+from autoplace.data._task_data import TaskData, default_family
 from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
 
 SPLITS = ("train", "val", "test")
@@ -45,7 +46,7 @@ def load_data(
     transform : RGB picture to tensor (3, H, W), see `create_transform`.
     seed : of the split, where the data does not bring one, and of generated scenes.
     max_bad : fraction of the images that may be unreadable.
-    family : where the images come from; default: the folder's name, or the built-in family.
+    family : where the images come from; default: see `default_family`, or the built-in family.
 
     Raises DataError for everything that is wrong with the data, before anything is computed on it.
     """
@@ -188,6 +189,11 @@ def _build(
 ) -> TaskData:
     record = DecodingRecord(len(listing.files), max_bad)
     index_of = {label: index for index, label in enumerate(classes)}
+    contents = content_digests(listing.files)
+    identity = fingerprint(
+        ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files), contents
+    )
+    digests = smallest_digests(contents)
 
     def split_of(name: str) -> ImageSplit:
         files = [file for file in listing.files if file.split == name]
@@ -204,15 +210,15 @@ def _build(
     return TaskData(
         name=listing.name,
         source=text,
-        family=family or listing.family,
+        family=family or default_family(digests, identity),
+        family_source="given" if family else "default",
         group="user",
         classes=classes,
         train=split_of("train"),
         val=split_of("val"),
         test=split_of("test"),
-        fingerprint=fingerprint(
-            (str(file.split), file.key, file.label, file.n_bytes) for file in listing.files
-        ),
+        fingerprint=identity,
+        image_digests=digests,
         record=record,
         notes=listing.notes,
     )

@@ -48,8 +48,7 @@ def list_manifest(manifest: Path) -> Listing:
         split = _split(cells["split"], where) if "split" in cells else None
         size = os.path.getsize(path) if os.path.isfile(path) else -1
         files.append(ImageFile(key, path, size, cells["label"], split, cells.get("group")))
-    family = Path(real_folder).name or "data"
-    return Listing(f"{family}-{manifest.stem}", family, files)
+    return Listing(f"{Path(real_folder).name or 'data'}-{manifest.stem}", files)
 
 
 def _is_csv(manifest: Path) -> bool:

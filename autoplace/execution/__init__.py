@@ -1,13 +1,13 @@
-"""Runs trials and turns whatever happens to them into outcomes."""
+"""Runs trials; whatever happens to one of them becomes its outcome."""
 
+from autoplace.execution._executor import Executor, TrialObserver
 from autoplace.execution._in_process import InProcessExecutor
-from autoplace.execution._outcome import TrialOutcome, TrialRequest
 from autoplace.execution._side_by_side import count_side_by_side, parse_side_by_side
 
 __all__ = [
+    "Executor",
     "InProcessExecutor",
-    "TrialOutcome",
-    "TrialRequest",
+    "TrialObserver",
     "count_side_by_side",
     "parse_side_by_side",
 ]

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from autoplace.errors import UserError
-from autoplace.execution._outcome import TrialOutcome, TrialRequest
+from autoplace.execution._executor import Executor, TrialObserver
 from autoplace.settings import TrialSettings
-from autoplace.training import (
-    Deadline,
-    DeadlineReachedError,
-    Epoch,
-    Task,
-    Trial,
-    TrialFailure,
-    run_trials,
-)
-
-OnEpoch = Callable[[TrialRequest, Epoch], None]
+from autoplace.training import Deadline, Outcome, Task, Trial, open_outcome, run_trials
+from predictors.vocabulary import Status
 
 
-class InProcessExecutor:
-    """Runs requests of one task; a trial that breaks is an outcome, not an end.
+class InProcessExecutor(Executor):
+    """Runs trials in this process, `side_by_side` of them at a time.
+
+    Where trials do not run together, for want of memory say, they run in two halves.
 
     Parameters
     ----------
-    task
+    task : Task
         What the placements are trained on.
-    settings
+    settings : TrialSettings
         How each is trained.
-    deadline
-        When to stop; the trials under way then end as `interrupted`.
-    notify
-        Is told where trials cannot run side by side as asked.
+    deadline : Deadline
+        When to stop.
+    side_by_side : int, default=1
+        Trials that run together.
+    notify : callable, optional
+        Called with a sentence where trials cannot run side by side as asked.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> task = open_task("builtin:digits")
+    >>> executor = InProcessExecutor(task, TrialSettings(epochs=1), Deadline())
+    >>> for outcome in executor.run([Trial(Placement(), seed=0)], TrialObserver()):
+    ...     print(outcome.trial, outcome.status)
+    panel head-only (seed 0) done
     """
 
     def __init__(
@@ -40,49 +46,49 @@ class InProcessExecutor:
         task: Task,
         settings: TrialSettings,
         deadline: Deadline,
+        *,
+        side_by_side: int = 1,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._task = task
         self._settings = settings
         self._deadline = deadline
+        self._side_by_side = side_by_side
         self._notify = notify
 
-    def run(
-        self, requests: Sequence[TrialRequest], on_epoch: OnEpoch | None = None
-    ) -> list[TrialOutcome]:
-        """Run distinct requests side by side; an outcome for each, in their order.
+    def run(self, trials: Sequence[Trial], observer: TrialObserver) -> Iterator[Outcome]:
+        """See `Executor.run`; outcomes come in the order of the trials."""
+        for first in range(0, len(trials), self._side_by_side):
+            if self._deadline.passed:
+                return
+            group = trials[first : first + self._side_by_side]
+            for trial in group:
+                observer.start_trial(trial)
+            yield from self._run_together(group, observer)
 
-        Where they do not run together, memory being short, say, they run in two halves. UserError
-        (the data's fault, say) goes through to the user.
-        """
-        by_trial = {Trial(each.placement, each.seed): each for each in requests}
-
-        def told(trial: Trial, epoch: Epoch) -> None:
-            if on_epoch is not None:
-                on_epoch(by_trial[trial], epoch)
-
+    def _run_together(self, trials: Sequence[Trial], observer: TrialObserver) -> list[Outcome]:
         try:
-            results = run_trials(
-                self._task, list(by_trial), self._settings, deadline=self._deadline, on_epoch=told
+            return run_trials(
+                self._task,
+                trials,
+                self._settings,
+                deadline=self._deadline,
+                on_epoch=observer.log_epoch,
             )
-        except DeadlineReachedError:
-            return [TrialOutcome(each, "interrupted") for each in requests]
         except UserError:
             raise
         except (ArithmeticError, RuntimeError, MemoryError) as error:
             reason = f"{type(error).__name__}: {error}"
-        else:
-            return [
-                TrialOutcome(each, "failed", reason=result.reason)
-                if isinstance(result, TrialFailure)
-                else TrialOutcome(each, "done", result)
-                for each, result in zip(requests, results, strict=True)
-            ]
-        if len(requests) == 1:
-            return [TrialOutcome(requests[0], "failed", reason=reason)]
-        # Outside of the `except`, for the error holds on to what the trials have in memory.
+        # Outside the `except`: the error holds on to what the trials have in memory.
+        if len(trials) == 1:
+            outcome = open_outcome(self._task, trials[0], self._settings)
+            return [replace(outcome, status=Status.FAILED, reason=reason)]
         self._notify(
-            f"{len(requests)} placements side by side: {reason.splitlines()[0]}; going on in halves"
+            f"{len(trials)} placements side by side: {reason.splitlines()[0]}; "
+            "running them in two halves"
         )
-        half = len(requests) // 2
-        return self.run(requests[:half], on_epoch) + self.run(requests[half:], on_epoch)
+        half = len(trials) // 2
+        return [
+            *self._run_together(trials[:half], observer),
+            *self._run_together(trials[half:], observer),
+        ]

@@ -19,7 +19,23 @@ MOST = 32
 
 
 def parse_side_by_side(text: str) -> int | None:
-    """The number that `--parallel-placements` gives, None for `auto`. Raises UserError."""
+    """Read `--parallel-placements`.
+
+    Returns
+    -------
+    int or None
+        None for `auto`.
+
+    Raises
+    ------
+    UserError
+        Neither a number of at least 1 nor `auto`.
+
+    Examples
+    --------
+    >>> parse_side_by_side("4"), parse_side_by_side("auto")
+    (4, None)
+    """
     if text == AUTO:
         return None
     if not text.isdecimal() or int(text) < 1:
@@ -32,23 +48,41 @@ def parse_side_by_side(text: str) -> int | None:
 def count_side_by_side(
     text: str, task: Task, batch_size: int, notify: Callable[[str], None]
 ) -> int:
-    """As many as asked for, or as the device gains from, where memory holds them; else fewer.
+    """Decide how many placements to train side by side: no more than memory holds.
 
-    `notify` is told where fewer fit than were asked for.
+    Parameters
+    ----------
+    text : str
+        A number, or `auto` for as many as the device gains from.
+    task : Task
+        Data and backbone.
+    batch_size : int
+        Images per step of each trial.
+    notify : callable
+        Called with a sentence where fewer fit than were asked for.
+
+    Raises
+    ------
+    UserError
+        As `parse_side_by_side`.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> count_side_by_side("2", open_task("builtin:digits"), 32, print)
+    2
     """
     asked = parse_side_by_side(text)
     fitting = max(1, int(SHARE * _free_memory(task.device) // trial_bytes(task, batch_size)))
     if asked is None:
         return min(fitting, _worthwhile(task, batch_size))
     if asked > fitting:
-        notify(
-            f"memory holds {fitting} placements side by side, not {asked}; going on with {fitting}"
-        )
+        notify(f"memory holds {fitting} placements side by side, not {asked}; running {fitting}")
     return min(asked, fitting)
 
 
 def trial_bytes(task: Task, batch_size: int) -> int:
-    """Rough size of what one placement adds to a step at most: the graph of two whole passes.
+    """Upper bound of the bytes that one placement adds to a step: the graph of two whole passes.
 
     Frozen weights save no inputs of linear maps: about ten stream-sized tensors a block remain
     (two norms, q, k, v and the attention output, four of the MLP's hidden layer).

@@ -1,4 +1,4 @@
-"""The adapted network: chain, placement, adapters and head, run whole or from cached values."""
+"""The adapted network: chain, adapters and head, run as a whole or from cached activations."""
 
 from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_features
 from autoplace.model._artifact import load_adapted, save_adapted

@@ -1,4 +1,4 @@
-"""AdaptedModel: a frozen chain, a placement's adapters and a head."""
+"""AdaptedModel: a frozen chain, the adapters of a placement, and a head."""
 
 from __future__ import annotations
 
@@ -19,28 +19,46 @@ from autoplace.placement import Edge, Placement
 class AdaptedModel(nn.Module):
     """A backbone with adapters on the edges of a placement, and a linear classification head.
 
-    Only adapters and head are trainable. A fresh model's logits are those of the frozen chain
-    under the same head, bit for bit. In pass t node j receives A(h_i) of the same pass from
-    feed-forward edges and A(h_i) of pass t-1 from recurrent ones; a sequential edge reads its
-    node before anything is added to it (Nowak et al. 2024, section 4).
-
-    Raises PlacementError where the placement does not fit the backbone.
+    Only adapters and head are trainable. The logits of a new model equal those of the frozen
+    chain with the same head, bit for bit. In pass t, node j receives A(h_i) of the same pass
+    from feed-forward edges and A(h_i) of pass t-1 from recurrent ones; a sequential edge reads
+    its node before anything is added to it (Nowak et al. 2024, section 4).
 
     Parameters
     ----------
-    chain
+    chain : ResidualChain
         The frozen backbone.
-    placement
-        Where adapters go; empty for head-only.
-    classes
+    placement : Placement
+        Edges with their adapters; without edges the model is head-only.
+    classes : tuple of str
         Names of the classes, in the order of the logits.
 
     Attributes
     ----------
-    suffix
-        The part of the network that a trainable weight can touch.
-    transform
-        RGB PIL image to tensor (3, height, width); set on models that `autoplace.load` returns.
+    suffix : Schedule
+        The part of the network that depends on a trainable weight.
+    transform : callable
+        Maps an RGB PIL image to a tensor (3, height, width). Set only on models that
+        `autoplace.load` returns.
+
+    Raises
+    ------
+    PlacementError
+        If the placement does not fit the backbone, or names an unknown adapter kind or option.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.placement import Placement
+    >>> placement = Placement.parse("0>5+7>3@bottleneck:r=8")
+    >>> model = AdaptedModel(create_chain("starter"), placement, ("cat", "dog"))
+    >>> model(torch.randn(4, 3, 32, 32)).shape
+    torch.Size([4, 2])
+    >>> sum(p.numel() for p in model.parameters() if p.requires_grad)  # adapters and head
+    3282
+    >>> model.frozen_nodes
+    (0, 3, 5)
     """
 
     transform: Callable[[Image], Tensor]
@@ -63,26 +81,45 @@ class AdaptedModel(nn.Module):
 
     @property
     def frozen_nodes(self) -> tuple[int, ...]:
-        """The nodes whose frozen activations `forward_suffix` asks for."""
+        """The nodes whose frozen activations `forward_suffix` needs."""
         return self.suffix.frozen_nodes
 
     def adapter(self, edge: Edge) -> Adapter:
-        """The adapter on an edge of the placement."""
+        """Return the adapter on an edge of the placement."""
         return cast(Adapter, self.adapters[str(edge)])
 
     def forward(self, images: Tensor) -> Tensor:
-        """images: (batch, 3, height, width); returns logits (batch, classes)."""
+        """Compute the logits of images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (batch, 3, height, width)
+            Transformed images.
+
+        Returns
+        -------
+        Tensor of shape (batch, classes)
+            Logits.
+        """
         return self._run(self._full, {0: self.chain.embed(images)})
 
     def forward_suffix(self, frozen: Mapping[int, Tensor]) -> Tensor:
-        """The same logits from the frozen chain's own activations.
+        """Compute the same logits from activations of the frozen chain.
 
-        frozen: for each of `frozen_nodes` the chain's value (batch, tokens, dim), no adapters.
+        Parameters
+        ----------
+        frozen : mapping of int to Tensor of shape (batch, tokens, dim)
+            For each of `frozen_nodes`, the value in the chain without adapters.
+
+        Returns
+        -------
+        Tensor of shape (batch, classes)
+            Logits.
         """
         return self._run(self.suffix, frozen)
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Adapter and head tensors by name, without the frozen chain."""
+        """Return the tensors of adapters and head by name."""
         return {
             name: tensor
             for name, tensor in self.state_dict().items()
@@ -90,7 +127,13 @@ class AdaptedModel(nn.Module):
         }
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take adapters and head from `trainable_state`. Raises RuntimeError on a mismatch."""
+        """Load the tensors that `trainable_state` returned.
+
+        Raises
+        ------
+        RuntimeError
+            If names or shapes differ.
+        """
         expected, given = set(self.trainable_state()), set(state)
         if expected != given:
             raise RuntimeError(f"adapter tensors differ from the placement: {expected ^ given}")
@@ -102,29 +145,72 @@ class AdaptedModel(nn.Module):
         return logits
 
     def _adapt(self, readings: Sequence[Reading]) -> list[Tensor]:
-        return [self.adapter(each.edge)(each.source) for each in readings]
+        return [self.adapter(reading.edge)(reading.source) for reading in readings]
 
 
 @torch.no_grad()
 def frozen_activations(
     chain: ResidualChain, embedded: Tensor, nodes: Collection[int]
 ) -> dict[int, Tensor]:
-    """The frozen chain's values (batch, tokens, dim) at `nodes`, run no further than needed.
+    """Compute values of a frozen chain, no further along it than needed.
 
-    embedded: (batch, tokens, dim), node 0, as `chain.embed` gives it.
+    Parameters
+    ----------
+    chain : ResidualChain
+        The frozen backbone.
+    embedded : Tensor of shape (batch, tokens, dim)
+        Node 0, from `chain.embed`.
+    nodes : collection of int
+        Nodes to return.
+
+    Returns
+    -------
+    dict of int to Tensor of shape (batch, tokens, dim)
+        Values by node.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> chain = create_chain("starter")
+    >>> embedded = chain.embed(torch.randn(2, 3, 32, 32))
+    >>> values = frozen_activations(chain, embedded, {0, 3})
+    >>> {node: tuple(value.shape) for node, value in values.items()}
+    {0: (2, 17, 96), 3: (2, 17, 96)}
     """
     hidden = embedded
-    found = {}
+    values = {}
     for node in range(max(nodes) + 1):
         if node:
             hidden = chain.step(node, hidden)
         if node in nodes:
-            found[node] = hidden
-    return found
+            values[node] = hidden
+    return values
 
 
 @torch.no_grad()
 def frozen_features(chain: ResidualChain, embedded: Tensor) -> Tensor:
-    """The frozen chain's final features (batch, features), which its heads are fitted on."""
+    """Compute the pooled features of a frozen chain, on which heads are fitted.
+
+    Parameters
+    ----------
+    chain : ResidualChain
+        The frozen backbone.
+    embedded : Tensor of shape (batch, tokens, dim)
+        Node 0, from `chain.embed`.
+
+    Returns
+    -------
+    Tensor of shape (batch, features)
+        Features.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> chain = create_chain("starter")
+    >>> frozen_features(chain, chain.embed(torch.randn(2, 3, 32, 32))).shape
+    torch.Size([2, 96])
+    """
     last = chain.n_nodes - 1
     return chain.features(frozen_activations(chain, embedded, {last})[last])

@@ -1,14 +1,14 @@
-"""The winner on disk: placement, trained tensors, classes, preprocessing and card."""
+"""Saving and loading a winner: placement, trained tensors, classes, preprocessing and card."""
 
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 
+from autoplace._version import __version__
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.model._adapted import AdaptedModel
@@ -21,10 +21,38 @@ PREPROCESSING, CARD = "preprocessing.json", "card.md"
 def save_adapted(
     model: AdaptedModel, folder: Path | str, card: str, checkpoint: str | None = None
 ) -> Path:
-    """Write a model's own part: what was trained and how to find the rest.
+    """Save what was trained, and how to find the backbone.
 
-    The frozen backbone is not stored, only its name, its checkpoint (where one was given) and the
-    SHA-256 of its weights.
+    The weights of the frozen backbone are not saved, only its name, the path of its checkpoint
+    if it has one, and the SHA-256 of its weights.
+
+    Parameters
+    ----------
+    model : AdaptedModel
+        Model to save.
+    folder : Path or str
+        Folder to write to; created if it does not exist.
+    card : str
+        Model card in Markdown.
+    checkpoint : str or None, default=None
+        Path that the backbone's weights were loaded from; None if they are shipped or from the
+        hub.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.placement import Placement
+    >>> model = AdaptedModel(create_chain("starter"), Placement.parse("7>3"), ("cat", "dog"))
+    >>> with TemporaryDirectory() as folder:
+    ...     saved = save_adapted(model, folder, card="# An example")
+    ...     sorted(path.name for path in saved.iterdir())
+    ['adapter.safetensors', 'card.md', 'classes.json', 'placement.json', 'preprocessing.json']
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,22 +61,47 @@ def save_adapted(
         "backbone": model.chain.name,
         "checkpoint": str(Path(checkpoint).resolve()) if checkpoint else None,
         "backbone_sha256": model.chain.weights_sha256,
-        "autoplace": _version(),
+        "autoplace": __version__,
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.trainable_state().items()}
     safetensors.torch.save_file(tensors, folder / TENSORS)
     _write_json(folder / CLASSES, list(model.classes))
     _write_json(folder / PREPROCESSING, model.chain.data_config)
     (folder / CARD).write_text(card, encoding="utf-8")
-    _write_json(folder / PLACEMENT, description)  # last: a folder that has it is whole
+    _write_json(folder / PLACEMENT, description)  # last, so that a folder with it is complete
     return folder
 
 
 def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> AdaptedModel:
-    """Read what `save_adapted` wrote; the model is in evaluation mode on the CPU.
+    """Load a model that `save_adapted` saved.
 
-    checkpoint: where the backbone's weights are now, if they have moved. Raises UserError where
-    the folder is incomplete or the backbone's weights are not those it was trained on.
+    Parameters
+    ----------
+    folder : Path or str
+        Folder of the model.
+    checkpoint : str or Path or None, default=None
+        Path of the backbone's weights, if they have moved since.
+
+    Returns
+    -------
+    AdaptedModel
+        The model, in evaluation mode on the CPU.
+
+    Raises
+    ------
+    UserError
+        If the folder is incomplete, or the backbone has other weights than in training.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.placement import Placement
+    >>> model = AdaptedModel(create_chain("starter"), Placement.parse("7>3"), ("cat", "dog"))
+    >>> with TemporaryDirectory() as folder:
+    ...     loaded = load_adapted(save_adapted(model, folder, card="# An example"))
+    >>> loaded.classes, str(loaded.placement)
+    (('cat', 'dog'), '7>3@bottleneck:r=8')
     """
     folder = Path(folder)
     try:
@@ -63,12 +116,12 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
     if chain.weights_sha256 != expected:
         raise UserError(
             f"backbone '{name}' has other weights than this winner was trained on; "
-            "give its --checkpoint, or pick again"
+            "pass the original ones with --checkpoint, or pick again"
         )
     model = AdaptedModel(chain, placement, classes)
     try:
         model.load_trainable_state(tensors)
-    except RuntimeError as error:  # tensors of another placement, or for other classes
+    except RuntimeError as error:  # the tensors are for another placement or other classes
         raise _incomplete(folder, error) from error
     return model.eval()
 
@@ -82,10 +135,3 @@ def _incomplete(folder: Path, error: Exception) -> UserError:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def _version() -> str:
-    try:
-        return version("autoplace")
-    except PackageNotFoundError:
-        return "unknown"

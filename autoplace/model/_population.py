@@ -1,4 +1,4 @@
-"""Population: several placements on one chain, trained side by side."""
+"""Population: several adapted models on one chain, trained side by side."""
 
 from __future__ import annotations
 
@@ -15,24 +15,44 @@ from autoplace.placement import Edge
 
 
 class Population(nn.Module):
-    """Copies of the adapters and heads of models of one chain, stacked.
+    """Stacked copies of the adapters and heads of several models on one chain.
 
-    The frozen sub-layers see the rows of all members as one batch, adapters of one kind at one
-    node act on their slices by batched products, and each member has a head of its own. What a
-    member computes is what its model would have computed, up to rounding.
+    The frozen sub-layers process the rows of all members as one batch. Adapters of one kind at
+    one node use batched products, and each member has its own head. Each member computes what
+    its model would compute alone, up to rounding.
 
     Parameters
     ----------
-    models
-        On the same chain with the same classes, each at the state to start from; not changed.
-    cohorts
-        Of each model, say its learning rate: only members of one cohort share tensors.
+    models : sequence of AdaptedModel
+        Models on the same chain with the same classes, in the state to start from. They are not
+        changed.
+    cohorts : sequence of hashable
+        Group of each model, for example its learning rate. Only members of the same group share
+        tensors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.model import frozen_activations
+    >>> from autoplace.placement import Placement
+    >>> chain = create_chain("starter")
+    >>> placements = [Placement.parse("20>22"), Placement.parse("23>24")]
+    >>> models = [AdaptedModel(chain, placement, ("cat", "dog")) for placement in placements]
+    >>> population = Population(models, cohorts=[0.001, 0.001])
+    >>> population.frozen_nodes
+    [(20, 22), (23, 24)]
+    >>> embedded = chain.embed(torch.randn(4, 3, 32, 32))
+    >>> frozen = [frozen_activations(chain, embedded, nodes) for nodes in population.frozen_nodes]
+    >>> logits = population(frozen, members=[0, 1])
+    >>> torch.allclose(logits[0], models[0].forward_suffix(frozen[0]), atol=1e-5)
+    True
     """
 
     def __init__(self, models: Sequence[AdaptedModel], cohorts: Sequence[Hashable]) -> None:
         super().__init__()
-        self._models = list(models)  # in a list, so that they are no part of this module
-        self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge; None: its head
+        self._models = list(models)  # in a list, so that they are not submodules
+        self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
         self._cohorts: dict[Hashable, Hashable] = {}  # by stack
         modules: dict[Slot, nn.Module] = {}
         formulas: dict[Hashable, Formula] = {}
@@ -52,38 +72,49 @@ class Population(nn.Module):
 
     @property
     def frozen_nodes(self) -> list[tuple[int, ...]]:
-        """Of each member, the nodes whose frozen activations it asks for."""
+        """For each member, the nodes whose frozen activations it needs."""
         return [model.frozen_nodes for model in self._models]
 
     def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """The trained tensors of each cohort."""
-        found: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
+        """Return the trainable tensors of each cohort."""
+        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
         for stack, cohort in self._cohorts.items():
-            found[cohort] += self._stacks.parameters_of(stack)
-        return dict(found)
+            parameters[cohort] += self._stacks.parameters_of(stack)
+        return dict(parameters)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]
     ) -> list[Tensor]:
-        """Logits (batch, classes) of some members.
+        """Compute the logits of some members.
 
-        frozen: for each of them the chain's values (batch, tokens, dim) at its frozen nodes.
+        Parameters
+        ----------
+        frozen : sequence of mapping of int to Tensor of shape (batch, tokens, dim)
+            For each of these members, the chain's values at its frozen nodes. Batches may
+            differ in size.
+        members : sequence of int
+            Numbers of the members.
+
+        Returns
+        -------
+        list of Tensor of shape (batch, classes)
+            Logits of each of these members.
         """
         stacks, chain = self._stacks.open(), self._models[0].chain
 
         def adapt(readings: Sequence[Reading]) -> list[Tensor]:
             return stacks.apply(
-                [(self._slots[members[each.member], each.edge], each.source) for each in readings]
+                [(self._slots[members[r.member], r.edge], r.source) for r in readings]
             )
 
         schedules = [self._models[member].suffix for member in members]
         last = run_together(chain, schedules, frozen, adapt)
-        features = chain.features(torch.cat(last)).split([len(each) for each in last])
+        features = torch.split(chain.features(torch.cat(last)), [len(h) for h in last])
         heads = [self._slots[member, None] for member in members]
         return stacks.apply(list(zip(heads, features, strict=True)))
 
     def trainable_state(self, member: int) -> dict[str, Tensor]:
-        """A copy of a member's tensors, named as in `AdaptedModel.trainable_state`."""
+        """Return copies of a member's tensors, named as in `AdaptedModel.trainable_state`."""
         state: dict[str, Tensor] = {}
         for (owner, edge), slot in self._slots.items():
             if owner == member:
@@ -94,5 +125,5 @@ class Population(nn.Module):
 
 
 def _heads(parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """Several linear heads, each on its own (batch, features)."""
+    """Apply several linear heads, each to its own features (batch, features)."""
     return torch.baddbmm(parameters["bias"][:, None], features, parameters["weight"].mT)

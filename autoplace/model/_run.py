@@ -1,4 +1,4 @@
-"""How the schedules of one or several placements run over one chain, side by side."""
+"""Running the schedules of one or several placements over one chain."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from autoplace.placement import Edge, EdgeKind
 
 @dataclass(frozen=True)
 class Reading:
-    """A placement's adapter is asked what it adds, given the value (batch, tokens, dim) it reads.
+    """The input of an adapter.
 
-    member: number of the placement among those that run together.
+    Attributes
+    ----------
+    member : int
+        Number of the placement among those that run together.
+    edge : Edge
+        Edge of the adapter.
+    source : Tensor of shape (batch, tokens, dim)
+        Value that the adapter reads.
     """
 
     member: int
@@ -25,7 +32,7 @@ class Reading:
     source: Tensor
 
 
-# What the adapters of all readings add, each shaped like its source.
+# Computes what the adapter of each reading adds, shaped like its source.
 Adapt = Callable[[Sequence[Reading]], Sequence[Tensor]]
 Values = dict[int, Tensor]
 
@@ -36,13 +43,28 @@ def run_together(
     frozen: Sequence[Mapping[int, Tensor]],
     adapt: Adapt,
 ) -> list[Tensor]:
-    """The last node (batch, tokens, dim) of every placement.
+    """Run several placements side by side and return the last node of each.
 
-    Sub-layers of the chain see the rows of all placements as one batch; rows of a placement enter
-    at the start of its pass and leave at its end. All last passes run in the last round.
+    The sub-layers of the chain process the rows of all placements as one batch. The rows of a
+    placement join at the start of its pass and leave at its end. The last passes of all
+    placements run in the same round.
 
-    frozen: for each placement the chain's own value at its schedule's frozen nodes. Batches may
-    differ in size.
+    Parameters
+    ----------
+    chain : ResidualChain
+        The frozen backbone.
+    schedules : sequence of Schedule
+        Schedule of each placement.
+    frozen : sequence of mapping of int to Tensor of shape (batch, tokens, dim)
+        For each placement, the chain's values at the frozen nodes of its schedule. Batches may
+        differ in size.
+    adapt : callable
+        Applies the adapters.
+
+    Returns
+    -------
+    list of Tensor of shape (batch, tokens, dim)
+        Last node of each placement.
     """
     rounds = max(len(schedule.passes) for schedule in schedules)
     values: dict[int, Values] = {member: {} for member in range(len(schedules))}
@@ -64,12 +86,12 @@ def _run_round(
     previous: Mapping[int, Values],
     adapt: Adapt,
 ) -> dict[int, Values]:
-    """One pass of each placement, over the nodes of all; what later readings need is kept."""
+    """Run one pass of each placement and return the values that later readings need."""
     kept: dict[int, Values] = {member: {} for member in passes}
     stream, last = _Stream(chain), chain.n_nodes - 1
     for node in range(chain.n_nodes):
         raw = stream.step(node)
-        raw |= {m: frozen[m][node] for m, each in passes.items() if each.start == node}
+        raw |= {m: frozen[m][node] for m, current in passes.items() if current.start == node}
         readings = [
             Reading(m, edge, _source_value(edge, raw[m], kept[m], previous[m], frozen[m]))
             for m in raw
@@ -81,12 +103,12 @@ def _run_round(
         for m, value in injected.items():
             if node in passes[m].read or node == last:
                 kept[m][node] = value
-        stream.go_on({m: value for m, value in injected.items() if node < passes[m].end}, raw)
+        stream.advance({m: value for m, value in injected.items() if node < passes[m].end}, raw)
     return kept
 
 
 class _Stream:
-    """The rows of several placements between two nodes; joined anew only where one has changed."""
+    """The rows of several placements between two nodes; joined again only if one has changed."""
 
     def __init__(self, chain: ResidualChain) -> None:
         self._chain = chain
@@ -94,7 +116,7 @@ class _Stream:
         self._joined: Tensor | None = None
 
     def step(self, node: int) -> Values:
-        """The value at `node` of every placement that goes on from the node before."""
+        """Compute the value at `node` of every placement that was at the node before."""
         parts = list(self._values.values())
         if not parts:
             return {}
@@ -104,11 +126,11 @@ class _Stream:
         self._joined = self._chain.step(node, joined)
         if len(parts) == 1:
             return dict.fromkeys(self._values, self._joined)
-        stepped = self._joined.split([len(part) for part in parts])
+        stepped = torch.split(self._joined, [len(part) for part in parts])
         return dict(zip(self._values, stepped, strict=True))
 
-    def go_on(self, values: Values, raw: Values) -> None:
-        """Take these values on to the next node; `raw` are those of this one before injection."""
+    def advance(self, values: Values, raw: Values) -> None:
+        """Set the values to start the next step from; `raw` are those before injection."""
         same = values.keys() == self._values.keys() == raw.keys()
         if not same or any(values[member] is not raw[member] for member in values):
             self._joined = None

@@ -1,4 +1,4 @@
-"""Which part of the network each pass must run, given what is frozen (design: cached suffix)."""
+"""Schedule: which part of the network each pass must run, given what is frozen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,28 @@ from autoplace.placement import Edge, EdgeKind, Placement
 
 @dataclass(frozen=True)
 class Pass:
-    """One run over the nodes `start`..`end`; node `start` begins from its frozen raw value.
+    """One run over the nodes from `start` to `end`.
 
-    `edges` are those that inject in this pass. Values of nodes below `start` are the frozen ones.
-    `read` are the nodes whose values some edge reads, in this pass or the next.
+    The run begins with the frozen value of node `start`, to which nothing has been added yet.
+    Nodes before `start` have their frozen values.
+
+    Parameters
+    ----------
+    start : int
+        First node.
+    end : int
+        Last node.
+    edges : tuple of Edge
+        Edges that are active in this pass.
+    read : frozenset of int
+        Nodes that an edge reads, in this pass or the next.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Edge
+    >>> run = Pass(start=3, end=24, edges=(Edge(0, 5), Edge(7, 3)), read=frozenset({0, 7}))
+    >>> run.injections(5)
+    (Edge(source=0, target=5),)
     """
 
     start: int
@@ -22,33 +40,53 @@ class Pass:
     read: frozenset[int]
 
     def injections(self, node: int) -> tuple[Edge, ...]:
-        """The edges that add to `node` in this pass."""
+        """Return the edges that add to `node` in this pass."""
         return tuple(edge for edge in self.edges if edge.target == node)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The passes of a placement, in order; only the last one bears the output.
+    """The passes of a placement in order; the last one computes the output.
 
-    `full` runs every pass from the embeddings: what a placement means. `suffix` runs only what a
-    trainable weight can touch and gives the same outputs. In any pass nothing before the lowest
-    injected node depends on a trainable weight, so a pass starts there; a pass before the last
-    stops at the highest node that a recurrent edge reads, and where it would end before it
-    starts, every value it yields is frozen and it is left out.
+    `full` runs every pass from the embeddings, as a placement is defined. `suffix` runs only
+    what depends on a trainable weight and gives the same outputs.
+
+    Parameters
+    ----------
+    passes : tuple of Pass
+        The passes.
+
+    Notes
+    -----
+    In any pass, nothing before the lowest target depends on a trainable weight, so the pass
+    starts there. A pass before the last one stops at the highest node that a recurrent edge
+    reads. If it would stop before it starts, all of its values are frozen and it is left out.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Placement
+    >>> placement = Placement.parse("0>5+7>3@bottleneck:r=8")
+    >>> [(run.start, run.end) for run in Schedule.full(placement, n_nodes=25).passes]
+    [(0, 24), (0, 24)]
+    >>> suffix = Schedule.suffix(placement, n_nodes=25)
+    >>> [(run.start, run.end) for run in suffix.passes]
+    [(5, 7), (3, 24)]
+    >>> suffix.frozen_nodes
+    (0, 3, 5)
     """
 
     passes: tuple[Pass, ...]
 
     @classmethod
     def full(cls, placement: Placement, n_nodes: int) -> Self:
-        """Every pass over every node."""
+        """Run every pass over every node."""
         edges = _edges_by_pass(placement)
         read = frozenset(edge.source for edge in placement.edges)
         return cls(tuple(Pass(0, n_nodes - 1, active, read) for active in edges))
 
     @classmethod
     def suffix(cls, placement: Placement, n_nodes: int) -> Self:
-        """Every pass over just the nodes that are read and are not constant."""
+        """Run every pass over only those nodes that are needed and not constant."""
         last = n_nodes - 1
         highest_read = max((e.source for e in placement.edges if _recurrent(e)), default=last)
         read = frozenset(edge.source for edge in placement.edges)
@@ -64,9 +102,9 @@ class Schedule:
 
     @property
     def frozen_nodes(self) -> tuple[int, ...]:
-        """Nodes whose frozen value must be at hand before the first pass, sorted."""
+        """Nodes whose frozen values are needed, sorted."""
         needed: set[int] = set()
-        computed_from: int | None = None  # the pass before: nodes from here on were computed
+        computed_from: int | None = None  # first node that the pass before has computed
         for current in self.passes:
             needed.add(current.start)
             for edge in current.edges:
@@ -84,7 +122,7 @@ def _recurrent(edge: Edge) -> bool:
 
 
 def _edges_by_pass(placement: Placement) -> list[tuple[Edge, ...]]:
-    """Feed-forward edges act in every pass, recurrent ones from the second on."""
+    """Return the active edges of each pass: recurrent ones are active from the second pass on."""
     forward = tuple(edge for edge in placement.edges if not _recurrent(edge))
     if not placement.is_recurrent:
         return [forward]

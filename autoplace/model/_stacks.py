@@ -1,4 +1,4 @@
-"""Stacks: the parameters of like modules in one tensor each, for batched products."""
+"""Stacks: the parameters of similar modules stacked in one tensor each, for batched products."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Parameters (modules, ...) by name and inputs (modules, ...) to outputs (modules, ...).
+# Maps parameters (modules, ...) by name and inputs (modules, ...) to outputs (modules, ...).
 Formula = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a module stands: in which stack, and together with which others it is used.
+    """The position of a module in the stacks.
 
-    Modules of one `stack` have parameters of the same shapes and one formula; those of one `shelf`
-    of it are used at the same moment, and lie side by side. `name` tells them apart.
+    Attributes
+    ----------
+    stack : hashable
+        Modules of one stack share a formula, and their parameters have the same shapes.
+    shelf : int
+        Modules of one shelf of a stack are used at the same time and are stored side by side.
+    name : hashable
+        Identifies the module.
     """
 
     stack: Hashable
@@ -27,16 +33,16 @@ class Slot:
 
 
 class Stacks(nn.Module):
-    """Copies of the parameters of many modules, stacked along a first dimension.
+    """Copies of the parameters of many modules, stacked along a new first dimension.
 
-    An optimiser then steps a few tensors instead of those of every module.
+    An optimiser then updates a few tensors instead of several for each module.
 
     Parameters
     ----------
-    modules
-        By their slots, which are distinct.
-    formulas
-        By stack: what its modules compute.
+    modules : mapping of Slot to Module
+        Modules by their slots.
+    formulas : mapping of hashable to callable
+        For each stack, what its modules compute.
     """
 
     def __init__(
@@ -61,16 +67,16 @@ class Stacks(nn.Module):
             ]
             self._names[stack] = list(in_order[0])
             self._stacked[key] = nn.ParameterList(
-                torch.stack([each[name].detach() for each in in_order]) for name in in_order[0]
+                torch.stack([named[name].detach() for named in in_order]) for name in in_order[0]
             )
 
     def parameters_of(self, stack: Hashable) -> list[nn.Parameter]:
-        """The stacked tensors of a stack."""
+        """Return the stacked tensors of a stack."""
         return list(self._stacked[self._keys[stack]].parameters())
 
     def state(self, slot: Slot) -> dict[str, Tensor]:
-        """A copy of one module's parameters, by name."""
-        row = [each for shelf in self._shelves[slot.stack] for each in shelf].index(slot)
+        """Return copies of the parameters of one module, by name."""
+        row = [other for shelf in self._shelves[slot.stack] for other in shelf].index(slot)
         tensors = self.parameters_of(slot.stack)
         return {
             name: tensor[row].detach().clone()
@@ -78,12 +84,13 @@ class Stacks(nn.Module):
         }
 
     def open(self) -> OpenStacks:
-        """The stacks for one forward pass."""
+        """Split the stacks into shelves, for one forward pass."""
         shelves = {}
         for stack, slots in self._shelves.items():
-            # Split once: a slice of its own for each shelf would have a gradient as large as the
-            # whole stack, for each shelf.
-            parts = (t.split([len(each) for each in slots]) for t in self.parameters_of(stack))
+            # One split: if each shelf were sliced on its own, the gradient of each slice would be
+            # as large as the whole stack.
+            sizes = [len(shelf) for shelf in slots]
+            parts = (torch.split(tensor, sizes) for tensor in self.parameters_of(stack))
             for shelf, *tensors in zip(slots, *parts, strict=True):
                 named = dict(zip(self._names[stack], tensors, strict=True))
                 shelves[stack, shelf[0].shelf] = _Shelf(shelf, named)
@@ -91,7 +98,7 @@ class Stacks(nn.Module):
 
 
 class OpenStacks:
-    """What the modules of stacks compute in one forward pass."""
+    """Stacks in one forward pass."""
 
     def __init__(
         self, shelves: Mapping[tuple[Hashable, int], _Shelf], formulas: Mapping[Hashable, Formula]
@@ -100,7 +107,7 @@ class OpenStacks:
         self._formulas = formulas
 
     def apply(self, inputs: Sequence[tuple[Slot, Tensor]]) -> list[Tensor]:
-        """The output of every module for its input; together where slot and shape allow."""
+        """Compute the output of every module; those of one shelf run together if shapes allow."""
         groups: defaultdict[Hashable, list[int]] = defaultdict(list)
         for position, (slot, tensor) in enumerate(inputs):
             groups[slot.stack, slot.shelf, tensor.shape].append(position)
@@ -109,22 +116,22 @@ class OpenStacks:
             slots = [inputs[position][0] for position in positions]
             stack, shelf = slots[0].stack, slots[0].shelf
             tensors = torch.stack([inputs[position][1] for position in positions])
-            found = self._formulas[stack](self._shelves[stack, shelf].take(slots), tensors)
-            outputs |= zip(positions, found.unbind(), strict=True)
+            computed = self._formulas[stack](self._shelves[stack, shelf].take(slots), tensors)
+            outputs |= zip(positions, computed.unbind(), strict=True)
         return [outputs[position] for position in range(len(inputs))]
 
 
 class _Shelf:
-    """Modules that lie side by side, and views (modules, ...) of their parameters by name."""
+    """Modules stored side by side, with views (modules, ...) of their parameters by name."""
 
     def __init__(self, slots: Sequence[Slot], parameters: Mapping[str, Tensor]) -> None:
         self._slots = list(slots)
         self._parameters = parameters
 
     def take(self, slots: Iterable[Slot]) -> Mapping[str, Tensor]:
-        """The parameters of some of the modules, in the order asked for."""
-        asked = list(slots)
-        if asked == self._slots:
+        """Return the parameters of some of the modules, in their order."""
+        wanted = list(slots)
+        if wanted == self._slots:
             return self._parameters
-        rows = [self._slots.index(slot) for slot in asked]
+        rows = [self._slots.index(slot) for slot in wanted]
         return {name: tensor[rows] for name, tensor in self._parameters.items()}

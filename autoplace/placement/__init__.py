@@ -1,4 +1,4 @@
-"""Where adapters can go: nodes, edges, placements, their text form and their generators."""
+"""Where adapters can go: edges, placements, their text form and their generators."""
 
 from autoplace.placement._adapter_spec import AdapterSpec
 from autoplace.placement._edge import Edge, EdgeKind

@@ -1,4 +1,4 @@
-"""AdapterSpec: which kind of adapter sits on an edge, and with which options."""
+"""AdapterSpec: the kind of adapter on an edge, with its options."""
 
 from __future__ import annotations
 
@@ -16,10 +16,29 @@ _VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
 
 @dataclass(frozen=True, order=True)
 class AdapterSpec:
-    """An adapter kind by name, with its options; the text form is `bottleneck:r=8`.
+    """The name of an adapter kind with its options; the text form is `bottleneck:r=8`.
 
-    The placement room knows no adapter kinds: `autoplace.adapters` says which names and options
-    exist.
+    Names and options are not checked here; `autoplace.adapters` knows which ones exist.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the adapter kind.
+    options : tuple of (str, int or float or str), default=()
+        Names and values of the options; sorted by name.
+
+    Raises
+    ------
+    PlacementError
+        If an option is given twice.
+
+    Examples
+    --------
+    >>> spec = AdapterSpec.of("bottleneck", r=8)
+    >>> str(spec)
+    'bottleneck:r=8'
+    >>> AdapterSpec.parse("bottleneck:r=8") == spec
+    True
     """
 
     kind: str
@@ -33,21 +52,27 @@ class AdapterSpec:
 
     @classmethod
     def of(cls, kind: str, **options: OptionValue) -> Self:
-        """`AdapterSpec.of("bottleneck", r=8)`."""
+        """Create a spec from keyword arguments, as in `AdapterSpec.of("bottleneck", r=8)`."""
         return cls(kind, tuple(options.items()))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `"bottleneck:r=8"`. Raises PlacementError naming the text and what was expected."""
+        """Read a spec from text such as `bottleneck:r=8`.
+
+        Raises
+        ------
+        PlacementError
+            If the text cannot be read.
+        """
         kind, colon, tail = text.strip().partition(":")
         expected = "expected KIND or KIND:OPTION=VALUE,..., for example bottleneck:r=8"
         if not _NAME.fullmatch(kind) or (colon and not tail):
-            raise PlacementError(f"'{text}' is no adapter; {expected}")
+            raise PlacementError(f"'{text}' is not an adapter; {expected}")
         options = []
         for item in tail.split(",") if tail else ():
             name, equals, value = item.partition("=")
             if not _NAME.fullmatch(name) or not equals or not _VALUE.fullmatch(value):
-                raise PlacementError(f"'{item}' in '{text}' is no adapter option; {expected}")
+                raise PlacementError(f"'{item}' in '{text}' is not an adapter option; {expected}")
             options.append((name, _value(value)))
         return cls(kind, tuple(options))
 

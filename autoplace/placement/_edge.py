@@ -13,19 +13,50 @@ _TEXT = re.compile(r"\s*(\d+)\s*>\s*(\d+)\s*")
 
 
 class EdgeKind(StrEnum):
-    """The four ways an edge can lie along the stream (Nowak et al. 2024, section 4)."""
+    """The four kinds of edge (Nowak et al. 2024, section 4), by source i and target j.
 
-    SEQUENTIAL = "sequential"
-    PARALLEL = "parallel"
-    LONG_RANGE = "long-range"
-    RECURRENT = "recurrent"
+    Examples
+    --------
+    >>> [kind.value for kind in EdgeKind]
+    ['sequential', 'parallel', 'long-range', 'recurrent']
+    >>> Edge(5, 5).kind is EdgeKind.SEQUENTIAL
+    True
+    """
+
+    SEQUENTIAL = "sequential"  # i = j
+    PARALLEL = "parallel"  # i = j - 1
+    LONG_RANGE = "long-range"  # i < j - 1
+    RECURRENT = "recurrent"  # i > j: the network runs more than once
 
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """A connection of the residual stream: an adapter reads node `source`, adds to node `target`.
+    """A place for an adapter, which reads node `source` and adds its output to node `target`.
 
-    Nodes are numbered 0..n-1 along the stream (0 = embeddings). Nowak et al. 2024, section 4.
+    Nodes are numbered from 0 to n-1 along the residual stream; node 0 is the embeddings
+    (Nowak et al. 2024, section 4). Edges sort by source, then target.
+
+    Parameters
+    ----------
+    source : int
+        Node that the adapter reads.
+    target : int
+        Node that the adapter's output is added to.
+
+    Raises
+    ------
+    PlacementError
+        If a node is negative.
+
+    Examples
+    --------
+    >>> edge = Edge.parse("7>3")
+    >>> edge
+    Edge(source=7, target=3)
+    >>> edge.kind.value
+    'recurrent'
+    >>> edge.distance(Edge(5, 3))
+    2
     """
 
     source: int
@@ -37,7 +68,7 @@ class Edge:
 
     @property
     def kind(self) -> EdgeKind:
-        """Sequential (i = j), parallel (i = j-1), long-range (i < j-1) or recurrent (i > j)."""
+        """The kind, which follows from source and target."""
         if self.source > self.target:
             return EdgeKind.RECURRENT
         if self.source == self.target:
@@ -47,15 +78,23 @@ class Edge:
         return EdgeKind.LONG_RANGE
 
     def distance(self, other: Edge) -> int:
-        """Manhattan distance in the (source, target) plane, as GGA's discount uses it."""
+        """Return the Manhattan distance in the (source, target) plane, as GGA uses it."""
         return abs(self.source - other.source) + abs(self.target - other.target)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `"7>3"`. Raises PlacementError naming the text and what was expected."""
+        """Read an edge from text such as `7>3`.
+
+        Raises
+        ------
+        PlacementError
+            If the text cannot be read.
+        """
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise PlacementError(f"'{text}' is no edge; expected SOURCE>TARGET, for example 7>3")
+            raise PlacementError(
+                f"'{text}' is not an edge; expected SOURCE>TARGET, for example 7>3"
+            )
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:

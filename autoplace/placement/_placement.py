@@ -1,4 +1,4 @@
-"""Placement: a set of edges, each with its adapter, and the one text form of it."""
+"""Placement: a set of edges, each with its adapter, and its text form."""
 
 from __future__ import annotations
 
@@ -21,13 +21,34 @@ _UNROLL = re.compile(r"\s*T\s*=\s*(\d+)\s*")
 
 @dataclass(frozen=True)
 class Placement:
-    """Distinct edges, sorted, each with an adapter; `unroll` passes where an edge is recurrent.
+    """Distinct edges, sorted, each with an adapter.
 
-    Its text form is canonical: `0>5+7>3@bottleneck:r=8`. What stands after `@` applies to all
-    edges before it, back to the previous `@`; `;T=3` follows where recurrent edges run over more
-    than two passes; `head-only` is the placement without edges. `Placement.parse(str(p)) == p`.
+    The text form is canonical, such as `0>5+7>3@bottleneck:r=8`: equal placements have equal
+    text, and `Placement.parse(str(p)) == p`. The adapter after `@` applies to all edges before
+    it, back to the previous `@`. `;T=3` at the end is the number of passes if it is not 2.
+    `head-only` is the placement without edges.
 
-    Raises PlacementError for a duplicate edge or fewer than two passes.
+    Parameters
+    ----------
+    items : tuple of (Edge, AdapterSpec), default=()
+        Edges with their adapters, in any order.
+    unroll : int, default=2
+        Number of passes through the network if an edge is recurrent; ignored otherwise.
+
+    Raises
+    ------
+    PlacementError
+        If an edge is given twice, or `unroll` is less than 2.
+
+    Examples
+    --------
+    >>> placement = Placement.parse("7>3+0>5@bottleneck:r=8")
+    >>> str(placement)
+    '0>5+7>3@bottleneck:r=8'
+    >>> placement.is_recurrent, placement.lowest_target, len(placement)
+    (True, 3, 2)
+    >>> str(Placement())
+    'head-only'
     """
 
     items: tuple[tuple[Edge, AdapterSpec], ...] = ()
@@ -37,30 +58,37 @@ class Placement:
         ordered = tuple(sorted(self.items, key=lambda item: item[0]))
         for (edge, _), (following, _) in pairwise(ordered):
             if edge == following:
-                raise PlacementError(f"edge {edge} stands twice in the placement; give it once")
+                raise PlacementError(f"edge {edge} is given twice in the placement; give it once")
         if self.unroll < DEFAULT_UNROLL:
-            raise PlacementError(f"T={self.unroll} is too few passes for recurrence; use T >= 2")
+            raise PlacementError(f"T={self.unroll} is too few passes; use T=2 or more")
         object.__setattr__(self, "items", ordered)
         if not self.is_recurrent:
-            # Without a recurrent edge one pass is all there is: one text for one function.
+            # There is one pass, whatever `unroll` is, so equal functions get equal text.
             object.__setattr__(self, "unroll", DEFAULT_UNROLL)
 
     @classmethod
     def of(
         cls, edges: Iterable[Edge], spec: AdapterSpec = DEFAULT_SPEC, unroll: int = DEFAULT_UNROLL
     ) -> Self:
-        """The placement that has the same adapter on every edge."""
+        """Put the same adapter on every edge."""
         return cls(tuple((edge, spec) for edge in edges), unroll)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form; edges without an `@` get bottlenecks of rank 8.
+        """Read a placement from its text form.
 
-        Raises PlacementError naming the part that cannot be read and what was expected.
+        Edges without an `@` after them get bottlenecks of rank 8.
+
+        Raises
+        ------
+        PlacementError
+            If a part of the text cannot be read.
         """
         body, semicolon, tail = text.strip().partition(";")
         if not body.strip():
-            raise PlacementError(f"'{text}' is no placement; an example: 0>5+7>3@bottleneck:r=8")
+            raise PlacementError(
+                f"'{text}' is not a placement; expected text such as 0>5+7>3@bottleneck:r=8"
+            )
         unroll = _parse_unroll(tail, text) if semicolon else DEFAULT_UNROLL
         if body.strip() == HEAD_ONLY:
             return cls((), unroll)
@@ -83,20 +111,26 @@ class Placement:
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether any edge runs backwards, so that the network runs `unroll` times."""
+        """Whether any edge is recurrent, so that the network runs `unroll` times."""
         return any(edge.kind is EdgeKind.RECURRENT for edge in self.edges)
 
     @property
     def lowest_target(self) -> int | None:
-        """The first node that depends on a trainable weight; None for head-only."""
+        """The first node that an adapter adds to; None for head-only."""
         return min((edge.target for edge in self.edges), default=None)
 
     def check(self, n_nodes: int) -> None:
-        """Raise PlacementError where a node does not exist in a backbone of `n_nodes` nodes."""
+        """Check that a backbone of `n_nodes` nodes has all nodes of the edges.
+
+        Raises
+        ------
+        PlacementError
+            If a node does not exist.
+        """
         for edge in self.edges:
             if max(edge.source, edge.target) >= n_nodes:
                 raise PlacementError(
-                    f"edge {edge} names a node this backbone does not have; "
+                    f"edge {edge} names a node that this backbone does not have; "
                     f"its nodes are 0..{n_nodes - 1}"
                 )
 
@@ -119,5 +153,7 @@ class Placement:
 def _parse_unroll(tail: str, text: str) -> int:
     match = _UNROLL.fullmatch(tail)
     if match is None:
-        raise PlacementError(f"'{tail}' at the end of '{text}' is not understood; expected T=3")
+        raise PlacementError(
+            f"'{tail}' at the end of '{text}' cannot be read; expected a number of passes, as T=3"
+        )
     return int(match[1])

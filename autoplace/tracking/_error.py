@@ -1,4 +1,4 @@
-"""The error of this room, and the translation of MLflow's failures into it."""
+"""The errors of this room, and the translation of MLflow's failures into them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,45 @@ from autoplace.errors import UserError
 
 
 class TrackingError(UserError):
-    """An MLflow store, a run or a ledger that cannot be read or written; says what to do."""
+    """An MLflow store, a run or a ledger cannot be read or written.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> try:
+    ...     Store("ftp://example.org/runs")
+    ... except TrackingError as error:
+    ...     print(error)
+    unsupported MLflow store 'ftp://example.org/runs'; use sqlite:///PATH/mlflow.db, ...
+    """
+
+
+class ProbeMissingError(TrackingError):
+    """Neither MLflow nor a run folder holds a probe, so its trials cannot be learnt from.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, fetch_probe
+    >>> try:
+    ...     fetch_probe(Store("sqlite:///no-such-folder/mlflow.db"), "5eed")
+    ... except ProbeMissingError as error:
+    ...     print(error)
+    the probe 5eed is neither in ...no-such-folder/mlflow.db nor in a run folder ...
+    """
 
 
 @contextmanager
 def translated(action: str, address: str) -> Iterator[None]:
-    """Raise whatever MLflow raises inside as a `TrackingError` of at most two lines.
+    """Turn MLflow's errors into a `TrackingError` of at most two lines.
 
-    action: what was being done, as in "could not <action>"; address: the store, for the message.
+    Parameters
+    ----------
+    action : str
+        What is being done, as in "could not <action>".
+    address : str
+        The store, for the message.
     """
-    # mlflow takes seconds to import; whoever enters here has a client and has paid already.
+    # mlflow takes seconds to import; callers have a client, so it is imported already.
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""Strict JSON text of what a run produces: NumPy scalars unwrapped, NaN and infinity as null."""
+"""Strict JSON: NumPy values become plain ones, NaN and infinity become null."""
 
 from __future__ import annotations
 
@@ -12,8 +12,31 @@ from typing import Any
 def to_json(value: object, indent: int | None = None) -> str:
     """Write `value` as JSON that any reader accepts.
 
-    Python's own writer would put a bare `NaN`, which is no JSON; null reads back as missing.
-    Raises TypeError for a value that has no JSON form.
+    Python's own writer would write a bare `NaN`, which is not JSON. Here it becomes null, which
+    reads back as a missing value.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, sequences, sets, paths, NumPy scalars and arrays, tensors, and plain values.
+    indent : int, optional
+        Spaces per level; without it all is on one line.
+
+    Returns
+    -------
+    str
+        The JSON text.
+
+    Raises
+    ------
+    TypeError
+        The value has no JSON form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> to_json({"loss": float("nan"), "ranks": np.array([3, 1]), "seed": np.int64(7)})
+    '{"loss": null, "ranks": [3, 1], "seed": 7}'
     """
     return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 

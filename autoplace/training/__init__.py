@@ -1,6 +1,7 @@
 """Trials: the loop, what it reads and where that is cached, scores and the deadline."""
 
 from autoplace.training._cache import ActivationCache, FrozenBatch
+from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._learning_rate import LearningRate, learning_rate
@@ -12,9 +13,9 @@ from autoplace.training._models import (
 )
 from autoplace.training._scores import Scores, metric_of_counts, metric_value, score
 from autoplace.training._spill import Spill
-from autoplace.training._task import Task
-from autoplace.training._trial_result import Epoch, Trial, TrialFailure, TrialResult
-from autoplace.training._trials import run_trial, run_trials
+from autoplace.training._task import Task, TaskSummary
+from autoplace.training._trial import Epoch, Outcome, Trial
+from autoplace.training._trials import open_outcome, run_trial, run_trials
 
 __all__ = [
     "ActivationCache",
@@ -22,17 +23,20 @@ __all__ = [
     "DeadlineReachedError",
     "Epoch",
     "FrozenBatch",
+    "Interval",
     "LearningRate",
+    "Outcome",
     "Scores",
     "Spill",
     "Task",
+    "TaskSummary",
     "Trial",
-    "TrialFailure",
-    "TrialResult",
     "fresh_model",
     "learning_rate",
     "metric_of_counts",
     "metric_value",
+    "open_outcome",
+    "paired_difference",
     "predict_split",
     "resolve_device",
     "run_trial",

@@ -26,9 +26,19 @@ Key = tuple[int, int]  # node and view
 
 @dataclass(frozen=True)
 class FrozenBatch:
-    """Some images of a split as trials read them.
+    """Some images of a split as trials read them, on the device.
 
-    values: node -> (batch, tokens, dim) float32; labels: (batch,); both on the device.
+    Attributes
+    ----------
+    values : dict of int to Tensor (batch, tokens, dim)
+        float32, by node.
+    labels : Tensor (batch,)
+        Classes.
+
+    Examples
+    --------
+    >>> FrozenBatch({0: torch.zeros(2, 5, 8)}, torch.tensor([0, 1])).values[0].shape
+    torch.Size([2, 5, 8])
     """
 
     values: dict[int, Tensor]
@@ -36,24 +46,39 @@ class FrozenBatch:
 
 
 class ActivationCache:
-    """Node values of one split: stored once, in memory or beyond it in files, or else recomputed.
+    """Node values of one split: stored in memory, else in files, else computed again.
 
-    A row is computed when it is first asked for, so that a trial can begin before all images of
+    A row is computed when it is first asked for, so that a trial can start before all images of
     the split have been decoded. Nodes that were not asked for lately make room for new ones.
-    Whatever is stored, the values are the same; unreadable images are passed over.
+    Whatever is stored, the values are the same; unreadable images are skipped. Ours rather than a
+    library's, because rows arrive in any order and are shared by trials that read different nodes.
 
     Parameters
     ----------
-    limit
+    chain : ResidualChain
+        The frozen backbone.
+    split : ImageSplit
+        Its images.
+    device : torch.device
+        Where values are computed.
+    limit : float
         Bytes of memory that the stored values of this split may take.
-    spill
+    spill : Spill
         Where stored values go beyond that.
-    dtype
+    dtype : torch.dtype, default=torch.float32
         Of the stored values.
-    precision
-        Of the forward pass, see `autocast`.
-    augmentation
+    precision : str, default="float32"
+        Of the forward pass: `float32` or `bf16`.
+    augmentation : Augmentation, optional
         Of the images of an epoch; None for the images themselves.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> cache = open_task("builtin:digits").cache("val")
+    >>> batch = next(cache.batches([3], torch.arange(200), batch_size=4))
+    >>> batch.values[3].shape[0], len(cache)
+    (4, 200)
     """
 
     def __init__(
@@ -86,16 +111,32 @@ class ActivationCache:
 
     @property
     def readable(self) -> np.ndarray:
-        """(rows,), indices into the split of the images not found unreadable so far."""
+        """Indices (rows,) into the split of the images not found unreadable so far."""
         return np.flatnonzero(self._split.readable(range(len(self._split))))
 
     def features(
         self, rows: np.ndarray, deadline: Deadline | None = None
     ) -> tuple[Tensor, np.ndarray]:
-        """Final features (readable, features) and labels (readable,) of rows that can be read.
+        """Compute final features of the images themselves, without augmentation; they are kept.
 
-        Of the images themselves, without augmentation. Always kept, for they are small. Raises
-        DeadlineReachedError between chunks, and DataError for none readable, or too many bad.
+        Parameters
+        ----------
+        rows : ndarray (rows,)
+            Indices into the split.
+        deadline : Deadline, optional
+            Checked between chunks.
+
+        Returns
+        -------
+        features : Tensor (readable, features)
+        labels : ndarray (readable,)
+
+        Raises
+        ------
+        DataError
+            None of the images can be read, or too many of the data set cannot.
+        DeadlineReachedError
+            The time budget is used up.
         """
         order = torch.from_numpy(rows)
         missing = order[~self._featured[order]]
@@ -123,10 +164,30 @@ class ActivationCache:
         epoch: int | None = None,
         deadline: Deadline | None = None,
     ) -> Iterator[FrozenBatch]:
-        """The rows of `order` (rows,) at some nodes, a batch at a time.
+        """Values of rows at some nodes, a batch at a time.
 
-        epoch: which views to take where training images are augmented; None for the images
-        themselves. Raises DeadlineReachedError between batches.
+        Parameters
+        ----------
+        nodes : collection of int
+            What to read.
+        order : Tensor (rows,)
+            Indices into the split, in the order wanted.
+        batch_size : int
+            Rows of a batch; unreadable images make one smaller.
+        epoch : int, optional
+            Which views to take where training images are augmented; None for the images
+            themselves.
+        deadline : Deadline, optional
+            Checked between batches.
+
+        Yields
+        ------
+        FrozenBatch
+
+        Raises
+        ------
+        DeadlineReachedError
+            The time budget is used up.
         """
         view, keep = UNAUGMENTED, True
         if epoch is not None and self._augmentation is not None:
@@ -145,7 +206,7 @@ class ActivationCache:
     def _stored(
         self, stores: dict[int, NodeStore], order: Tensor, batch_size: int, view: int
     ) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
-        """Rows and their values, computed first where they are not known yet."""
+        """Rows and their values; those not known yet are computed first."""
         missing = order[~_known(stores.values(), order)]
         filling = self._computed(stores, missing, CHUNK, view)
         for rows in order.split(batch_size):
@@ -162,14 +223,14 @@ class ActivationCache:
     def _computed(
         self, nodes: Collection[int], order: Tensor, size: int, view: int
     ) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
-        """Rows and their values from a forward pass that ends at the last of the nodes."""
+        """Rows and their values, from a forward pass that ends at the last of the nodes."""
         for embedded, rows in self._embedded(order, size, view):
             with autocast(self._precision, self._device):
                 values = frozen_activations(self._chain, embedded, nodes)
             yield rows, {node: value.float() for node, value in values.items()}
 
     def _embedded(self, order: Tensor, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Node 0 (batch, tokens, dim) and rows (batch,), stored or else from the images."""
+        """Node 0 (batch, tokens, dim) and rows (batch,), stored or from the images."""
         first = self._stores.get((0, view))
         if first is not None and first.known[order].all():
             for rows in order.split(size) if len(order) else ():
@@ -186,7 +247,7 @@ class ActivationCache:
             yield embedded, batch.indices
 
     def _reserve(self, nodes: Collection[int], view: int) -> dict[int, NodeStore] | None:
-        """A store for each node; None where there is no room for all of them."""
+        """Make a store for each node; return None where there is no room for all of them."""
         wanted, first = [(node, view) for node in nodes], (0, view)
         for key in (*wanted, first):  # node 0 last: with it nothing has to be decoded again
             if key in self._stores:
@@ -203,7 +264,7 @@ class ActivationCache:
         return {node: self._stores[node, view] for node in nodes} if ready else None
 
     def _add(self, key: Key, wanted: Collection[Key]) -> bool:
-        """Make a store for a node and view; those that are not wanted may have to go."""
+        """Make a store for a node and view; those that are not wanted may be dropped."""
         shape = (len(self._split), self._chain.tokens, self._chain.dim)
         self._drop(wanted, mapped=False, until=lambda: self._in_memory() < self._slots)
         if self._in_memory() < self._slots:
@@ -216,7 +277,7 @@ class ActivationCache:
         return mapped is not None
 
     def _drop(self, wanted: Collection[Key], *, mapped: bool, until: Callable[[], bool]) -> None:
-        """Let go of stores that are not wanted, those that were not asked for longest first."""
+        """Drop stores that are not wanted, the least recently used first."""
         idle = [
             key
             for key, store in self._stores.items()
@@ -236,7 +297,7 @@ class ActivationCache:
         return int(self._limit // self._node_bytes)
 
     def _in_memory(self, keys: Collection[Key] | None = None) -> int:
-        """Stores in memory, among those of some keys."""
+        """Count the stores in memory, among those of some keys."""
         return sum(
             not store.mapped for key, store in self._stores.items() if keys is None or key in keys
         )

@@ -1,4 +1,4 @@
-"""A hard deadline, looked at between training steps."""
+"""A hard deadline, checked between training steps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,46 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class DeadlineReachedError(Exception):
-    """The time budget is used up; not the user's mistake, and not a failed trial."""
+    """The time budget is used up; not the user's mistake, and not a failed trial.
+
+    Examples
+    --------
+    >>> try:
+    ...     Deadline(0.0).check()
+    ... except DeadlineReachedError:
+    ...     print("time is up")
+    time is up
+    """
 
 
 class Deadline:
-    """`seconds` from now; None never comes."""
+    """A moment at which work stops.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        From now; None for no deadline.
+
+    Examples
+    --------
+    >>> Deadline.parse("20m").passed
+    False
+    """
 
     def __init__(self, seconds: float | None = None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
 
     @classmethod
     def parse(cls, text: str | None) -> Deadline:
-        """Read `90s`, `20m`, `1.5h` or plain seconds. Raises UserError for anything else.
+        """Read `90s`, `20m`, `1.5h` or plain seconds; None is no deadline.
 
         The last 15 % of the time, 30 seconds at most, are held back: training stops there, so
-        that testing and saving what has finished still fall within the budget.
+        that testing and saving what has finished still fit the budget.
+
+        Raises
+        ------
+        UserError
+            Anything else.
         """
         if text is None:
             return cls()

@@ -9,9 +9,22 @@ from autoplace.training._allocator import keep_freed_memory
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is one; a CPU is made ready for large tensors.
+    """Device to train on; `auto` takes CUDA where there is one.
 
-    Raises UserError when CUDA is asked for and absent.
+    Parameters
+    ----------
+    name : str
+        `auto`, `cpu` or `cuda`.
+
+    Raises
+    ------
+    UserError
+        CUDA is asked for, but torch sees none.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:

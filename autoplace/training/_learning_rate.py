@@ -13,17 +13,47 @@ UNTUNED_RATE = 1e-3  # AdamW's usual rate; wide backbones diverge at what suits 
 
 @dataclass(frozen=True)
 class LearningRate:
-    """A rate and where it comes from: `given`, `table`, or `untuned` for unknown backbones."""
+    """A peak learning rate and where it comes from.
+
+    Attributes
+    ----------
+    value : float
+        The rate.
+    source : str
+        `given`, `table`, or `untuned` for a backbone that nobody tuned.
+
+    Examples
+    --------
+    >>> LearningRate(1e-3, "given").value
+    0.001
+    """
 
     value: float
     source: str
 
 
 def learning_rate(backbone: str, n_edges: int, given: float | None = None) -> LearningRate:
-    """`given` where there is one, else the table's rate at the nearest number of edges.
+    """Learning rate for a backbone and a number of edges.
 
-    Numbers of edges are compared on a logarithmic scale. A backbone that was never tuned gets a
-    cautious rate, marked `untuned`. The table is made by `experiments/learning_rates.py`.
+    Parameters
+    ----------
+    backbone : str
+        Its name; one that was never tuned gets a cautious rate, marked `untuned`.
+    n_edges : int
+        0 for head-only. The table's nearest number of edges counts, on a logarithmic scale.
+    given : float, optional
+        Used as it is.
+
+    Notes
+    -----
+    The table is made by `experiments/learning_rates.py`.
+
+    Examples
+    --------
+    >>> learning_rate("starter", 6, given=0.01)
+    LearningRate(value=0.01, source='given')
+    >>> learning_rate("vit_base_patch16_224", 6).source
+    'untuned'
     """
     if given is not None:
         return LearningRate(given, "given")

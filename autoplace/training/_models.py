@@ -13,13 +13,30 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._precision import autocast
 from autoplace.training._task import Task
-from autoplace.training._trial_result import TrialResult
+from autoplace.training._trial import Outcome
 
 PREDICTION_BATCH = 256
 
 
 def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
-    """An untrained model of the placement with the task's first head, adapters seeded."""
+    """Untrained model of a placement, with the task's first head.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    placement : Placement
+        Where adapters go.
+    seed : int
+        Of the adapters; the caller's random state is left alone.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> model = fresh_model(open_task("builtin:digits"), Placement.parse("7>3"), seed=0)
+    >>> len(model.adapters), model.head.out_features
+    (1, 10)
+    """
     devices = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
@@ -31,16 +48,49 @@ def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
     return model
 
 
-def trained_model(task: Task, result: TrialResult) -> AdaptedModel:
-    """The model that a trial ended with."""
-    model = AdaptedModel(task.chain, result.placement, task.data.classes).to(task.device)
-    model.load_trainable_state(result.state)
+def trained_model(task: Task, outcome: Outcome) -> AdaptedModel:
+    """Model that a finished trial ended with, in evaluation mode.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.training import run_trial
+    >>> task = open_task("builtin:digits")
+    >>> outcome = run_trial(task, Placement(), TrialSettings(epochs=1), seed=0)
+    >>> trained_model(task, outcome).training
+    False
+    """
+    model = AdaptedModel(task.chain, outcome.placement, task.data.classes).to(task.device)
+    model.load_trainable_state(outcome.state)
     return model.eval()
 
 
 @torch.no_grad()
 def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (rows, classes) and labels (rows,) of the readable images of a split."""
+    """Predict the readable images of a split.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    model : AdaptedModel
+        Set to evaluation mode.
+    split : str
+        `train`, `val` or `test`.
+
+    Returns
+    -------
+    logits : ndarray (rows, classes)
+    labels : ndarray (rows,)
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> task = open_task("builtin:digits")
+    >>> logits, labels = predict_split(task, fresh_model(task, Placement(), seed=0), "val")
+    >>> logits.shape, bool((logits.argmax(1) == labels).mean() > 0.9)
+    ((200, 10), True)
+    """
     model.eval()
     logits, labels = [], []
     cache = task.cache(split)
@@ -54,7 +104,26 @@ def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarr
 def seconds_per_step(
     task: Task, placement: Placement, settings: TrialSettings, steps: int
 ) -> float:
-    """Mean wall seconds of a forward and backward pass over a batch, after one to warm up."""
+    """Mean wall seconds of a forward and backward pass over a batch, after one to warm up.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    placement : Placement
+        What would be trained.
+    settings : TrialSettings
+        Its batch size counts.
+    steps : int
+        Passes that are timed.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> task = open_task("builtin:digits")
+    >>> seconds_per_step(task, Placement(), TrialSettings(batch_size=4), steps=1) > 0
+    True
+    """
     model = fresh_model(task, placement, seed=0)
     cache = task.cache("train")
     rows = torch.arange(min(settings.batch_size, len(cache)))

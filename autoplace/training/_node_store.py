@@ -11,9 +11,9 @@ class NodeStore:
 
     Attributes
     ----------
-    known
-        (rows,), which rows have been written.
-    mapped
+    known : Tensor (rows,) bool
+        Which rows have been written.
+    mapped : bool
         Whether the values lie in a file.
     """
 
@@ -23,10 +23,10 @@ class NodeStore:
         self.mapped = mapped
 
     def write(self, rows: Tensor, values: Tensor) -> None:
-        """rows: (batch,) on the CPU; values: (batch, tokens, dim), stored in the table's type."""
+        """Write values (batch, tokens, dim) at rows (batch,) on the CPU, in the table's type."""
         self._values[rows.to(self._values.device)] = values.to(self._values)
         self.known[rows] = True
 
     def read(self, rows: Tensor, device: torch.device) -> Tensor:
-        """(batch, tokens, dim) in float32 on a device; rows: (batch,) on the CPU, all known."""
+        """Values (batch, tokens, dim) float32 on a device; rows (batch,), all of them known."""
         return self._values[rows.to(self._values.device)].to(device, torch.float32)

@@ -10,7 +10,20 @@ from scipy.special import log_softmax
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy, balanced accuracy and macro F1 (0 to 1), and mean cross-entropy in nats."""
+    """Scores of a split.
+
+    Attributes
+    ----------
+    accuracy, balanced_accuracy, macro_f1 : float
+        From 0 to 1.
+    loss : float
+        Mean cross-entropy in nats.
+
+    Examples
+    --------
+    >>> Scores(0.75, 0.7, 0.65, loss=0.5).of("macro-f1")
+    0.65
+    """
 
     accuracy: float
     balanced_accuracy: float
@@ -18,12 +31,25 @@ class Scores:
     loss: float
 
     def of(self, metric: str) -> float:
-        """The score that `--metric` names, e.g. `macro-f1`."""
+        """Return the score that `--metric` names, e.g. `macro-f1`."""
         return float(asdict(self)[metric.replace("-", "_")])
 
 
 def metric_value(metric: str, labels: np.ndarray, guesses: np.ndarray) -> float:
-    """One metric by its `--metric` name. labels, guesses: (rows,), classes from 0."""
+    """Value of a metric.
+
+    Parameters
+    ----------
+    metric : str
+        Its `--metric` name.
+    labels, guesses : ndarray (rows,)
+        True and predicted classes, from 0.
+
+    Examples
+    --------
+    >>> metric_value("accuracy", np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
+    0.75
+    """
     n_classes = int(max(labels.max(), guesses.max())) + 1
     counts = (labels[labels == guesses], labels, guesses)
     hits, held, guessed = (np.bincount(each, minlength=n_classes) for each in counts)
@@ -33,13 +59,38 @@ def metric_value(metric: str, labels: np.ndarray, guesses: np.ndarray) -> float:
 def metric_of_counts(
     metric: str, hits: np.ndarray, held: np.ndarray, guessed: np.ndarray
 ) -> np.ndarray:
-    """A metric from counts per class, (..., classes) each; returns (...).
+    """Values of a metric from counts per class.
 
-    hits: rows guessed right; held: rows of the class; guessed: rows guessed to be of it. The same
-    numbers as scikit-learn's, in which a class that is neither held nor guessed does not count;
-    a bootstrap asks for thousands of them.
+    The same numbers as scikit-learn's, in which a class that occurs neither among the labels nor
+    among the predictions does not count. Ours, because a bootstrap needs thousands of them.
+
+    Parameters
+    ----------
+    metric : str
+        Its `--metric` name.
+    hits : ndarray (..., classes)
+        Rows of the class that are predicted right.
+    held : ndarray (..., classes)
+        Rows of the class.
+    guessed : ndarray (..., classes)
+        Rows predicted to be of the class.
+
+    Returns
+    -------
+    ndarray (...)
+
+    Raises
+    ------
+    ValueError
+        Unknown metric.
+
+    Examples
+    --------
+    >>> hits, held, guessed = np.array([2, 1]), np.array([2, 2]), np.array([3, 1])
+    >>> float(metric_of_counts("balanced-accuracy", hits, held, guessed))
+    0.75
     """
-    with np.errstate(invalid="ignore"):  # 0 / 0 of such a class, passed over by nanmean
+    with np.errstate(invalid="ignore"):  # 0 / 0 of such a class, skipped by nanmean
         match metric:
             case "accuracy":
                 return np.asarray(hits.sum(-1) / held.sum(-1))
@@ -51,7 +102,18 @@ def metric_of_counts(
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """logits: (rows, classes); labels: (rows,)."""
+    """Compute all scores of a split.
+
+    Parameters
+    ----------
+    logits : ndarray (rows, classes)
+    labels : ndarray (rows,)
+
+    Examples
+    --------
+    >>> score(np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([0, 1])).accuracy
+    1.0
+    """
     guesses = logits.argmax(1)
     loss = -log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels].mean()
     return Scores(

@@ -1,4 +1,4 @@
-"""Where cached activations go that memory has no room for: files, mapped into it."""
+"""Files, mapped into memory, for cached activations that memory has no room for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,14 +16,20 @@ KEPT_FREE = 2**30  # bytes of the disk that are left alone
 
 
 class Spill:
-    """A folder for mapped files. They vanish with the process, however it ends.
+    """A folder for mapped files, which vanish with the process, however it ends.
 
     Parameters
     ----------
-    folder
-        None: the system's folder for temporary files.
-    notify
-        Is told, once each, that files are used and why they cannot be.
+    folder : str or None
+        None for the system's folder for temporary files.
+    notify : callable
+        Called with a sentence, once each, when files are used and when they cannot be.
+
+    Examples
+    --------
+    >>> values = Spill(None, notify=lambda text: None).map((2, 3), torch.float32)
+    >>> tuple(values.shape)
+    (2, 3)
     """
 
     def __init__(self, folder: str | None, notify: Callable[[str], None]) -> None:
@@ -31,18 +38,18 @@ class Spill:
         self._told: set[str] = set()
 
     def fits(self, n_bytes: int) -> bool:
-        """Whether so much can be kept here, with something of the disk left to others."""
+        """Whether so many bytes fit, with some of the disk left to others."""
         return self._obstacle(n_bytes) is None
 
     def allows(self, n_bytes: int) -> bool:
-        """As `fits`, and tells why not."""
+        """As `fits`; notifies why not."""
         obstacle = self._obstacle(n_bytes)
         if obstacle is not None:
             self._refuse(obstacle)
         return obstacle is None
 
     def map(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-        """A tensor in a file of its own; None, and told, where that cannot be had."""
+        """Make a tensor in a file of its own; notify and return None if that is not possible."""
         size = torch.Size(shape).numel()
         try:
             values = self._mapped(size, dtype)
@@ -55,13 +62,12 @@ class Spill:
     def _mapped(self, size: int, dtype: torch.dtype) -> Tensor:
         number, path = tempfile.mkstemp(prefix="autoplace-", dir=self.folder)
         try:
-            # Reserved before it is mapped: to write to a page that the disk has no room for would
-            # kill the process.
-            os.posix_fallocate(number, 0, size * dtype.itemsize)
+            _reserve(number, size * dtype.itemsize)
             return torch.from_file(path, shared=True, size=size, dtype=dtype)
         finally:
             os.close(number)
-            os.unlink(path)
+            with suppress(PermissionError):  # Windows keeps a mapped file until it is closed
+                os.unlink(path)
 
     def _obstacle(self, n_bytes: int) -> str | None:
         """Why files of so many bytes cannot be kept here."""
@@ -81,10 +87,24 @@ class Spill:
     def _refuse(self, reason: str) -> None:
         self._tell(
             f"cannot keep activations in {self.folder} ({reason}): what exceeds --cache-gb is "
-            "computed anew each step; name another --cache-dir, or raise --cache-gb"
+            "computed again at each step; name another --cache-dir, or raise --cache-gb"
         )
 
     def _tell(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._notify(text)
+
+
+def _reserve(number: int, n_bytes: int) -> None:
+    """Take room on the disk for an open file before it is mapped.
+
+    Writing to a mapped page that the disk has no room for would kill the process. Raises OSError
+    where there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(number, 0, n_bytes)
+        return
+    zeros = bytes(2**20)
+    for start in range(0, n_bytes, len(zeros)):
+        os.write(number, zeros[: n_bytes - start])

@@ -16,13 +16,14 @@ from autoplace.model import Population
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._cache import FrozenBatch
-from autoplace.training._deadline import Deadline
+from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._learning_rate import learning_rate
 from autoplace.training._models import fresh_model
 from autoplace.training._precision import autocast
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
-from autoplace.training._trial_result import Epoch, Trial, TrialFailure, TrialResult
+from autoplace.training._trial import Epoch, Outcome, Trial
+from predictors.vocabulary import Status
 
 WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
@@ -30,19 +31,37 @@ EVALUATION_BATCH = 256  # images, times placements
 OnEpoch = Callable[[Trial, Epoch], None]
 
 
-def run_trial(
-    task: Task,
-    placement: Placement,
-    settings: TrialSettings,
-    seed: int,
-    *,
-    deadline: Deadline | None = None,
-) -> TrialResult:
-    """One trial alone; raises as `run_trials` does, and FloatingPointError where it fails."""
-    (result,) = run_trials(task, [Trial(placement, seed)], settings, deadline=deadline)
-    if isinstance(result, TrialFailure):
-        raise FloatingPointError(result.reason)
-    return result
+def run_trial(task: Task, placement: Placement, settings: TrialSettings, seed: int) -> Outcome:
+    """Fine-tune one placement alone.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    placement : Placement
+        What to fine-tune.
+    settings : TrialSettings
+        How to train.
+    seed : int
+        Seed of the adapters and of the order of images.
+
+    Returns
+    -------
+    Outcome
+        Done or failed, as `run_trials` gives it.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> from autoplace.settings import TrialSettings
+    >>> task = open_task("builtin:digits")
+    >>> outcome = run_trial(task, Placement(), TrialSettings(epochs=1), seed=0)
+    >>> str(outcome.status), outcome.parameters
+    ('done', 0)
+    """
+    (outcome,) = run_trials(task, [Trial(placement, seed)], settings)
+    return outcome
 
 
 def run_trials(
@@ -52,25 +71,65 @@ def run_trials(
     *,
     deadline: Deadline | None = None,
     on_epoch: OnEpoch | None = None,
-) -> list[TrialResult | TrialFailure]:
-    """Fine-tune adapters and head of each: AdamW, linear warm-up, cosine decay to zero.
+) -> list[Outcome]:
+    """Fine-tune adapters and head of each trial: AdamW, linear warm-up, cosine decay to zero.
 
-    Head-only is the empty placement and runs through this very loop. Trials that run side by side
-    share the work of the frozen sub-layers and nothing else: each gives what it would have given
-    alone, up to rounding. One whose loss leaves the finite numbers fails and drops out.
+    Head-only is the empty placement and runs through the same loop. Trials that run side by side
+    share the work of the frozen sub-layers and nothing else: each gives what it would give alone,
+    up to rounding.
 
-    Raises DeadlineReachedError between steps.
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    trials : sequence of Trial
+        Distinct trials.
+    settings : TrialSettings
+        How to train.
+    deadline : Deadline, optional
+        Checked between steps.
+    on_epoch : callable, optional
+        Called with trial and epoch after each epoch of each trial.
+
+    Returns
+    -------
+    list of Outcome
+        One per trial, in their order: `failed` where the loss became NaN or infinite (the others
+        continue), `interrupted` where the deadline came first, else `done`.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> from autoplace.settings import TrialSettings
+    >>> task = open_task("builtin:digits")
+    >>> trials = [Trial(Placement.parse(text), seed=0) for text in ("head-only", "20>22")]
+    >>> outcomes = run_trials(task, trials, TrialSettings(epochs=1))
+    >>> [(str(outcome.status), outcome.parameters) for outcome in outcomes]
+    [('done', 0), ('done', 1544)]
     """
-    run = _Run(task, trials, settings, deadline or Deadline())
-    for number in range(1, settings.epochs + 1):
-        for trial, epoch in run.epoch(number):
-            if on_epoch is not None:
-                on_epoch(trial, epoch)
-    return run.outcomes()
+    loop = _TrainingLoop(task, trials, settings, deadline or Deadline())
+    try:
+        for number in range(1, settings.epochs + 1):
+            for trial, epoch in loop.run_epoch(number):
+                if on_epoch is not None:
+                    on_epoch(trial, epoch)
+    except DeadlineReachedError:
+        return loop.close(Status.INTERRUPTED)
+    return loop.close(Status.DONE)
 
 
-class _Run:
-    """Trials under way: their population, optimiser and results so far."""
+def open_outcome(task: Task, trial: Trial, settings: TrialSettings) -> Outcome:
+    """Outcome of a trial that has not been trained yet."""
+    rate = learning_rate(task.chain.name, len(trial.placement), settings.lr)
+    return Outcome(trial, rate, count_parameters(trial.placement, task.chain.dim))
+
+
+class _TrainingLoop:
+    """Population, optimiser and outcomes of trials that are trained side by side.
+
+    A member is the position of a trial in the population.
+    """
 
     def __init__(
         self, task: Task, trials: Sequence[Trial], settings: TrialSettings, deadline: Deadline
@@ -79,16 +138,10 @@ class _Run:
         self._task = task
         self._settings = settings
         self._deadline = deadline
-        rates = [
-            learning_rate(task.chain.name, len(trial.placement), settings.lr) for trial in trials
-        ]
-        self._results = [
-            TrialResult(trial, rate, count_parameters(trial.placement, task.chain.dim))
-            for trial, rate in zip(trials, rates, strict=True)
-        ]
-        self._failures: dict[int, TrialFailure] = {}
+        self._outcomes = [open_outcome(task, trial, settings) for trial in trials]
+        rates = [outcome.learning_rate.value for outcome in self._outcomes]
         models = [fresh_model(task, trial.placement, trial.seed) for trial in trials]
-        self._population = Population(models, [rate.value for rate in rates])
+        self._population = Population(models, rates)
         groups = self._population.parameters_by_cohort().items()
         self._optimiser = torch.optim.AdamW(
             [{"params": parameters, "lr": rate} for rate, parameters in groups],
@@ -103,89 +156,64 @@ class _Run:
 
     @property
     def _active(self) -> list[int]:
-        return [member for member in range(len(self._results)) if member not in self._failures]
+        """Members that have not failed."""
+        return [m for m, outcome in enumerate(self._outcomes) if outcome.status is Status.RUNNING]
 
-    def epoch(self, number: int) -> Iterator[tuple[Trial, Epoch]]:
-        """Train and validate once; gives the epoch of every trial that goes on."""
+    def run_epoch(self, number: int) -> Iterator[tuple[Trial, Epoch]]:
+        """Train and validate once; yields the epoch of every trial that continues."""
         if not self._active:
             return
         losses = self._train(number)
         for member, val in self._validate().items():
-            result, step_losses = self._results[member], torch.stack(losses[member]).tolist()
+            outcome, step_losses = self._outcomes[member], torch.stack(losses[member]).tolist()
             if not all(map(math.isfinite, [*step_losses, val.loss])):
-                self._failures[member] = TrialFailure(
-                    result.trial,
-                    f"the loss left the finite numbers in epoch {number}; "
-                    f"lower the learning rate ({result.learning_rate.value:g})",
+                outcome.status = Status.FAILED
+                outcome.reason = (
+                    f"the loss became NaN or infinite in epoch {number}; "
+                    f"lower the learning rate ({outcome.learning_rate.value:g})"
                 )
                 continue
-            result.step_losses += step_losses
+            outcome.step_losses += step_losses
             epoch = Epoch(number, sum(step_losses) / len(step_losses), val)
-            result.epochs.append(epoch)
-            yield result.trial, epoch
+            outcome.epochs.append(epoch)
+            yield outcome.trial, epoch
 
-    def outcomes(self) -> list[TrialResult | TrialFailure]:
-        """A result or a failure for each trial, in their order."""
-        seconds = (time.perf_counter() - self._started) / len(self._results)
+    def close(self, status: Status) -> list[Outcome]:
+        """Outcomes in the order of the trials; those that did not fail end with `status`."""
+        seconds = (time.perf_counter() - self._started) / len(self._outcomes)
         for member in self._active:
-            state = self._population.trainable_state(member)
-            self._results[member].state = {name: t.cpu() for name, t in state.items()}
-            self._results[member].seconds = seconds
-        return [self._failures.get(m, result) for m, result in enumerate(self._results)]
+            outcome = self._outcomes[member]
+            outcome.status, outcome.seconds = status, seconds
+            if outcome.is_done:
+                state = self._population.trainable_state(member)
+                outcome.state = {name: tensor.cpu() for name, tensor in state.items()}
+        return self._outcomes
 
     def _train(self, number: int) -> dict[int, list[Tensor]]:
-        """One pass over the training images; the loss of each member before each step."""
-        streams = [self._stream(seed, order, number) for seed, order in self._orders.items()]
-        losses: dict[int, list[Tensor]] = {member: [] for member in self._active}
-        # Of unequal length only where all images of a batch turn out to be unreadable.
-        for batches in zip_longest(*streams):
-            by_seed = dict(zip(self._orders, batches, strict=True))
-            found = self._step(
-                {m: b for m in self._active if (b := by_seed[self._results[m].trial.seed])}
-            )
-            for member, loss in found.items():
-                losses[member].append(loss)
-        return losses
+        """One pass over the training images; losses of each member before each step."""
+        history: dict[int, list[Tensor]] = {member: [] for member in self._active}
+        for batches in self._batches(number):
+            logits = self._forward(batches)
 
-    def _stream(self, seed: int, order: torch.Generator, number: int) -> Iterator[FrozenBatch]:
-        """The training images in the order of a seed, as its members read them."""
-        rows = torch.randperm(len(self._task.data.train), generator=order)
-        members = [m for m in self._active if self._results[m].trial.seed == seed]
-        return self._task.cache("train").batches(
-            self._nodes(members),
-            rows,
-            self._settings.batch_size,
-            epoch=number - 1,
-            deadline=self._deadline,
-        )
+            labels = torch.cat([batch.labels for batch in batches.values()])
+            by_image = functional.cross_entropy(torch.cat(logits).float(), labels, reduction="none")
+            losses = _means(by_image, [len(each) for each in logits])
 
-    def _nodes(self, members: Sequence[int]) -> list[int]:
-        asked = self._population.frozen_nodes
-        return sorted({node for member in members for node in asked[member]})
+            self._optimiser.zero_grad(set_to_none=True)
+            losses.sum().backward()  # of independent parameters, so each gets its own gradient
 
-    def _step(self, batches: dict[int, FrozenBatch]) -> dict[int, Tensor]:
-        """A step of some members, each on its batch; returns their losses before it."""
-        logits = self._logits(batches)
-        labels = torch.cat([batch.labels for batch in batches.values()])
-        by_row = functional.cross_entropy(torch.cat(logits).float(), labels, reduction="none")
-        losses = _means(by_row, [len(each) for each in logits])
-        self._optimiser.zero_grad(set_to_none=True)
-        losses.sum().backward()
-        self._optimiser.step()
-        self._schedule.step()
-        return dict(zip(batches, losses.detach(), strict=True))
+            self._optimiser.step()
+            self._schedule.step()
 
-    def _logits(self, batches: dict[int, FrozenBatch]) -> list[Tensor]:
-        with autocast(self._task.precision, self._task.device):
-            logits: list[Tensor] = self._population(
-                [batch.values for batch in batches.values()], list(batches)
-            )
-        return logits
+            for member, loss in zip(batches, losses.detach(), strict=True):
+                history[member].append(loss)
+        return history
 
     @torch.no_grad()
     def _validate(self) -> dict[int, Scores]:
+        """Score each active member on validation."""
         active = self._active
-        found: dict[int, list[Tensor]] = {member: [] for member in active}
+        logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []
         for batch in self._task.cache("val").batches(
             self._nodes(active),
@@ -194,11 +222,43 @@ class _Run:
             deadline=self._deadline,
         ):
             labels.append(batch.labels)
-            logits = self._logits(dict.fromkeys(active, batch))
-            for member, each in zip(active, logits, strict=True):
-                found[member].append(each.float())
+            for member, part in zip(
+                active, self._forward(dict.fromkeys(active, batch)), strict=True
+            ):
+                logits[member].append(part.float())
         true = torch.cat(labels).cpu().numpy()
-        return {m: score(torch.cat(parts).cpu().numpy(), true) for m, parts in found.items()}
+        return {m: score(torch.cat(parts).cpu().numpy(), true) for m, parts in logits.items()}
+
+    def _forward(self, batches: dict[int, FrozenBatch]) -> list[Tensor]:
+        """Logits (batch, classes) of each member on its batch."""
+        with autocast(self._task.precision, self._task.device):
+            logits: list[Tensor] = self._population(
+                [batch.values for batch in batches.values()], list(batches)
+            )
+        return logits
+
+    def _batches(self, number: int) -> Iterator[dict[int, FrozenBatch]]:
+        """Training batches of an epoch by member; members of one seed read the same images."""
+        seed_of = {member: self._outcomes[member].trial.seed for member in self._active}
+        streams = {
+            seed: self._task.cache("train").batches(
+                self._nodes([member for member, its_seed in seed_of.items() if its_seed == seed]),
+                torch.randperm(len(self._task.data.train), generator=self._orders[seed]),
+                self._settings.batch_size,
+                epoch=number - 1,
+                deadline=self._deadline,
+            )
+            for seed in dict.fromkeys(seed_of.values())
+        }
+        # Of unequal length only where all images of a batch turn out to be unreadable.
+        for batches in zip_longest(*streams.values()):
+            by_seed = dict(zip(streams, batches, strict=True))
+            yield {m: batch for m, seed in seed_of.items() if (batch := by_seed[seed]) is not None}
+
+    def _nodes(self, members: Sequence[int]) -> list[int]:
+        """Nodes whose frozen values some members read."""
+        asked = self._population.frozen_nodes
+        return sorted({node for member in members for node in asked[member]})
 
 
 def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -39,7 +39,7 @@ import autoplace.agent as agent
 import predictors
 from autoplace.probing import ProbeTables
 from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
-from autoplace.tracking import Store, log_probe, promote, register_predictor
+from autoplace.tracking import Store, log_probe, promote, register_predictor, start_run
 
 FAMILIES, TASKS = 10, 20
 NEW_TRIALS = 60
@@ -99,7 +99,7 @@ def measure_mlflow(options: argparse.Namespace) -> dict[str, Any]:
     """The share of MLflow in a collect whose store is there already."""
     with tempfile.TemporaryDirectory() as folder:
         store = f"sqlite:///{folder}/mlflow.db"
-        Store(store).start_run("first", "collect").finish()
+        start_run(Store(store), "first", "collect").finish()
         settings = CollectSettings(store=store, placements=options.placements)
         with TimedClient() as client:
             rows = list(agent.collect(["builtin:shapes-count"], settings))
@@ -137,7 +137,7 @@ def synthetic_rows(count: int) -> predictors.TrainingSet:
 
 def add_trials(store: Store, tables: ProbeTables) -> None:
     """Finished trials of a new family, with random outcomes."""
-    run = store.start_run("new", "collect")
+    run = start_run(store, "new", "collect")
     named = {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
     log_probe(run, "new", named)
     rng = np.random.default_rng(1)
@@ -171,8 +171,8 @@ def measure_retrain(options: argparse.Namespace) -> dict[str, Any]:
         store = Store(f"sqlite:///{folder}/mlflow.db")
         saved = predictors.save_predictor(predictor, Path(folder) / "first", "# synthetic\n", data)
         promote(store, register_predictor(store, saved))
-        probed = agent.probe("builtin:digits", ProbeCommandSettings(store=store.uri))
-        add_trials(store, probed.tables)
+        result = agent.probe("builtin:digits", ProbeCommandSettings(store=store.uri))
+        add_trials(store, result.tables)
         child = [sys.executable, __file__, "--child", "retrain", store.uri]
         done = subprocess.run(child, check=True, capture_output=True, text=True)
     return {

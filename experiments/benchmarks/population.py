@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from autoplace.backbones import create_chain
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import InputSettings, PlacementSettings, TrialSettings
-from autoplace.training import Task, Trial, TrialResult, run_trials
+from autoplace.training import Task, Trial, run_trials
 
 TOLERANCE = 1e-4
 
@@ -59,7 +59,7 @@ def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Tri
 
 def losses(results: list[Any]) -> np.ndarray:
     """(trials, steps). Raises SystemExit for a trial that failed."""
-    if not all(isinstance(result, TrialResult) for result in results):
+    if not all(result.is_done for result in results):
         raise SystemExit(f"a trial failed: {results}")
     return np.array([result.step_losses for result in results])
 

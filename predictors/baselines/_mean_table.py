@@ -8,18 +8,26 @@ import pandas as pd
 
 from .._base import Predictor
 from .._gain_scale import Floats
+from .._registry import register_predictor
 
 
+@register_predictor("mean-table")
 class MeanTablePredictor(Predictor):
-    """Mean score per backbone and placement; a placement never tried there is an average one.
+    """Remember the mean score per backbone and placement; an unknown placement is average.
 
     Attributes
     ----------
     table_ : Series
         Mean within-task score, indexed by backbone and placement text.
-    """
 
-    name = "mean-table"
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = predictors.create_predictor("mean-table").fit(data.X, data.y, data.groups)
+    >>> predictor.table_.idxmax()
+    ('fashion-vit8', '0>6+6>0+9>14@bottleneck:r=16')
+    """
 
     def _fit(self, X: pd.DataFrame, scores: Floats, groups: npt.NDArray[np.object_]) -> None:
         self.table_ = pd.Series(scores).groupby([X["backbone"], X["placement"]]).mean()

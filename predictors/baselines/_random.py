@@ -8,26 +8,34 @@ import pandas as pd
 
 from .._base import Predictor
 from .._gain_scale import Floats
+from .._registry import register_predictor
 
 
+@register_predictor("random")
 class RandomPredictor(Predictor):
-    """Draws one of the scores seen in training for each row.
+    """Draw one of the scores seen in training for each row.
 
     The draw is a hash of the row and the seed, so that it does not depend on the rows beside it,
     and differs between tasks.
 
     Parameters
     ----------
-    random_state : int
+    random_state : int, default=0
         Seed of the draw.
 
     Attributes
     ----------
     scores_ : ndarray (rows,)
         Within-task scores seen in training, ascending.
-    """
 
-    name = "random"
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = predictors.create_predictor("random").fit(data.X, data.y, data.groups)
+    >>> abs(predictors.spearman(data.y, predictor.predict(data.X))) < 0.1
+    True
+    """
 
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state

@@ -13,7 +13,7 @@ from .._gain_scale import Floats
 
 
 class StandingPredictor(Predictor):
-    """Orders placements by `_number` alone; only its mean and deviation are learnt, for the units.
+    """Order placements by `_number` alone; only its mean and deviation are learnt, for the units.
 
     Attributes
     ----------

@@ -8,18 +8,26 @@ import pandas as pd
 
 from .._base import Predictor
 from .._gain_scale import Floats, equal_task_weights
+from .._registry import register_predictor
 
 
+@register_predictor("target-depth")
 class TargetDepthPredictor(Predictor):
-    """A parabola over the mean target depth, so that the best depth may lie inside.
+    """A parabola over the mean target depth, so that the best depth may be in the middle.
 
     Attributes
     ----------
     coefficients_ : ndarray (3,)
         Of depth², depth and 1.
-    """
 
-    name = "target-depth"
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> predictor = predictors.create_predictor("target-depth").fit(data.X, data.y, data.groups)
+    >>> predictor.coefficients_.shape
+    (3,)
+    """
 
     def _fit(self, X: pd.DataFrame, scores: Floats, groups: npt.NDArray[np.object_]) -> None:
         root_weights = np.sqrt(equal_task_weights(groups))

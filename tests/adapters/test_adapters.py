@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from autoplace.adapters import (
+    Linear,
+    ParameterBudget,
     check_adapters,
     count_parameters,
     create_adapter,
     edge_parameters,
     list_adapters,
+    register_adapter,
     within_budget,
 )
-from autoplace.placement import AdapterSpec, Placement, PlacementError
+from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 from autoplace.placement.generators import every_block, last_k
 
 DIM = 12
@@ -58,15 +61,39 @@ def test_parameters_are_counted_right_without_building(spec):
 
 def test_every_size_of_placement_stays_within_one_budget(spec):
     edges = every_block(25)
-    budget = 6 * edge_parameters(AdapterSpec.of(spec.kind, r=8), 96)
+    budget = ParameterBudget(spec.kind, 96, 6 * edge_parameters(AdapterSpec.of(spec.kind, r=8), 96))
     for k in range(1, 25):
-        placement = within_budget(last_k(25, k), spec.kind, 96, budget)
+        placement = budget.fit(last_k(25, k))
         used = count_parameters(placement, 96)
-        assert used <= budget
+        assert used <= budget.parameters
         one_more = AdapterSpec.of(spec.kind, r=placement.items[0][1].options[0][1] + 1)
-        assert k * edge_parameters(one_more, 96) > budget
-    assert len(within_budget(edges, spec.kind, 96, budget)) == len(edges)
-    assert within_budget(edges, spec.kind, 96, 23) is None
+        assert k * edge_parameters(one_more, 96) > budget.parameters
+    assert len(budget.fit(edges)) == len(edges)
+    assert ParameterBudget(spec.kind, 96, 23).fit(edges) is None
+
+
+def test_the_smallest_budget_holds_one_edge_of_rank_one_and_nothing_more(spec):
+    smallest = ParameterBudget(spec.kind, 96, 0).smallest
+    assert smallest == edge_parameters(AdapterSpec.of(spec.kind, r=1), 96)
+    assert str(ParameterBudget(spec.kind, 96, smallest).fit([Edge(1, 2)])).endswith(":r=1")
+    assert ParameterBudget(spec.kind, 96, smallest - 1).fit([Edge(1, 2)]) is None
+
+
+def test_ranks_stop_at_the_width_of_the_stream(spec):
+    placement = ParameterBudget(spec.kind, DIM, 10**6).fit([Edge(1, 2)])
+    assert placement.items[0][1] == AdapterSpec.of(spec.kind, r=DIM)
+
+
+def test_the_function_and_the_budget_agree(spec):
+    for parameters in (23, 500, 10**5):
+        fitted = ParameterBudget(spec.kind, 96, parameters).fit(last_k(25, 6))
+        assert within_budget(last_k(25, 6), spec.kind, 96, parameters) == fitted
+
+
+@pytest.mark.parametrize("ask", [lambda b: b.smallest, lambda b: b.fit([Edge(0, 1)])])
+def test_a_budget_of_an_unknown_kind_is_refused(ask):
+    with pytest.raises(PlacementError, match="did you mean 'bottleneck'"):
+        ask(ParameterBudget("bottlenek", 96, 1000))
 
 
 @pytest.mark.parametrize(
@@ -85,3 +112,10 @@ def test_an_adapter_that_does_not_exist_is_refused_with_a_remedy(text, says):
 
 def test_kinds_are_listed_by_wildcard():
     assert list_adapters("bottle*") == ["bottleneck"]
+
+
+def test_a_registered_kind_cannot_be_overwritten(spec):
+    before = type(create_adapter(spec, DIM))
+    with pytest.raises(ValueError, match=f"'{spec.kind}' is already registered"):
+        register_adapter(spec.kind)(Linear)
+    assert type(create_adapter(spec, DIM)) is before

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from autoplace.adapters import count_parameters, edge_parameters
-from autoplace.agent._candidates import every_block_baseline, parameter_budget, propose
+from autoplace.adapters import ParameterBudget, adapter_config, count_parameters, edge_parameters
+from autoplace.agent import parameter_budget
+from autoplace.agent.steps._propose import propose
+from autoplace.agent.steps._space import every_block_baseline, search_space
+from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, EdgeKind
+from autoplace.placement.generators import count_candidates
 from autoplace.settings import PlacementSettings
 
 DIM, N_NODES = 96, 25
+
+
+def propose_within(tables, settings, seed=0):
+    return propose(tables, parameter_budget(settings, N_NODES, DIM), seed)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +31,8 @@ DIM, N_NODES = 96, 25
     ids=["default", "tight", "linear"],
 )
 def test_all_candidates_are_distinct_and_use_the_budget_as_far_as_ranks_allow(tables, settings):
-    budget = parameter_budget(settings, DIM)
-    found = [candidate.placement for candidate in propose(tables, settings, DIM, seed=0)]
+    budget = parameter_budget(settings, N_NODES, DIM).parameters
+    found = [candidate.placement for candidate in propose_within(tables, settings)]
     assert len(set(found)) == len({str(placement) for placement in found}) == len(found)
     for placement in found:
         used = count_parameters(placement, DIM)
@@ -33,7 +41,7 @@ def test_all_candidates_are_distinct_and_use_the_budget_as_far_as_ranks_allow(ta
 
 
 def test_every_single_edge_and_every_generator_is_among_the_candidates(tables):
-    found = propose(tables, PlacementSettings(), DIM, seed=0)
+    found = propose_within(tables, PlacementSettings())
     singles = {c.placement.edges[0] for c in found if len(c.placement) == 1}
     assert singles == {Edge(i, j) for i in range(N_NODES) for j in range(N_NODES)}
     assert {edge.kind for c in found for edge in c.placement.edges} == set(EdgeKind)
@@ -46,20 +54,42 @@ def test_every_single_edge_and_every_generator_is_among_the_candidates(tables):
 
 
 def test_the_same_seed_proposes_the_same_and_another_other_random_sets(tables):
-    first, again, other = (propose(tables, PlacementSettings(), DIM, seed) for seed in (0, 0, 1))
+    first, again, other = (propose_within(tables, PlacementSettings(), seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
 
 def test_a_budget_below_one_edge_of_rank_one_is_refused_with_the_least_that_works(tables):
     with pytest.raises(UserError, match=r"no candidate fits 192 parameters.*takes 193"):
-        propose(tables, PlacementSettings(max_params=192), DIM, seed=0)
-    assert propose(tables, PlacementSettings(max_params=193), DIM, seed=0)
+        propose_within(tables, PlacementSettings(max_params=192))
+    assert propose_within(tables, PlacementSettings(max_params=193))
 
 
 def test_every_block_falls_back_to_mlps_and_then_to_nothing_as_the_budget_shrinks():
     by_budget = {
-        budget: every_block_baseline(N_NODES, PlacementSettings(max_params=budget), DIM)
+        budget: every_block_baseline(N_NODES, ParameterBudget("bottleneck", DIM, budget))
         for budget in (24 * 193, 12 * 193, 12 * 193 - 1)
     }
     assert [None if p is None else len(p) for p in by_budget.values()] == [24, 12, None]
+
+
+@pytest.mark.parametrize("n_nodes", [9, 13, 25, 49, 81])
+def test_the_default_budget_gives_every_block_rank_two_at_any_depth(n_nodes):
+    budget = parameter_budget(PlacementSettings(), n_nodes, DIM)
+    placement = every_block_baseline(n_nodes, budget)
+    assert len(placement) == n_nodes - 1
+    assert {adapter_config(spec).r for _, spec in placement} == {2}
+
+
+def test_the_default_budget_of_a_network_of_24_sublayers_is_that_of_six_edges_of_rank_eight():
+    six = parameter_budget(PlacementSettings(edges=6, rank=8), 25, DIM)
+    assert parameter_budget(PlacementSettings(), 25, DIM) == six
+
+
+def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(tables):
+    chain = create_chain("starter")
+    with pytest.raises(UserError, match=r"--top-k is 100000.*at most \d+ candidates"):
+        search_space(chain, PlacementSettings(), top_k=100_000)
+    most = count_candidates(N_NODES)
+    assert search_space(chain, PlacementSettings(), top_k=most).budget.dim == chain.dim
+    assert len(propose_within(tables, PlacementSettings())) <= most

@@ -7,9 +7,7 @@ from collections import Counter
 import pytest
 
 from autoplace.adapters import count_parameters
-from autoplace.agent import read_placements
-from autoplace.agent._candidates import parameter_budget
-from autoplace.agent._collect import sample_requests
+from autoplace.agent import parameter_budget, read_placements, sample_trials
 from autoplace.errors import UserError
 from autoplace.placement import EdgeKind
 from autoplace.settings import CollectSettings
@@ -18,23 +16,23 @@ DIM, N_NODES = 96, 25
 
 
 @pytest.fixture(scope="module")
-def requests():
-    return sample_requests(N_NODES, DIM, CollectSettings(placements=80))
+def trials():
+    return sample_trials(N_NODES, DIM, CollectSettings(placements=80))
 
 
-def test_samples_are_distinct_within_the_budget_and_as_many_as_asked_for(requests):
-    assert len({request.placement for request in requests}) == len(requests) == 80
-    budget = parameter_budget(CollectSettings(), DIM)
-    assert all(count_parameters(request.placement, DIM) <= budget for request in requests)
+def test_samples_are_distinct_within_the_budget_and_as_many_as_asked_for(trials):
+    assert len({trial.placement for trial in trials}) == len(trials) == 80
+    budget = parameter_budget(CollectSettings(), N_NODES, DIM).parameters
+    assert all(count_parameters(trial.placement, DIM) <= budget for trial in trials)
 
 
-def test_every_propensity_is_a_probability(requests):
-    assert all(0 < request.propensity <= 1 for request in requests)
+def test_every_propensity_is_a_probability(trials):
+    assert all(0 < trial.propensity <= 1 for trial in trials)
 
 
-def test_half_the_samples_are_single_edges_of_the_four_kinds_evenly(requests):
-    singles = [r.placement.edges[0] for r in requests if r.chosen_by == "random-single"]
-    sets = [r.placement for r in requests if r.chosen_by == "random-set"]
+def test_half_the_samples_are_single_edges_of_the_four_kinds_evenly(trials):
+    singles = [r.placement.edges[0] for r in trials if r.chosen_by == "random-single"]
+    sets = [r.placement for r in trials if r.chosen_by == "random-set"]
     assert abs(len(singles) - len(sets)) <= 8  # a draw that came before is drawn again
     assert all(len(placement) > 1 for placement in sets)
     counts = Counter(edge.kind for edge in singles)
@@ -45,9 +43,9 @@ def test_half_the_samples_are_single_edges_of_the_four_kinds_evenly(requests):
 def test_propensities_of_all_single_edges_add_up_to_the_half_they_are_given():
     by_kind = Counter()
     settings = CollectSettings(placements=300)
-    for request in sample_requests(N_NODES, DIM, settings):
-        if request.chosen_by == "random-single":
-            by_kind[request.placement.edges[0].kind] = request.propensity
+    for trial in sample_trials(N_NODES, DIM, settings):
+        if trial.chosen_by == "random-single":
+            by_kind[trial.placement.edges[0].kind] = trial.propensity
     sizes = {EdgeKind.SEQUENTIAL: 25, EdgeKind.PARALLEL: 24, EdgeKind.LONG_RANGE: 276,
              EdgeKind.RECURRENT: 300}  # fmt: skip
     assert sum(by_kind[kind] * size for kind, size in sizes.items()) == pytest.approx(0.5)
@@ -56,7 +54,7 @@ def test_propensities_of_all_single_edges_add_up_to_the_half_they_are_given():
 def test_the_seed_decides_the_samples():
     settings = [CollectSettings(placements=5, seed=seed) for seed in (0, 0, 1)]
     first, again, other = (
-        [r.placement for r in sample_requests(N_NODES, DIM, each)] for each in settings
+        [r.placement for r in sample_trials(N_NODES, DIM, each)] for each in settings
     )
     assert first == again
     assert first != other
@@ -66,7 +64,7 @@ def test_more_placements_than_the_budget_allows_are_refused():
     # Of a network of three nodes, rank 1 on one of the nine edges is all that fits.
     settings = CollectSettings(placements=20, max_params=193)
     with pytest.raises(UserError, match=r"only 9 of 20 placements fit 193 parameters; raise"):
-        sample_requests(3, DIM, settings)
+        sample_trials(3, DIM, settings)
 
 
 def test_a_placements_file_may_hold_comments_and_empty_lines(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoplace.agent._selection import near_copies, select_diverse
+from autoplace.agent.steps._select import near_copies, select_diverse
 from autoplace.errors import UserError
 from autoplace.placement import Edge, Placement
 

@@ -13,7 +13,9 @@ import safetensors.torch
 import torch
 
 from autoplace.backbones import BackboneError, create_chain, list_backbones
+from autoplace.backbones._registry import register_backbone
 from autoplace.backbones._saliency import is_saliency_installed
+from autoplace.backbones._shipped import ShippedBackbone
 
 TINY = "test_vit"  # timm's own smallest: 6 blocks, 64 wide, 1000 classes
 
@@ -147,7 +149,7 @@ def test_a_file_that_holds_no_weights_is_refused(content, suffix, tmp_path, monk
 
 @pytest.mark.parametrize("path", ["missing.safetensors", "."])
 def test_a_checkpoint_that_is_no_file_is_refused(path, tmp_path):
-    with pytest.raises(BackboneError, match="does not exist or is no file"):
+    with pytest.raises(BackboneError, match="does not exist or is not a file"):
         create_chain(TINY, checkpoint=tmp_path / path)
 
 
@@ -176,6 +178,13 @@ def test_the_listing_says_size_edges_and_source():
     names = [info.name for info in list_backbones()]
     assert names[:4] == ["starter", "formula-vit6", "fashion-vit8", "saliency-vits14"]
     assert len(names) == len(set(names)) >= 17
+
+
+def test_a_registered_backbone_cannot_be_overwritten():
+    before = list_backbones("saliency*")
+    with pytest.raises(ValueError, match="'saliency-vits14' is already registered"):
+        register_backbone("saliency-vits14")(ShippedBackbone)
+    assert list_backbones("saliency*") == before
 
 
 def test_a_pattern_finds_any_timm_chain_and_nothing_that_is_none():

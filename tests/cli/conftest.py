@@ -19,7 +19,7 @@ import pytest
 import predictors
 from autoplace.agent import training_set
 from autoplace.cli import main
-from autoplace.tracking import Store, fetch_probe, read_records
+from autoplace.tracking import Store, fetch_probe, read_rows
 
 # Small enough for seconds; the same for all, so that all trials are of one comparison.
 SMALL = ("--probe-images", "24", "--batch-size", "16")
@@ -99,7 +99,7 @@ def collected(cli, home, image_folder) -> tuple[Done, Done]:
 @pytest.fixture(scope="session")
 def predictor(collected, store, tmp_path_factory) -> Path:
     """A predictor of what was collected: real, and no better than seven rows allow."""
-    records = read_records(store)
+    records = predictors.log_table(read_rows(store))
     done = records[records["status"] == "done"].reset_index(drop=True)
     data = training_set(done, partial(fetch_probe, store))
     fitted = predictors.create_predictor("lightgbm", min_data_in_leaf=1)

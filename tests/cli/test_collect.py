@@ -10,9 +10,8 @@ import pytest
 from autoplace.agent import collect
 from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
-from autoplace.tracking import find_run, read_records
-from autoplace.tracking._records import search_all
-from predictors import reject_rows
+from autoplace.tracking import find_run, read_rows
+from predictors import log_table, reject_rows
 
 SMALL = ("--probe-images", "24", "--batch-size", "16")  # as what is compared was collected
 PROMISED = ("placement", "status", "val_accuracy", "val_loss", "test_accuracy",
@@ -98,7 +97,7 @@ def test_a_cache_folder_that_cannot_be_used_is_told_and_slower_but_no_end(
 
 def test_progress_goes_to_stderr_and_the_store_holds_what_stdout_said(collected, store):
     assert "[5/5]" in collected[0].err
-    records = read_records(store).set_index("trial_id")
+    records = log_table(read_rows(store)).set_index("trial_id")
     rows = [row for done in collected for row in done.lines]
     for row in rows:
         for name in PROMISED:
@@ -106,7 +105,7 @@ def test_progress_goes_to_stderr_and_the_store_holds_what_stdout_said(collected,
 
 
 def test_the_rows_are_in_order_for_a_predictor(collected, store):
-    found = reject_rows(read_records(store))
+    found = reject_rows(log_table(read_rows(store)))
     assert found.empty, found.to_string()
 
 
@@ -123,8 +122,8 @@ def test_unreadable_and_equal_images_are_told_of_and_listed_in_the_store(
         "--store", store.uri, cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "1 images could not be read and are skipped, e.g. " in done.err
-    assert "1 images are equal across splits" in done.err
+    assert "1 images cannot be read and are skipped, e.g. " in done.err
+    assert "1 images occur in more than one split" in done.err
     (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
     issues = json.loads(find_run(store, run.info.run_id).fetch("data_issues.json").read_text())
     assert [bad["path"] for bad in issues["bad"]] == [str(images / "red" / "00.png")]
@@ -139,4 +138,4 @@ def test_a_collection_that_is_given_up_ends_killed_and_keeps_what_finished(image
     rows.close()
     (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
     assert run.info.status == "KILLED"
-    assert list(read_records(store)["trial_id"]) == [row["trial_id"] for row in finished]
+    assert list(log_table(read_rows(store))["trial_id"]) == [row["trial_id"] for row in finished]

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from autoplace.data import list_tasks
-from autoplace.tracking import Store, read_records
-from predictors import read_log, shipped_log
+from autoplace.tracking import Store, read_rows
+from predictors import log_table, read_log, shipped_log
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +20,13 @@ def exported(cli, home, collected, tmp_path_factory):
 
 def test_what_was_collected_is_exported_imported_and_the_same(cli, store, exported, tmp_path):
     log = read_log(exported)
-    records = read_records(store).set_index("trial_id")
+    records = log_table(read_rows(store)).set_index("trial_id")
     assert set(log.trials["trial_id"]) <= set(records.index)
     assert len(log.probes) == 2
     done = cli("logs", "import", exported, cwd=tmp_path)
     assert done.code == 0, done.err
     assert done.out.startswith(f"{len(log.trials)} new trials")
-    there = read_records(Store(f"sqlite:///{tmp_path}/autoplace-store/mlflow.db"))
+    there = log_table(read_rows(Store(f"sqlite:///{tmp_path}/autoplace-store/mlflow.db")))
     pd.testing.assert_series_equal(
         there.set_index("trial_id")["val_metric"].sort_index(),
         records.loc[log.trials["trial_id"], "val_metric"].sort_index(),

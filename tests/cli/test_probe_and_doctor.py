@@ -57,7 +57,6 @@ def test_people_get_the_best_edges_as_a_table_and_the_folder_they_chose(
 def test_python_gives_what_the_command_gives_also_the_second_time(
     predictor, image_folder, probed, tmp_path
 ):
-    # The command has imported the room `autoplace.probe`, which must not hide the function.
     result = autoplace.probe(
         str(image_folder), probe_images=24, predictor=str(predictor),
         store=f"sqlite:///{tmp_path}/mlflow.db",

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 import predictors
-from autoplace.agent import training_set
-from autoplace.agent._collect import sample_requests
-from autoplace.agent._predicting import predictor_in_charge
+from autoplace.agent import sample_trials, training_set
+from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.probing import run_probe
 from autoplace.settings import CollectSettings, ProbeSettings
 from autoplace.tracking import (
     fetch_probe,
     log_probe,
     promote,
-    read_records,
+    read_rows,
     register_predictor,
+    start_run,
 )
 
 DIM, N_NODES = 96, 25
@@ -39,12 +39,12 @@ def record(tables):
 
     def write(store, family: str, slope: float, count: int = 30) -> None:
         seed = next(numbers)
-        run = store.start_run(family, "collect")
+        run = start_run(store, family, "collect")
         log_probe(run, f"probe-{family}", tables)
         settings = CollectSettings(placements=count, seed=seed)
         rng = np.random.default_rng(seed)
-        for number, request in enumerate(sample_requests(N_NODES, DIM, settings)):
-            depth = np.mean([edge.target for edge in request.placement.edges]) / N_NODES
+        for number, trial in enumerate(sample_trials(N_NODES, DIM, settings)):
+            depth = np.mean([edge.target for edge in trial.placement.edges]) / N_NODES
             child = run.start_child("trial")
             child.log_row(
                 {
@@ -52,8 +52,8 @@ def record(tables):
                     "trial_id": f"{family}-{seed}-{number}",
                     "task": f"task-{family}", "task_name": family, "family": family,
                     "backbone": "starter", "backbone_sha256": "0" * 64, "n_nodes": N_NODES,
-                    "probe_key": f"probe-{family}", "placement": str(request.placement),
-                    "adapter_kind": "bottleneck", "n_edges": len(request.placement),
+                    "probe_key": f"probe-{family}", "placement": str(trial.placement),
+                    "adapter_kind": "bottleneck", "n_edges": len(trial.placement),
                     "parameters": 9264, "learning_rate": 1e-3, "weight_decay": 0.0,
                     "batch_size": 32, "epochs": 4, "augment": "none", "precision": "float32",
                     "seed": 0, "status": "done",
@@ -72,7 +72,7 @@ def crown(tmp_path):
     """Fits a predictor on all that a store holds and makes it the champion."""
 
     def make(store) -> None:
-        data = training_set(read_records(store), partial(fetch_probe, store))
+        data = training_set(predictors.log_table(read_rows(store)), partial(fetch_probe, store))
         fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
         folder = predictors.save_predictor(fitted, tmp_path / "first", "# first\n", data)
         promote(store, register_predictor(store, folder))
@@ -80,7 +80,7 @@ def crown(tmp_path):
     return make
 
 
-def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_in_charge(
+def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_used(
     cli, new_store, record, crown
 ):
     store = new_store()
@@ -98,12 +98,12 @@ def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_in_char
     scores = {row["predictor"]: row for row in told["scores"]}
     assert scores["challenger"]["spearman"] > scores["present"]["spearman"]
     assert {"random", "gradient-rank", "ridge"} < set(scores)
-    in_charge = predictor_in_charge(store, None)
-    assert in_charge.origin == "champion"
-    assert len(predictors.load_training_set(in_charge.folder)) == 120
+    active = load_active_predictor(store)
+    assert active.origin == "champion"
+    assert len(predictors.load_training_set(active.folder)) == 120
     again = cli("retrain", "--store", store.uri, cwd=store.folder)
     assert again.code == 2
-    assert "no placement the present predictor has not learnt from" in again.err
+    assert "no trial that the present predictor has not learnt from" in again.err
     doctor = cli("doctor", "--json", "--store", store.uri, cwd=store.folder)
     assert doctor.document["predictor"] == "champion"
 
@@ -113,9 +113,9 @@ def test_records_that_contradict_the_rule_are_not_promoted(cli, new_store, recor
     for family in ("apple", "pear", "plum"):
         record(store, family, slope=0.1)
     crown(store)
-    before = predictor_in_charge(store, None).folder
+    before = load_active_predictor(store).folder
     record(store, "odd", slope=-0.2, count=60)
     done = cli("retrain", "--store", store.uri, cwd=store.folder)
     assert done.code == 0, done.err
     assert "The challenger was not promoted: Spearman" in done.out
-    assert predictor_in_charge(store, None).folder == before
+    assert load_active_predictor(store).folder == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,55 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from autoplace.data import DataError, list_builtin, list_tasks, load_data
-from autoplace.data.builtin import _fashion
 from autoplace.data.builtin._canvas import OUTLINES, SIDE, Canvas, rotated
 from autoplace.data.builtin._pools import pool
 
 SHAPES = [name for name in list_builtin() if "shapes" in name]
 GROUPS = ("natural", "specialised", "structured")
+CUT = Path(__file__).parents[1] / "pictures"  # a few pictures, see its README.md
+
+# What the tasks' trials in the shipped log are known by: the first digits for seed 0.
+FINGERPRINTS = {
+    "digits": "5fc7c0bb3141c93d",
+    "icons-topics": "f9596d83d799d350",
+    "shapes-count": "beb3edb4305e10ef",
+    "shapes-location": "aab999782d6a189c",
+    "shapes-orientation": "8edb23550cf4f587",
+    "shapes-size": "c170b228ac0fc08f",
+    "textures-scales": "c56cadf94a5846bf",
+    "charts-kinds": "60a08824d87bca31",
+    "charts-trends": "68bdb09f85b88763",
+    "spheres-light": "062bbd433f6bee74",
+    "spheres-depth": "8af85b459466bf1b",
+    "paths-number": "a0aa8adb6d36a0af",
+    "cells-states": "d78a483b642145f0",
+    "cells-density": "581045a241d4f007",
+    "fashion-same": "b4376abed7737644",
+    "fashion-odd": "e47e89316e994865",
+    "fonts-letters": "898b62f84aecc971",
+    "fonts-styles": "8c934b2abadd96ba",
+    "emoji-groups": "d61db296047ff66e",
+    "emoji-turned": "9d8a719be63964ef",
+}
 
 
-@pytest.fixture(params=list_tasks(), ids=lambda task: task.name)
-def source(request):
-    """Every task in turn, as DATA; those whose pictures are not installed cannot be looked at."""
+@pytest.fixture
+def cut_pictures(monkeypatch):
+    monkeypatch.setenv("AUTOPLACE_PICTURES", str(CUT))
+
+
+@pytest.fixture(params=list_builtin(), ids=lambda name: name.removeprefix("builtin:"))
+def source(request, cut_pictures):
+    """Every task in turn, as DATA, made from the pictures that the tests bring."""
+    return request.param
+
+
+def load_installed(source, transform):
+    """A task made from what packages install. Skips the test where they are not installed."""
     try:
-        request.param.pictures(0)
+        return load_data(source, transform=transform)
     except DataError as error:
         pytest.skip(str(error))
-    return f"builtin:{request.param.name}"
 
 
 def test_the_suite_is_as_large_and_as_varied_as_documented():
@@ -90,11 +124,56 @@ def test_pictures_are_full_rgb_of_every_class(source, transform):
         assert np.asarray(picture).std() > 5
 
 
-def test_a_task_whose_pictures_are_not_installed_says_what_to_install(transform, monkeypatch):
-    monkeypatch.setattr(_fashion, "_FOLDER", Path("/nowhere"))
-    _fashion._garments.cache_clear()
-    with pytest.raises(DataError, match=r"install Debian's package dataset-fashion-mnist"):
+def test_a_task_whose_pictures_are_not_installed_says_what_to_install(
+    transform, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("AUTOPLACE_PICTURES", str(tmp_path))
+    with pytest.raises(
+        DataError, match=r"install Debian's package dataset-fashion-mnist"
+    ) as caught:
         load_data("builtin:fashion-odd", transform=transform)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+NOTO = "fonts/truetype/noto/Noto"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("fashion-odd", "datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz"),
+        ("fonts-letters", f"{NOTO}Serif-Bold.ttf"),
+        ("emoji-groups", f"{NOTO}ColorEmoji.ttf"),
+    ],
+)
+def test_tasks_of_other_pictures_are_not_mistaken_for_the_usual_ones(
+    transform, monkeypatch, tmp_path, name, file
+):
+    found = []
+    for folder in ("one", "copy", "changed"):
+        shutil.copytree(CUT, tmp_path / folder)
+        if folder == "changed":
+            with open(tmp_path / folder / file, "ab") as changed:
+                changed.write(b"\0")
+        monkeypatch.setenv("AUTOPLACE_PICTURES", str(tmp_path / folder))
+        found.append(load_data(f"builtin:{name}", transform=transform))
+    one, copy, other = (data.fingerprint for data in found)
+    assert one == copy != other
+    assert not one.startswith(FINGERPRINTS[name]) and not other.startswith(FINGERPRINTS[name])
+    assert [len(data.notes) for data in found] == [1, 1, 1]
+    assert "do not compare" in found[0].notes[0]
+
+
+@pytest.mark.parametrize("family", sorted({task.family for task in list_tasks()}))
+def test_tasks_of_installed_pictures_are_those_of_the_shipped_log(transform, monkeypatch, family):
+    monkeypatch.delenv("AUTOPLACE_PICTURES", raising=False)
+    for task in list_tasks(family):
+        data = load_installed(f"builtin:{task.name}", transform)
+        assert data.fingerprint.startswith(FINGERPRINTS[task.name])
+        assert data.notes == []
+        for split in data.splits:
+            split.load(range(60))
+        assert data.duplicates() == []
 
 
 @pytest.mark.parametrize("n_items", [3, 4, 16, 100])
@@ -144,8 +223,10 @@ def test_a_builtin_name_without_its_prefix_is_recognised(transform):
         load_data("digits", transform=transform)
 
 
-def test_the_family_can_be_given(transform):
-    assert load_data("builtin:digits", transform=transform, family="mnist").family == "mnist"
+def test_a_builtin_family_is_fixed_unless_another_is_given(transform):
+    for given, family, source in ((None, "digits", "builtin"), ("mnist", "mnist", "given")):
+        data = load_data("builtin:digits", transform=transform, family=given)
+        assert (data.family, data.family_source, data.image_digests) == (family, source, ())
 
 
 def test_the_profile_counts_every_image(transform):

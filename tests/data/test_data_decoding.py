@@ -66,6 +66,12 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
     assert colours(tmp_path / f"x.{suffix}")[0, :, 0].tolist() == [0, 1, 100, 255]
 
 
+def test_sixteen_bits_are_rounded_to_the_nearest(tmp_path):
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "x.png")
+    assert (colours(tmp_path / "x.png")[..., 0] == np.round(values * (255 / 65535))).all()
+
+
 def test_cmyk_is_converted(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "x.jpg", quality=95)
     red, green, blue = colours(tmp_path / "x.jpg")[4, 4]

@@ -20,7 +20,7 @@ def test_a_flat_folder_is_split_60_20_20_within_each_class(flat_folder, transfor
     data = load_data(str(flat_folder), transform=transform)
     assert data.classes == ("cat", "dog")
     assert [np.bincount(s.labels).tolist() for s in data.splits] == [[6, 6], [2, 2], [2, 2]]
-    assert (data.name, data.family, data.group) == ("pets", "pets", "user")
+    assert (data.name, data.group) == ("pets", "user")
 
 
 @pytest.mark.parametrize("val", ["val", "validation", "valid", "Val"])

@@ -41,7 +41,7 @@ def test_a_manifest_of_paths_and_labels_is_split_stratified(write_manifest, tran
     data = load_data(write_manifest(suffix=suffix), transform=transform)
     assert data.classes == ("cat", "dog")
     assert [np.bincount(s.labels).tolist() for s in data.splits] == [[6, 6], [2, 2], [2, 2]]
-    assert (data.name, data.family, data.group) == ("pets-list", "pets", "user")
+    assert (data.name, data.group) == ("pets-list", "user")
     assert len(data.train.load(range(12))) == 12
 
 

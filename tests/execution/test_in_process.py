@@ -9,54 +9,93 @@ import pytest
 from autoplace.errors import UserError
 from autoplace.execution import (
     InProcessExecutor,
-    TrialRequest,
+    TrialObserver,
     count_side_by_side,
     parse_side_by_side,
 )
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline
+from autoplace.training import Deadline, Trial
+from predictors.vocabulary import Role, Status
 
 SETTINGS = TrialSettings(epochs=2, batch_size=16, lr=3e-3)
 
 
-def request_for(text: str, seed: int = 0) -> TrialRequest:
-    return TrialRequest(Placement.parse(text), seed, "top-k", "single")
+class Listener(TrialObserver):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.started, self.epochs = [], []
+
+    def start_trial(self, trial):
+        self.started.append(trial)
+
+    def log_epoch(self, trial, epoch):
+        self.epochs.append((trial, epoch))
 
 
-THREE = [request_for(text) for text in ("20>22@bottleneck:r=2", "3>20@linear:r=2", "9>2")]
+def trial_for(text: str) -> Trial:
+    return Trial(Placement.parse(text), 0, Role.TOP_K, "single")
 
 
-def test_finished_trials_are_done_and_tell_of_each_epoch(task):
-    epochs = []
-    outcomes = InProcessExecutor(task, SETTINGS, Deadline()).run(
-        THREE, lambda request, epoch: epochs.append((request, epoch))
-    )
-    assert [outcome.request for outcome in outcomes] == THREE
+def run(task, trials, settings=SETTINGS, deadline=None, observer=None, **options):
+    executor = InProcessExecutor(task, settings, deadline or Deadline(), **options)
+    return list(executor.run(trials, observer or TrialObserver()))
+
+
+THREE = [trial_for(text) for text in ("20>22@bottleneck:r=2", "3>20@linear:r=2", "9>2")]
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2, 3])
+def test_finished_trials_are_done_and_their_starts_and_epochs_are_told(task, side_by_side):
+    listener = Listener()
+    outcomes = run(task, THREE, observer=listener, side_by_side=side_by_side)
+    assert [outcome.trial for outcome in outcomes] == listener.started == THREE
     for outcome in outcomes:
-        assert (outcome.status, outcome.reason) == ("done", None)
-        told = [epoch for request, epoch in epochs if request is outcome.request]
+        assert (outcome.status, outcome.reason) == (Status.DONE, None)
+        told = [epoch for trial, epoch in listener.epochs if trial is outcome.trial]
         assert [epoch.number for epoch in told] == [1, 2]
-        assert outcome.result.epochs == told
+        assert outcome.epochs == told
 
 
-def test_a_deadline_that_has_passed_interrupts_trials_without_a_result(task):
-    for outcome in InProcessExecutor(task, SETTINGS, Deadline(0.0)).run(THREE):
-        assert (outcome.status, outcome.result, outcome.reason) == ("interrupted", None, None)
+def test_outcomes_come_while_later_trials_have_not_started(task):
+    listener = Listener()
+    outcomes = InProcessExecutor(task, SETTINGS, Deadline()).run(THREE, listener)
+    assert next(outcomes).trial is THREE[0]
+    assert listener.started == THREE[:1]
+
+
+def test_a_deadline_that_has_passed_starts_no_trial(task):
+    listener = Listener()
+    assert run(task, THREE, deadline=Deadline(0.0), observer=listener) == []
+    assert not listener.started
+
+
+def test_a_deadline_that_passes_during_a_trial_interrupts_it_and_the_rest_do_not_start(task):
+    class Slow(Listener):
+        def log_epoch(self, trial, epoch):
+            super().log_epoch(trial, epoch)
+            deadline._end = 0.0  # the time is up
+
+    deadline, listener = Deadline(3600.0), Slow()
+    (outcome,) = run(task, THREE, deadline=deadline, observer=listener)
+    assert (outcome.status, outcome.reason, outcome.state) == (Status.INTERRUPTED, None, {})
+    assert listener.started == THREE[:1]
+    assert len(outcome.epochs) == 1
 
 
 def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(task):
     wild = TrialSettings(epochs=2, batch_size=16, lr=1e30)
-    (outcome,) = InProcessExecutor(task, wild, Deadline()).run(THREE[1:2])
-    assert (outcome.status, outcome.result) == ("failed", None)
+    (outcome,) = run(task, THREE[1:2], wild)
+    assert (outcome.status, outcome.state) == (Status.FAILED, {})
     assert "lower the learning rate" in outcome.reason
-    (outcome,) = InProcessExecutor(task, SETTINGS, Deadline()).run(THREE[1:2])
-    assert outcome.status == "done"
+    (outcome,) = run(task, THREE[1:2])
+    assert outcome.status is Status.DONE
 
 
 def test_what_the_user_can_mend_is_no_failed_trial(task):
     with pytest.raises(UserError, match="99>3"):
-        InProcessExecutor(task, SETTINGS, Deadline()).run([request_for("99>3")])
+        run(task, [trial_for("99>3")])
 
 
 def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch):
@@ -69,15 +108,25 @@ def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch
             raise RuntimeError("not enough memory: you tried to allocate a lot")
         return whole(task, trials, *args, **options)
 
-    alone = InProcessExecutor(task, SETTINGS, Deadline()).run(THREE)
+    alone = run(task, THREE)
     monkeypatch.setattr(module, "run_trials", short_of_memory)
-    outcomes = InProcessExecutor(task, SETTINGS, Deadline(), notes.append).run(THREE)
+    outcomes = run(task, THREE, side_by_side=3, notify=notes.append)
     assert asked == [3, 1, 2, 1, 1]
-    assert [outcome.request for outcome in outcomes] == THREE
+    assert [outcome.trial for outcome in outcomes] == THREE
     for ours, theirs in zip(outcomes, alone, strict=True):
-        assert ours.result.step_losses == pytest.approx(theirs.result.step_losses, rel=1e-4)
+        assert ours.step_losses == pytest.approx(theirs.step_losses, rel=1e-4)
     assert "3 placements side by side" in notes[0]
     assert "not enough memory" in notes[0]
+
+
+def test_one_trial_that_breaks_alone_fails_with_its_reason(task, monkeypatch):
+    def broken(*args, **options):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(sys.modules["autoplace.execution._in_process"], "run_trials", broken)
+    (outcome,) = run(task, THREE[:1])
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "RuntimeError: out of luck")
+    assert outcome.parameters > 0
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])

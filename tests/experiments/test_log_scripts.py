@@ -25,8 +25,8 @@ from autoplace.adapters import count_parameters
 from autoplace.agent import parameter_budget
 from autoplace.backbones import create_chain
 from autoplace.settings import CollectSettings
-from autoplace.tracking import Store, fetch_probe, log_probe, read_records
-from predictors import read_log, shipped_log
+from autoplace.tracking import Store, fetch_probe, log_probe, read_rows, start_run
+from predictors import log_table, read_log, shipped_log
 
 PANELS = ("starter", "fashion-vit8")
 
@@ -69,11 +69,11 @@ def small_plan(monkeypatch, tmp_path):
 def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(small_plan):
     make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
     store = Store(small_plan.store)
-    first = read_records(store)
+    first = log_table(read_rows(store))
     make.run(small_plan)
-    both = read_records(store)
+    both = log_table(read_rows(store))
     make.run(small_plan)
-    assert len(read_records(store)) == len(both)
+    assert len(log_table(read_rows(store))) == len(both)
     adapted = both[both["placement"] != "head-only"]
     assert set(first["trial_id"]) < set(both["trial_id"])
     assert len(adapted) == len(set(adapted["placement"])) == 4
@@ -124,16 +124,16 @@ def test_the_linear_probes_are_of_the_weights_that_are_shipped(backbone):
 def test_a_trial_that_failed_and_was_done_later_is_exported_as_done(small_plan):
     make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
     store = Store(small_plan.store)
-    row = read_records(store).query("n_edges == 1").iloc[0].to_dict()
+    row = log_table(read_rows(store)).query("n_edges == 1").iloc[0].to_dict()
     outcomes = ("val_", "test_")
     failed = {k: None if k.startswith(outcomes) else v for k, v in row.items()}
     failed |= {"trial_id": "first", "status": "failed", "failure_reason": "the loss was not finite"}
     elsewhere = Store(small_plan.store.replace("mlflow.db", "other.db"))
-    elsewhere.start_run("digits", "collect").start_child("first").log_row(
+    start_run(elsewhere, "digits", "collect").start_child("first").log_row(
         {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in failed.items()}
     )
     log_probe(
-        elsewhere.start_run("digits", "probe"),
+        start_run(elsewhere, "digits", "probe"),
         row["probe_key"],
         fetch_probe(store, row["probe_key"]),
     )

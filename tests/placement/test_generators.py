@@ -7,11 +7,14 @@ import pytest
 
 from autoplace.placement import Edge, EdgeKind, PlacementError
 from autoplace.placement.generators import (
+    candidate_edge_sets,
+    count_candidates,
     every_block,
     first_k,
     gga,
     last_k,
     random_edges,
+    set_sizes,
     single_edges,
 )
 
@@ -76,3 +79,41 @@ def test_random_edges_are_distinct_and_reach_all_kinds():
     seen = [edge for _ in range(50) for edge in random_edges(N, 6, rng)]
     assert {edge.kind for edge in seen} == set(EdgeKind)
     assert len(set(random_edges(4, 16, rng))) == 16
+
+
+def test_candidates_come_from_every_generator_in_a_fixed_order(scores):
+    names = [name.partition(":")[0] for name, _ in candidate_edge_sets(*scores, seed=0)]
+    assert list(dict.fromkeys(names)) == [
+        "every-block", "gga", "first-k", "last-k", "random", "single",
+    ]  # fmt: skip
+
+
+def test_candidates_depend_on_the_seed_only_in_their_random_sets(scores):
+    first, again, other = (list(candidate_edge_sets(*scores, seed)) for seed in (0, 0, 1))
+    assert first == again
+    changed = {ours[0] for ours, theirs in zip(first, other, strict=True) if ours != theirs}
+    assert changed == {"random"}
+
+
+def test_a_tie_without_a_value_counts_as_the_lowest(scores):
+    _, ties = scores
+    holes = np.where(ties < 0.5, np.nan, ties)
+    filled = np.nan_to_num(holes)
+    flat = np.zeros((N, N))
+    with_holes = list(candidate_edge_sets(flat, holes, seed=0))
+    assert with_holes == list(candidate_edge_sets(flat, filled, seed=0))
+
+
+@pytest.mark.parametrize("n_nodes", [3, 5, 13, 25, 81])
+def test_candidates_are_counted_without_proposing_them(n_nodes):
+    scores = np.random.default_rng(0).random((n_nodes, n_nodes))
+    proposed = list(candidate_edge_sets(scores, scores, seed=0))
+    assert len(proposed) == count_candidates(n_nodes)
+
+
+@pytest.mark.parametrize("n_nodes", [3, 5, 13, 25, 81])
+def test_set_sizes_are_those_of_the_candidates_of_several_edges(n_nodes):
+    scores = np.random.default_rng(0).random((n_nodes, n_nodes))
+    proposed = candidate_edge_sets(scores, scores, seed=0)
+    assert {len(e) for name, e in proposed if name.startswith("gga")} == set(set_sizes(n_nodes))
+    assert max(set_sizes(n_nodes)) < n_nodes

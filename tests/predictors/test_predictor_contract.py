@@ -10,7 +10,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from predictors import Predictor, PredictorError, TrainingSet, create_predictor, list_predictors
+from predictors import (
+    Predictor,
+    PredictorError,
+    TrainingSet,
+    create_predictor,
+    list_predictors,
+    register_predictor,
+)
 
 every_predictor = pytest.mark.parametrize("name", list_predictors())
 
@@ -200,5 +207,17 @@ def test_mean_table_remembers_what_a_placement_gave(data: TrainingSet) -> None:
 
 
 def test_an_unknown_name_gets_the_near_one_suggested() -> None:
-    with pytest.raises(PredictorError, match="did you mean 'lightgbm'"):
+    with pytest.raises(PredictorError, match=r"did you mean 'lightgbm'.*known: gradient-norm, "):
         create_predictor("lightgmb")
+
+
+def test_names_are_listed_by_wildcard_in_alphabetical_order() -> None:
+    assert list_predictors() == sorted(list_predictors())
+    assert list_predictors("gradient-*") == ["gradient-norm", "gradient-rank"]
+    assert list_predictors("none-*") == []
+
+
+def test_a_name_that_is_taken_is_an_error_and_the_old_predictor_stays() -> None:
+    with pytest.raises(PredictorError, match="'ridge' is registered already"):
+        register_predictor("ridge")(type(create_predictor("lightgbm")))
+    assert type(create_predictor("ridge")).__name__ == "RidgePredictor"

@@ -29,7 +29,6 @@ TEST_COLUMNS = ["test_metric", "test_accuracy", "head_only_test_metric", "head_o
 class SpyPredictor(Predictor):
     """Records the tasks it was fitted on."""
 
-    name = "spy"
     seen: list[set[str]] = []  # noqa: RUF012 (shared by the clones on purpose)
 
     def _fit(self, X, scores, groups) -> None:
@@ -132,6 +131,12 @@ def test_repeated_trials_of_a_placement_are_averaged(make_log, features, data) -
     repeated = build_training_set(pd.concat([log, again], ignore_index=True), features)
     assert len(repeated) == len(data)
     assert np.abs(repeated.y - data.y).max() == pytest.approx(0.01)
+    assert sorted(repeated.counts) == [1] * (len(data) - 1) + [2]
+
+
+def test_a_constant_input_gives_no_warning(recwarn) -> None:
+    assert math.isnan(spearman([1.0, 1.0], [0.5, 0.7])) and math.isnan(spearman([1.0], [0.5]))
+    assert not recwarn.list
 
 
 def test_gains_under_other_epochs_metrics_or_augmentation_are_another_comparison(

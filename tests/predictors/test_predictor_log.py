@@ -7,7 +7,14 @@ import json
 import pandas as pd
 import pytest
 
-from predictors import LOG_COLUMNS, PredictorError, reject_rows, upgrade_log, validate_log
+from predictors import (
+    LOG_COLUMNS,
+    PredictorError,
+    log_table,
+    reject_rows,
+    upgrade_log,
+    validate_log,
+)
 
 
 def test_a_good_log_is_accepted(make_log) -> None:
@@ -36,7 +43,7 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
-        ({"schema_version": 99}, "schema_version is not 2"),
+        ({"schema_version": 99}, "schema_version is not 3"),
         ({"trial_id": "0-3"}, "trial_id occurred before"),
         ({"status": "finished"}, "status is none of"),
         ({"metric": "auc"}, "metric is none of"),
@@ -46,7 +53,8 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"status": "running"}, "test_metric is given though the trial is not done"),
         ({"placement": "head-only"}, "n_edges contradicts placement"),
         ({"n_edges": 0}, "n_edges contradicts placement"),
-        ({"family": "elsewhere"}, "two families"),
+        ({"family_source": "guessed"}, "family_source is none of given, builtin, default"),
+        ({"n_val": 0}, r"n_val is not a whole number within \[1, inf\]"),
         ({"propensity": 1.5}, "propensity is not a number"),
         ({"versions": "torch 2"}, "versions is not a JSON object"),
         ({"versions": "[]"}, "versions is not a JSON object"),
@@ -59,8 +67,7 @@ def test_a_bad_row_is_named_with_its_reason(make_log, change: dict, reason: str)
     found = reject_rows(log)
     assert found.loc[found["row"] == 5, "reason"].str.contains(reason).any()
     assert set(found.loc[found["row"] == 5, "trial_id"]) == {log.loc[5, "trial_id"]}
-    if "family" not in change:
-        assert set(found["row"]) == {5}
+    assert set(found["row"]) == {5}
     with pytest.raises(PredictorError, match="bad row"):
         validate_log(log)
 
@@ -75,16 +82,65 @@ def test_a_failed_trial_needs_a_reason_and_has_no_score(make_log) -> None:
         validate_log(log)
 
 
-def test_rows_of_the_first_schema_are_brought_up_to_date(make_log) -> None:
-    old = make_log().drop(columns=["augment", "precision"]).assign(schema_version=1)
-    mixed = pd.concat([old, make_log().assign(trial_id=lambda log: "new-" + log["trial_id"])])
-    mixed = mixed.reset_index(drop=True)
-    mixed.loc[len(old) :, "augment"] = "crop"
-    upgraded = upgrade_log(mixed)
+SINCE = {2: ["augment", "precision"], 3: ["family_source", "image_digests", "n_val"]}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_rows_of_an_older_schema_are_upgraded(make_log, version: int) -> None:
+    newer = [name for since, names in SINCE.items() if since > version for name in names]
+    old = make_log().drop(columns=newer).assign(schema_version=version)
+    new = make_log().assign(
+        trial_id=lambda log: "new-" + log["trial_id"],
+        augment="crop",
+        family_source="given",
+        image_digests="0a 1b",
+        n_val=200,
+    )
+    upgraded = upgrade_log(pd.concat([old, new], ignore_index=True))
     validate_log(upgraded)
-    assert (upgraded["augment"] == ["none"] * len(old) + ["crop"] * len(old)).all()
-    unknown = upgrade_log(old.assign(schema_version=99))
-    assert reject_rows(unknown)["reason"].str.contains("schema_version").sum() == len(old)
+    first, last = upgraded.iloc[: len(old)], upgraded.iloc[len(old) :]
+    assert (first["augment"] == "none").all() and (first["precision"] == "float32").all()
+    assert first[SINCE[3]].isna().all(axis=None)
+    shared = [table.reset_index(drop=True).convert_dtypes() for table in (last, new)]
+    pd.testing.assert_frame_equal(*shared, check_dtype=False, check_like=True)
+    alone = upgrade_log(old)
+    validate_log(alone)
+    assert alone[SINCE[3]].isna().all(axis=None)
+
+
+def test_rows_of_an_unknown_schema_are_not_upgraded(make_log) -> None:
+    unknown = make_log().assign(schema_version=99)
+    pd.testing.assert_frame_equal(upgrade_log(unknown), unknown)
+    assert reject_rows(unknown)["reason"].str.contains("schema_version").sum() == len(unknown)
+
+
+def test_a_table_is_made_of_rows_as_a_store_holds_them(make_log) -> None:
+    rows = [
+        {name: value for name, value in row.items() if not pd.isna(value)}
+        for row in make_log().to_dict(orient="records")
+    ]
+    rows[0] |= {"schema_version": 1}
+    del rows[0]["augment"], rows[0]["precision"]
+    table = log_table(iter(rows))
+    assert list(table.columns) == [column.name for column in LOG_COLUMNS]
+    for column in LOG_COLUMNS:
+        assert table[column.name].dtype == (object if column.dtype == "str" else "float64")
+    assert table["seconds"].tolist() == [3.0] * len(rows)
+    assert set(table["failure_reason"]) == {None} and table["propensity"].isna().all()
+    assert table.loc[0, "augment"] == "none"
+    validate_log(table)
+
+
+def test_a_table_of_no_rows_has_every_column_and_its_type() -> None:
+    table = log_table([])
+    assert list(table.columns) == [column.name for column in LOG_COLUMNS]
+    assert table["seconds"].dtype == "float64" and table["task"].dtype == object
+
+
+def test_a_row_with_an_unknown_key_is_refused_and_a_number_that_is_none_is_missing() -> None:
+    with pytest.raises(PredictorError, match="no column mood in schema 3"):
+        log_table([{"trial_id": "a"}, {"trial_id": "b", "mood": "good"}])
+    assert pd.isna(log_table([{"val_metric": "high"}])["val_metric"].item())
 
 
 def test_missing_and_unknown_columns_are_named(make_log) -> None:
@@ -94,4 +150,4 @@ def test_missing_and_unknown_columns_are_named(make_log) -> None:
 
 def test_every_column_says_what_it_means() -> None:
     assert all(column.meaning for column in LOG_COLUMNS)
-    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 39
+    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 42

@@ -12,6 +12,7 @@ from predictors import (
     log_card,
     log_stats,
     read_log,
+    shipped_log,
     sort_out,
     write_log,
 )
@@ -80,7 +81,7 @@ def test_a_folder_that_is_not_whole_is_refused(log, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 2"),
+        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 3"),
         (lambda log: log.drop(columns="seed"), "missing columns: seed"),
         (lambda log: log.drop(columns="schema_version"), "missing columns: schema_version"),
         (lambda log: log.assign(mood="good"), "unknown columns: mood"),
@@ -111,7 +112,7 @@ def test_repeated_rows_are_set_aside_once_each(make_log) -> None:
     assert list(aside["row"]) == [n, n + 1, n + 2, n + 3]
     assert list(aside["reason"].unique()) == [
         "repeats an earlier row",
-        "the same trial is in an earlier row",
+        "the same trial is in an earlier row; outcomes are averaged",
     ]
 
 
@@ -122,6 +123,46 @@ def test_rows_that_contradict_each_other_are_both_set_aside(make_log) -> None:
     assert list(aside["row"]) == [0, len(log)]
     assert set(aside["reason"]) == {"the same trial has another outcome in another row"}
     assert len(kept) == len(log) - 1
+
+
+@pytest.mark.parametrize(
+    ("n_val", "flips"), [(8, 1), (40, 1), (200, 4), (None, 4), (1000, 11), (10_000, 71)]
+)
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1"])
+def test_outcomes_of_one_trial_that_rounding_explains_are_averaged(
+    make_log, n_val, flips, metric
+) -> None:
+    log = make_log().assign(metric=metric, n_val=n_val)
+    first = log.iloc[[0]].assign(trial_id="0", val_accuracy=0.5, val_metric=0.4, val_loss=1.0)
+    images = n_val or 200
+    for extra, kept_rows in ((flips, 1), (flips + 1, 0)):
+        accuracy = 0.5 + extra / images
+        again = first.assign(
+            trial_id="1",
+            val_accuracy=accuracy,
+            val_metric=accuracy if metric == "accuracy" else 0.9,
+            val_loss=2.0,
+            head_only_val_metric=0.7,
+            seconds=9.0,
+        )
+        if metric == "accuracy":
+            first = first.assign(val_metric=0.5)
+        kept, aside = sort_out(pd.concat([first, again, log.iloc[1:]], ignore_index=True))
+        assert len(kept) == len(log) - 1 + kept_rows
+        if not kept_rows:
+            assert set(aside["reason"]) == {"the same trial has another outcome in another row"}
+            continue
+        assert aside["row"].tolist() == [1]
+        row = kept.iloc[0]
+        assert row["trial_id"] == "0" and row["seconds"] == 3.0
+        assert row["val_accuracy"] == pytest.approx((0.5 + accuracy) / 2)
+        assert row["val_metric"] == pytest.approx(
+            (first["val_metric"].item() + again["val_metric"].item()) / 2
+        )
+        assert row["head_only_val_metric"] == pytest.approx(0.65)
+        assert row["val_loss"] == pytest.approx(1.5)
+        rest = [table.iloc[1:].convert_dtypes() for table in (kept, log)]
+        pd.testing.assert_frame_equal(*rest, check_dtype=False)
 
 
 def test_one_id_for_two_trials_leaves_neither(make_log) -> None:
@@ -158,6 +199,14 @@ def test_bad_rows_are_set_aside_and_the_others_learnt_from(make_log, features) -
     assert list(aside["row"]) == [3, 9]
     assert aside["reason"].str.contains("val_metric|schema_version").all()
     assert len(build_training_set(kept, features)) == len(log) - 2
+
+
+def test_the_shipped_log_of_an_older_schema_keeps_every_row() -> None:
+    raw = pd.read_parquet(shipped_log() / "trials.parquet")
+    log = read_log(shipped_log())
+    assert log.set_aside.empty and len(log.trials) == len(raw) == 1673
+    shared = [name for name in raw.columns if name != "schema_version"]
+    pd.testing.assert_frame_equal(log.trials[shared], raw[shared], check_dtype=False)
 
 
 def test_stats_count_what_is_there(log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoplace.tracking import ROW_COLUMNS, Store
+from autoplace.tracking import Store
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def store(new_store) -> Store:
 
 @pytest.fixture
 def make_row():
-    """Makes placement-log rows of finished trials."""
+    """Makes rows of finished trials, as long and as mixed as those of the placement log."""
 
     def make(trial_id: str, **changes: object) -> dict[str, object]:
         row: dict[str, object] = {
@@ -65,7 +65,6 @@ def make_row():
             "versions": "{}",
             "git_commit": "0" * 40,
         }
-        assert list(row) == list(ROW_COLUMNS)
         return row | changes
 
     return make

@@ -5,14 +5,20 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from autoplace.tracking import Journal, Ledger, Store, TrackingError, fetch_probe, push_unsent
+from autoplace.tracking import (
+    Journal,
+    Ledger,
+    ProbeMissingError,
+    Store,
+    TrackingError,
+    fetch_probe,
+    push_unsent,
+    read_rows,
+)
+from autoplace.tracking.ledger._ledger import trial_states
+from predictors.vocabulary import Status
 
 TABLES = {name: pd.DataFrame({"a": [1.0, 2.0]}) for name in ("edges", "nodes", "task")}
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(f"sqlite:///{tmp_path}/mlflow.db", experiment="journal")
 
 
 def lose(journal, monkeypatch):
@@ -28,22 +34,22 @@ def lose(journal, monkeypatch):
 def test_a_lost_store_ends_nothing_and_catches_up_later(store, monkeypatch):
     told = []
     journal = Journal(store, "task", "pick task", {"epochs": 2}, {}, told.append)
-    journal.open_trial("one", "first", {}, {})
-    journal.epoch("one", 1, {"val_accuracy": 0.5})
+    journal.start_trial("one", "first", {}, {})
+    journal.log_epoch("one", 1, {"val_accuracy": 0.5})
     with monkeypatch.context() as broken:
         lose(journal, broken)
-        journal.probed("key", TABLES)
-        journal.epoch("one", 2, {"val_accuracy": 0.6})
+        journal.record_probe("key", TABLES)
+        journal.log_epoch("one", 2, {"val_accuracy": 0.6})
         row = {"trial_id": "one", "status": "done", "val_metric": 0.6}
-        journal.close_trial("one", row, {"seconds": 1.0})
-        journal.open_trial("two", "second", {}, {})
-        journal.close_trial("two", {"trial_id": "two", "status": "done"}, {})
+        journal.end_trial("one", Status.DONE, row, {"seconds": 1.0})
+        journal.start_trial("two", "second", {}, {})
+        journal.end_trial("two", Status.DONE, {"trial_id": "two"}, {})
         journal.finish("FINISHED")
     assert len(told) == 1
     assert "retrain" in told[0]
-    assert Ledger.trials(journal.folder / "ledger.jsonl")["one"]["row"] == row
+    assert trial_states(Ledger(journal.folder / "ledger.jsonl").read())["one"].row == row
 
-    again = Store(store.uri, experiment="journal")
+    again = Store(store.uri)
     assert push_unsent(again) == 1
     assert push_unsent(again) == 0
     runs = again.client.search_runs([journal.run.experiment_id])
@@ -76,15 +82,15 @@ def history(store, journal, metric):
 EPOCHS = [(number, number / 10) for number in range(1, 9)]
 
 
-@pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
+@pytest.mark.parametrize("status", [status for status in Status if status.is_over])
 def test_epochs_go_in_one_request_and_none_is_lost_however_a_trial_ends(store, monkeypatch, status):
     journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
-    journal.open_trial("one", "first", {}, {})
+    journal.start_trial("one", "first", {}, {})
     calls = calls_of(journal, monkeypatch, "log_batch")
     for number, value in EPOCHS:
-        journal.epoch("one", number, {"val_accuracy": value})
+        journal.log_epoch("one", number, {"val_accuracy": value})
     assert not calls
-    journal.close_trial("one", {"trial_id": "one", "status": status}, {"seconds": 1.0})
+    journal.end_trial("one", status, {"trial_id": "one"}, {"seconds": 1.0})
     assert sum("metrics" in call for call in calls) == 1
     assert history(store, journal, "val_accuracy") == EPOCHS
     journal.finish("FINISHED")
@@ -92,17 +98,49 @@ def test_epochs_go_in_one_request_and_none_is_lost_however_a_trial_ends(store, m
 
 def test_what_waits_is_sent_when_an_invocation_ends_without_closing_its_trial(store):
     journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
-    journal.open_trial("one", "first", {}, {})
+    journal.start_trial("one", "first", {}, {})
     for number, value in EPOCHS:
-        journal.epoch("one", number, {"val_accuracy": value})
+        journal.log_epoch("one", number, {"val_accuracy": value})
     journal.finish("FAILED")
     assert history(store, journal, "val_accuracy") == EPOCHS
 
 
 def test_a_long_trial_can_be_watched(store, monkeypatch):
-    monkeypatch.setattr("autoplace.tracking._journal.BATCHED_SECONDS", 0.0)
+    monkeypatch.setattr("autoplace.tracking.ledger._journal.BATCH_SECONDS", 0.0)
     journal = Journal(store, "task", "pick task", {}, {}, pytest.fail)
-    journal.open_trial("one", "first", {}, {})
-    journal.epoch("one", 1, {"val_accuracy": 0.1})
+    journal.start_trial("one", "first", {}, {})
+    journal.log_epoch("one", 1, {"val_accuracy": 0.1})
     assert history(store, journal, "val_accuracy") == [(1, 0.1)]
     journal.finish("KILLED")
+
+
+def test_an_invocation_whose_run_was_deleted_does_not_stop_those_that_follow(store, monkeypatch):
+    for name in ("first", "second"):
+        journal = Journal(store, "task", name, {}, {}, lambda message: None)
+        journal.start_trial(name, name, {}, {})
+        with monkeypatch.context() as broken:
+            lose(journal, broken)
+            journal.end_trial(name, Status.DONE, {"trial_id": name}, {})
+            journal.record_probe(f"key of {name}", TABLES)
+            journal.finish("FINISHED")
+        if name == "first":
+            store.client.delete_run(journal.run.run_id)
+    assert push_unsent(store) == 2
+    assert push_unsent(store) == 0
+    assert [row["trial_id"] for row in read_rows(store)] == ["second"]
+    pd.testing.assert_frame_equal(fetch_probe(store, "key of first")["edges"], TABLES["edges"])
+    with pytest.raises(ProbeMissingError):
+        fetch_probe(store, "key of neither")
+
+
+def test_a_run_that_is_deleted_while_it_is_at_work_loses_mlflow_and_nothing_else(store):
+    messages = []
+    journal = Journal(store, "task", "pick task", {}, {}, messages.append)
+    store.client.delete_run(journal.run.run_id)
+    journal.record_probe("key", TABLES)
+    journal.start_trial("one", "first", {}, {})
+    journal.end_trial("one", Status.DONE, {"trial_id": "one"}, {})
+    journal.finish("FINISHED")
+    assert len(messages) == 1
+    assert push_unsent(store) == 1
+    pd.testing.assert_frame_equal(fetch_probe(store, "key")["edges"], TABLES["edges"])

@@ -19,6 +19,7 @@ from autoplace.tracking import (
     open_ui_command,
     promote,
     register_predictor,
+    start_run,
 )
 
 
@@ -60,7 +61,7 @@ def _mean_colour(images: np.ndarray) -> np.ndarray:
 
 
 def test_logged_winner_predicts_what_it_predicted(store, folder, images, stand_in):
-    run = store.start_run("digits", "pick")
+    run = start_run(store, "digits", "pick")
     log_winner_model(run, folder, images, _mean_colour(images))
     model = mlflow.pyfunc.load_model(str(run.fetch("model")))
     np.testing.assert_allclose(model.predict(images), _mean_colour(images), atol=1e-6)
@@ -69,7 +70,7 @@ def test_logged_winner_predicts_what_it_predicted(store, folder, images, stand_i
 
 
 def test_winner_has_signature_and_example_and_is_listed_among_the_models(store, folder, images):
-    run = store.start_run("digits", "pick")
+    run = start_run(store, "digits", "pick")
     uri = log_winner_model(run, folder, images, _mean_colour(images))
     card = mlflow.models.Model.load(str(run.fetch("model")))
     assert card.signature.inputs.inputs[0].shape == (-1, -1, -1, 3)
@@ -85,7 +86,7 @@ def test_winner_has_signature_and_example_and_is_listed_among_the_models(store, 
 
 
 def test_nothing_is_pickled_and_no_run_is_left_active(store, folder, images):
-    run = store.start_run("digits", "pick")
+    run = start_run(store, "digits", "pick")
     log_winner_model(run, folder, images, _mean_colour(images))
     register_predictor(store, folder)
     files = [path for path in (store.folder / "artifacts").rglob("*") if path.is_file()]
@@ -97,7 +98,7 @@ def test_nothing_is_pickled_and_no_run_is_left_active(store, folder, images):
 
 
 def test_winner_folder_is_fetched_as_it_was(store, folder, images):
-    run = store.start_run("digits", "pick")
+    run = start_run(store, "digits", "pick")
     with pytest.raises(TrackingError, match="could not fetch 'model'"):
         fetch_winner(run)
     log_winner_model(run, folder, images, _mean_colour(images))

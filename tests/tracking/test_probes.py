@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from autoplace.tracking import TrackingError, fetch_probe, log_probe
+from autoplace.tracking import (
+    Journal,
+    ProbeMissingError,
+    TrackingError,
+    fetch_probe,
+    log_probe,
+    start_run,
+)
 
 
 @pytest.fixture
@@ -21,10 +30,18 @@ def make_tables():
     return make
 
 
+@pytest.fixture
+def journal(store, make_tables) -> Journal:
+    """An invocation that has measured the probe key-a."""
+    journal = Journal(store, "digits", "pick digits", {}, {}, pytest.fail)
+    journal.record_probe("key-a", make_tables(0.25))
+    return journal
+
+
 def test_tables_come_back_as_they_were_also_through_another_client(new_store, make_tables):
     store = new_store()
     tables = make_tables(0.25)
-    log_probe(store.start_run("digits", "collect"), "key-a", tables)
+    log_probe(start_run(store, "digits", "collect"), "key-a", tables)
     found = fetch_probe(type(store)(store.uri), "key-a")
     assert list(found) == list(tables)
     for name, table in tables.items():
@@ -33,14 +50,13 @@ def test_tables_come_back_as_they_were_also_through_another_client(new_store, ma
 
 def test_each_key_finds_its_own_tables_over_experiments(store, make_tables):
     for key, value in (("key-a", 0.1), ("key-b", 0.2)):
-        log_probe(store.start_run(f"task of {key}", "collect"), key, make_tables(value))
+        log_probe(start_run(store, f"task of {key}", "collect"), key, make_tables(value))
     assert fetch_probe(store, "key-b")["task"]["chance"].item() == 0.2
     assert fetch_probe(store, "key-a")["task"]["chance"].item() == 0.1
 
 
-def test_an_unknown_key_is_refused_with_what_to_do(store, make_tables):
-    log_probe(store.start_run("digits", "collect"), "key-a", make_tables(0.1))
-    with pytest.raises(TrackingError, match=r"no run .* holds the probe key-x; .*collect"):
+def test_an_unknown_key_is_refused_with_what_to_do(store, journal):
+    with pytest.raises(ProbeMissingError, match=r"the probe key-x is neither in .*collect"):
         fetch_probe(store, "key-x")
 
 
@@ -48,6 +64,46 @@ def test_a_run_whose_tables_were_not_all_written_is_not_found(store, make_tables
     tables = make_tables(0.1)
     del tables["task"]
     with pytest.raises(KeyError):
-        log_probe(store.start_run("digits", "collect"), "key-a", tables)
-    with pytest.raises(TrackingError, match="holds the probe key-a"):
+        log_probe(start_run(store, "digits", "collect"), "key-a", tables)
+    with pytest.raises(ProbeMissingError, match="the probe key-a is neither"):
+        fetch_probe(store, "key-a")
+
+
+def test_the_probe_of_a_deleted_run_is_read_from_its_run_folder(store, journal, make_tables):
+    store.client.delete_run(journal.run.run_id)
+    for name, table in make_tables(0.25).items():
+        pd.testing.assert_frame_equal(fetch_probe(store, "key-a")[name], table)
+
+
+def test_a_probe_whose_artifacts_were_removed_is_read_from_its_run_folder(
+    store, journal, make_tables
+):
+    shutil.rmtree(journal.run.fetch("probe"))
+    tables = make_tables(0.25)
+    pd.testing.assert_frame_equal(fetch_probe(store, "key-a")["edges"], tables["edges"])
+
+
+def test_a_probe_that_mlflow_still_holds_needs_no_run_folder(store, journal, make_tables):
+    shutil.rmtree(journal.folder)
+    tables = make_tables(0.25)
+    pd.testing.assert_frame_equal(fetch_probe(store, "key-a")["edges"], tables["edges"])
+
+
+def test_a_probe_of_a_deleted_run_without_its_files_is_missing(store, journal):
+    store.client.delete_run(journal.run.run_id)
+    (journal.folder / "probe" / "nodes.parquet").unlink()
+    with pytest.raises(ProbeMissingError, match="the probe key-a is neither"):
+        fetch_probe(store, "key-a")
+
+
+def test_a_run_folder_gives_only_the_probe_that_its_ledger_names(store, journal):
+    store.client.delete_run(journal.run.run_id)
+    with pytest.raises(ProbeMissingError):
+        fetch_probe(store, "key-b")
+
+
+def test_a_damaged_probe_file_is_an_error_that_names_its_folder(store, journal):
+    store.client.delete_run(journal.run.run_id)
+    (journal.folder / "probe" / "nodes.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(TrackingError, match=f"{journal.folder}/probe cannot be read"):
         fetch_probe(store, "key-a")

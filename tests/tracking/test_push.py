@@ -2,41 +2,30 @@ from __future__ import annotations
 
 import pytest
 
-from autoplace.tracking import INVOCATION_TAG, Ledger, TrackingError, push_ledger, read_records
+from autoplace.tracking import Ledger, Store, TrackingError, read_rows, start_run
+from autoplace.tracking.ledger._events import FinishEvent, RunEvent, TrialEvent
+from autoplace.tracking.ledger._push import INVOCATION_TAG, push_ledger
+from predictors.vocabulary import Status
 
 
 @pytest.fixture
 def ledger(tmp_path, make_row) -> Ledger:
     """An invocation that ran without MLflow: one trial done, one failed, one never finished."""
     ledger = Ledger(tmp_path / "run" / "ledger.jsonl")
-    ledger.append(
-        {
-            "event": "run",
-            "invocation": "i-1",
-            "run_id": None,
-            "task_name": "digits",
-            "run_name": "pick",
-            "params": {"seed": 0},
-            "tags": {"autoplace.kind": "pick"},
-        }
-    )
+    ledger.append(RunEvent("i-1", None, "digits", "pick", {"seed": 0}, {"autoplace.kind": "pick"}))
     for trial_id in "abc":
-        ledger.append({"event": "trial", "trial_id": trial_id, "status": "running"})
+        ledger.append(TrialEvent(trial_id, Status.RUNNING))
     for epoch in (1, 2):
         metrics = {"val_loss": 1 / epoch}
-        ledger.append(
-            {
-                "event": "trial",
-                "trial_id": "a",
-                "status": "running",
-                "epoch": epoch,
-                "metrics": metrics,
-            }
-        )
-    ledger.append({"event": "trial", "trial_id": "a", "status": "done", "row": make_row("a")})
+        ledger.append(TrialEvent("a", Status.RUNNING, epoch=epoch, metrics=metrics))
+    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
     failed = make_row("b", status="failed", failure_reason="out of memory", val_metric=None)
-    ledger.append({"event": "trial", "trial_id": "b", "status": "failed", "row": failed})
+    ledger.append(TrialEvent("b", Status.FAILED, row=failed))
     return ledger
+
+
+def _trial_ids(store: Store) -> list[str]:
+    return [row["trial_id"] for row in read_rows(store)]
 
 
 def _children(store, parent_id):
@@ -50,18 +39,18 @@ def _parents(store):
 
 
 def test_finished_trials_arrive_once_however_often_they_are_pushed(store, ledger):
-    assert push_ledger(store, ledger.path) == 2
-    assert push_ledger(store, ledger.path) == 0
+    assert push_ledger(store, ledger) == 2
+    assert push_ledger(store, ledger) == 0
     (parent,) = _parents(store)
     assert parent.info.status == "KILLED"  # the ledger has no end
     assert parent.data.params == {"seed": "0"}
     status = {run.info.run_name: run.info.status for run in _children(store, parent.info.run_id)}
     assert status == {"a": "FINISHED", "b": "FAILED"}
-    assert list(read_records(store)["trial_id"]) == ["a", "b"]
+    assert _trial_ids(store) == ["a", "b"]
 
 
 def test_the_history_of_the_metrics_arrives(store, ledger):
-    push_ledger(store, ledger.path)
+    push_ledger(store, ledger)
     (parent,) = _parents(store)
     (done,) = [run for run in _children(store, parent.info.run_id) if run.info.run_name == "a"]
     history = store.client.get_metric_history(done.info.run_id, "val_loss")
@@ -69,24 +58,24 @@ def test_the_history_of_the_metrics_arrives(store, ledger):
 
 
 def test_a_trial_that_ends_after_a_push_arrives_with_the_next(store, ledger, make_row):
-    push_ledger(store, ledger.path)
-    ledger.append({"event": "trial", "trial_id": "c", "status": "done", "row": make_row("c")})
-    ledger.append({"event": "finish", "status": "FINISHED"})
-    assert push_ledger(store, ledger.path) == 1
+    push_ledger(store, ledger)
+    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    ledger.append(FinishEvent("FINISHED"))
+    assert push_ledger(store, ledger) == 1
     assert len(_parents(store)) == 1
-    assert list(read_records(store)["trial_id"]) == ["a", "b", "c"]
+    assert _trial_ids(store) == ["a", "b", "c"]
 
 
 def test_a_run_that_mlflow_holds_in_part_is_completed_and_ended(store, tmp_path, make_row):
-    parent = store.start_run("digits", "pick", tags={INVOCATION_TAG: "i-2"})
+    parent = start_run(store, "digits", "pick", tags={INVOCATION_TAG: "i-2"})
     child = parent.start_child("a", tags={"autoplace.trial_id": "a"})  # then MLflow went away
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append({"event": "run", "invocation": "i-2", "run_id": parent.run_id})
-    ledger.append({"event": "trial", "trial_id": "a", "status": "done", "row": make_row("a")})
-    assert push_ledger(store, ledger.path) == 1
+    ledger.append(RunEvent("i-2", parent.run_id))
+    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+    assert push_ledger(store, ledger) == 1
     assert store.client.get_run(parent.run_id).info.status == "RUNNING"  # it may still be at work
-    ledger.append({"event": "finish", "status": "FINISHED"})
-    assert push_ledger(store, ledger.path) == 0
+    ledger.append(FinishEvent("FINISHED"))
+    assert push_ledger(store, ledger) == 0
     assert store.client.get_run(parent.run_id).info.status == "FINISHED"
     (found,) = _children(store, parent.run_id)
     assert (found.info.run_id, found.info.status) == (child.run_id, "FINISHED")
@@ -94,35 +83,45 @@ def test_a_run_that_mlflow_holds_in_part_is_completed_and_ended(store, tmp_path,
 
 def test_a_ledger_can_go_to_a_store_that_never_saw_its_run(new_store, tmp_path, make_row):
     first, second = new_store("first"), new_store("second")
-    run = first.start_run("digits", "pick", tags={INVOCATION_TAG: "i-3"})
+    run = start_run(first, "digits", "pick", tags={INVOCATION_TAG: "i-3"})
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append(
-        {
-            "event": "run",
-            "invocation": "i-3",
-            "run_id": run.run_id,
-            "task_name": "digits",
-            "run_name": "pick",
-        }
-    )
-    ledger.append({"event": "trial", "trial_id": "a", "status": "done", "row": make_row("a")})
-    assert push_ledger(second, ledger.path) == 1
-    assert push_ledger(second, ledger.path) == 0
-    assert list(read_records(second)["trial_id"]) == ["a"]
-    assert len(read_records(first)) == 0
+    ledger.append(RunEvent("i-3", run.run_id, "digits", "pick"))
+    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+    assert push_ledger(second, ledger) == 1
+    assert push_ledger(second, ledger) == 0
+    assert _trial_ids(second) == ["a"]
+    assert _trial_ids(first) == []
 
 
 def test_nothing_to_push_does_not_open_the_store(tmp_path):
-    from autoplace.tracking import Store
-
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append({"event": "run", "invocation": "i-4"})
-    assert push_ledger(Store(), ledger.path) == 0
+    ledger.append(RunEvent("i-4"))
+    assert push_ledger(Store(), ledger) == 0
     assert not Store().exists
 
 
 def test_a_ledger_that_names_no_run_is_an_error(store, tmp_path, make_row):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append({"event": "trial", "trial_id": "a", "status": "done", "row": make_row("a")})
+    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
     with pytest.raises(TrackingError, match="does not say which run"):
-        push_ledger(store, ledger.path)
+        push_ledger(store, ledger)
+
+
+def test_a_deleted_invocation_stays_deleted_and_is_no_error(store, ledger, make_row):
+    push_ledger(store, ledger)
+    (parent,) = _parents(store)
+    store.client.delete_run(parent.info.run_id)
+    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    assert push_ledger(store, ledger) == 0
+    assert _parents(store) == []
+    assert _trial_ids(store) == ["a", "b"]  # MLflow keeps the children of a deleted run
+
+
+def test_a_deleted_trial_stays_deleted_and_the_others_arrive(store, ledger, make_row):
+    push_ledger(store, ledger)
+    (parent,) = _parents(store)
+    (first,) = [run for run in _children(store, parent.info.run_id) if run.info.run_name == "a"]
+    store.client.delete_run(first.info.run_id)
+    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    assert push_ledger(store, ledger) == 1
+    assert _trial_ids(store) == ["b", "c"]

@@ -1,14 +1,56 @@
 from __future__ import annotations
 
+import http.server
+import os
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from autoplace.tracking import Store, TrackingError
+from autoplace.tracking import Store, TrackingError, start_run
+
+
+@pytest.fixture
+def silent_port():
+    """A port that accepts connections and says nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        yield silent.getsockname()[1]
+
+
+@pytest.fixture
+def serve():
+    """Starts a web server that gives one answer to everything; returns its address."""
+    servers = []
+
+    def start(status: int, body: str) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            do_POST = do_GET
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def test_importing_the_room_does_not_import_mlflow():
@@ -46,7 +88,7 @@ def test_checking_a_store_that_is_not_there_yet_passes_and_creates_nothing(tmp_p
 
 
 def test_check_passes_for_a_store_in_use(store):
-    store.start_run("digits", "pick")
+    start_run(store, "digits", "pick")
     store.check()
 
 
@@ -65,13 +107,61 @@ def test_refused_server_is_reported_at_once():
     assert time.monotonic() - start < 15  # the import of mlflow included
 
 
+def test_silent_server_is_reported_within_seconds(monkeypatch, silent_port):
+    monkeypatch.setattr("autoplace.tracking.store._access._TIMEOUT", 1.0)
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match="no MLflow server answers at http://127"):
+        Store(f"http://127.0.0.1:{silent_port}").check()
+    assert time.monotonic() - start < 15  # the import of mlflow included
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", ["You are not authenticated", '{"message": "no"}'])
+def test_server_that_refuses_access_is_reported_with_the_settings_for_a_login(serve, status, body):
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_USERNAME and .*_PASSWORD or .*_TOKEN"):
+        Store(serve(status, body)).check()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, "<html>A page</html>"), (404, "<html>None</html>"), (500, "failed"), (503, "busy")],
+)
+def test_server_that_is_not_mlflow_is_named_as_such_at_once(serve, status, body):
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match="http://127.* does not answer as an MLflow server"):
+        Store(serve(status, body)).check()
+    assert time.monotonic() - start < 15
+
+
+def test_server_that_answers_passes_and_mlflows_settings_stay_as_they_were(monkeypatch, serve):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    Store(serve(200, '{"experiments": []}')).check()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"  # not the check's own
+
+
 def test_refused_database_is_reported_without_its_password():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        with pytest.raises(TrackingError, match=r"postgresql://me:\*\*\*@127") as caught:
-            Store(f"postgresql://me:secret@127.0.0.1:{port}/db").check()
+        with pytest.raises(
+            TrackingError, match=r"mysql\+pymysql://me:\*\*\*@127.*refused"
+        ) as caught:
+            Store(f"mysql+pymysql://me:secret@127.0.0.1:{port}/db").check()
     assert "secret" not in str(caught.value)
+
+
+def test_silent_database_is_reported_within_seconds(monkeypatch, silent_port):
+    monkeypatch.setattr("autoplace.tracking.store._access._TIMEOUT", 1.0)
+    with pytest.raises(TrackingError, match="cannot be reached: no answer within 1 seconds"):
+        Store(f"mysql+pymysql://me:secret@127.0.0.1:{silent_port}/db").check()
+
+
+def test_database_whose_driver_is_missing_names_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymysql", None)  # as if it were not installed
+    with pytest.raises(TrackingError, match="needs the Python package 'pymysql'; install it"):
+        Store("mysql+pymysql://me:secret@127.0.0.1:9/db").check()
 
 
 def test_sqlite_path_that_is_no_database_is_refused_and_left_alone(tmp_path):
@@ -104,7 +194,7 @@ def test_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_database_that_another_program_locks_is_refused(store, monkeypatch):
-    monkeypatch.setattr("autoplace.tracking._access._TIMEOUT", 0.1)
+    monkeypatch.setattr("autoplace.tracking.store._access._TIMEOUT", 0.1)
     other = sqlite3.connect(store.sqlite_path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(TrackingError, match="locked"):
@@ -114,7 +204,7 @@ def test_database_that_another_program_locks_is_refused(store, monkeypatch):
 
 def test_every_message_is_at_most_two_lines(tmp_path):
     (tmp_path / "file").write_text("")
-    for uri in ("http://127.0.0.1:9", "postgresql://127.0.0.1:9/db", f"sqlite:///{tmp_path}"):
+    for uri in ("http://127.0.0.1:9", "mysql+pymysql://127.0.0.1:9/db", f"sqlite:///{tmp_path}"):
         with pytest.raises(TrackingError) as caught:
             Store(uri).check()
         assert len(str(caught.value).splitlines()) <= 2
@@ -127,13 +217,13 @@ def test_making_a_store_is_silent_and_writes_beside_nothing_else(first_use):
 
 
 def test_runs_of_a_task_share_the_experiment_of_the_task(store):
-    first, second = store.start_run("digits", "a"), store.start_run("digits", "b")
+    first, second = start_run(store, "digits", "a"), start_run(store, "digits", "b")
     assert first.experiment_id == second.experiment_id
     assert store.client.get_experiment(first.experiment_id).name == "autoplace/digits"
 
 
 def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(store):
-    run = store.start_run("digits", "pick")
+    run = start_run(store, "digits", "pick")
     store.client.delete_experiment(run.experiment_id)
     with pytest.raises(TrackingError, match="was deleted; restore it"):
-        store.start_run("digits", "pick")
+        start_run(store, "digits", "pick")

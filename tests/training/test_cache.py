@@ -82,7 +82,7 @@ def test_a_full_disk_is_no_end_and_is_told(make_task, task, monkeypatch, tmp_pat
     (note,) = notes
     assert str(tmp_path) in note
     assert "GiB needed" in note
-    assert "computed anew each step" in note
+    assert "computed again at each step" in note
 
 
 def test_memory_keeps_its_limit_and_drops_what_was_not_asked_for_lately(make_task, expected):
@@ -192,7 +192,7 @@ def test_bf16_without_a_device_for_it_is_told_and_is_float32(make_task, task, mo
     notes = []
     other = make_task(notes.append, precision="bf16")
     assert other.precision == "float32"
-    assert "going on in float32" in notes[0]
+    assert "computing in float32" in notes[0]
     ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=1e-5)
 

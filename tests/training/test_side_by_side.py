@@ -12,12 +12,11 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
-    DeadlineReachedError,
     Trial,
-    TrialFailure,
     run_trial,
     run_trials,
 )
+from predictors.vocabulary import Status
 
 SETTINGS = TrialSettings(epochs=3, batch_size=8)
 PLACEMENTS = [
@@ -67,8 +66,9 @@ def test_one_that_diverges_fails_and_leaves_the_others_alone(task, monkeypatch):
     monkeypatch.setattr(module, "fresh_model", one_is_broken)
     epochs = []
     results = run_trials(task, trials, SETTINGS, on_epoch=lambda trial, _: epochs.append(trial))
-    assert isinstance(results[1], TrialFailure)
-    assert "left the finite numbers in epoch 1" in results[1].reason
+    assert results[1].status is Status.FAILED
+    assert "became NaN or infinite in epoch 1" in results[1].reason
+    assert not results[1].state
     assert trials[1] not in epochs
     for k in (0, 2, 3):
         np.testing.assert_allclose(results[k].step_losses, undisturbed[k].step_losses, rtol=1e-4)
@@ -76,5 +76,6 @@ def test_one_that_diverges_fails_and_leaves_the_others_alone(task, monkeypatch):
 
 def test_a_deadline_stops_all_between_steps(task):
     trials = [Trial(p, 0) for p in PLACEMENTS]
-    with pytest.raises(DeadlineReachedError):
-        run_trials(task, trials, SETTINGS, deadline=Deadline(0.0))
+    for outcome in run_trials(task, trials, SETTINGS, deadline=Deadline(0.0)):
+        assert outcome.status is Status.INTERRUPTED
+        assert not (outcome.epochs or outcome.state)

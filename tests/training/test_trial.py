@@ -15,16 +15,18 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
-    DeadlineReachedError,
+    Trial,
     fresh_model,
     learning_rate,
     metric_value,
     predict_split,
     resolve_device,
     run_trial,
+    run_trials,
     score,
     trained_model,
 )
+from predictors.vocabulary import Status
 
 SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
 PLACEMENTS = {
@@ -46,7 +48,7 @@ def test_cached_suffix_training_equals_uncached_training(make_task, task, text):
     uncached_task = make_task(notes.append, cache_gb=0.0, cache_dir="/no/such/folder")
     cached = run_trial(task, placement, SETTINGS, seed=1)
     uncached = run_trial(uncached_task, placement, SETTINGS, seed=1)
-    assert "computed anew each step" in notes[0]
+    assert "computed again at each step" in notes[0]
     np.testing.assert_allclose(cached.step_losses, uncached.step_losses, rtol=1e-5)
     assert cached.val.accuracy == uncached.val.accuracy
 
@@ -81,23 +83,31 @@ def test_the_callers_random_state_is_left_alone(task):
 
 
 def test_a_deadline_stops_between_steps(task):
-    with pytest.raises(DeadlineReachedError):
-        run_trial(task, Placement.parse("3>20"), SETTINGS, seed=0, deadline=Deadline(0.0))
+    trial = Trial(Placement.parse("3>20"), seed=0)
+    (outcome,) = run_trials(task, [trial], SETTINGS, deadline=Deadline(0.0))
+    assert outcome.status is Status.INTERRUPTED
+    assert not (outcome.step_losses or outcome.state)
 
 
-def test_a_loss_that_leaves_the_finite_numbers_fails_the_trial_with_a_reason(task):
+def test_a_loss_that_becomes_infinite_fails_the_trial_with_a_reason(task):
     wild = TrialSettings(epochs=3, batch_size=8, lr=1e30)
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
-        run_trial(task, Placement.parse("3>20@linear:r=4"), wild, seed=0)
+    outcome = run_trial(task, Placement.parse("3>20@linear:r=4"), wild, seed=0)
+    assert outcome.status is Status.FAILED
+    assert "lower the learning rate (1e+30)" in outcome.reason
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("7", 7)]
 )
-def test_budgets_are_read(text, seconds):
+def test_budgets_end_when_they_say_less_what_is_held_back(text, seconds, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
     deadline = Deadline.parse(text)
+    usable = seconds - min(0.15 * seconds, 30.0)
+    now = 1000.0 + usable - 0.01
     assert not deadline.passed
-    assert deadline._end is not None
+    now = 1000.0 + usable + 0.01
+    assert deadline.passed
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-3m", "0s", "5 days"])

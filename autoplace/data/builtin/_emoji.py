@@ -9,11 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from autoplace.data.builtin._glyphs import SIDE
-from autoplace.data.builtin._pools import pool, required
+from autoplace.data.builtin._installed import installed
+from autoplace.data.builtin._pools import pool
 from autoplace.data.builtin._task import Family
 
-_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-_LIST = Path("/usr/share/unicode/emoji/emoji-test.txt")
 _PACKAGES = "Debian's packages fonts-noto-color-emoji and unicode-data"
 _STRIKE = 109  # the one size in pixels that the font's bitmaps have
 _GROUPS = {
@@ -25,13 +24,20 @@ _NAMES = list(_GROUPS.values())
 _TURNS = ("upright", "left", "upside down", "right")
 
 
+def _files() -> tuple[Path, Path]:
+    """The font, and Unicode's list of emoji by group."""
+    return (
+        installed("fonts/truetype/noto/NotoColorEmoji.ttf", _PACKAGES),
+        installed("unicode/emoji/emoji-test.txt", _PACKAGES),
+    )
+
+
 @cache
-def _emoji() -> dict[str, list[str]]:
+def _by_group(path: Path) -> dict[str, list[str]]:
     """Emoji of one code point (two for flags) by group; variants of skin tone are left out."""
-    required(_FONT, _PACKAGES)
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     group = ""
-    for line in required(_LIST, _PACKAGES).read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8").splitlines():
         if line.startswith("# group: "):
             group = line.removeprefix("# group: ")
         elif "; fully-qualified" in line and group in _GROUPS:
@@ -43,9 +49,9 @@ def _emoji() -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=3000)
-def _picture(text: str) -> Image.Image:
+def _picture(path: Path, text: str) -> Image.Image:
     """An emoji as RGBA, cropped to what is drawn."""
-    font = ImageFont.truetype(str(_FONT), _STRIKE)
+    font = ImageFont.truetype(str(path), _STRIKE)
     frame = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
     ImageDraw.Draw(frame).text((8, 8), text, font=font, embedded_color=True)
     return frame.crop(frame.getbbox())
@@ -53,8 +59,9 @@ def _picture(text: str) -> Image.Image:
 
 def _draw(rng: np.random.Generator, names: list[str], split: int, turn: float) -> Image.Image:
     """One emoji of the groups on a two-coloured ground, turned by some degrees."""
-    texts = pool(_emoji()[names[int(rng.integers(len(names)))]], split)
-    emoji = _picture(texts[int(rng.integers(len(texts)))])
+    font, emoji_list = _files()
+    texts = pool(_by_group(emoji_list)[names[int(rng.integers(len(names)))]], split)
+    emoji = _picture(font, texts[int(rng.integers(len(texts)))])
     emoji = emoji.rotate(turn + rng.uniform(-8, 8), Image.Resampling.BICUBIC, expand=True)
     longest = rng.uniform(0.45, 0.95) * SIDE
     emoji.thumbnail((longest, longest), Image.Resampling.LANCZOS)
@@ -79,7 +86,7 @@ _FAMILY = Family(
     name="emoji",
     source=f"Noto Color Emoji, groups of Unicode ({_PACKAGES})",
     licence="OFL-1.1; Unicode-3.0 (groups)",
-    prepare=_emoji,
+    files=_files,
 )
 
 TASKS = (

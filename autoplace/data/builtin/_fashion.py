@@ -13,34 +13,42 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from autoplace.data.builtin._pools import pool, required
+from autoplace.data.builtin._installed import installed
+from autoplace.data.builtin._pools import pool
 from autoplace.data.builtin._task import Family
 
-_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _PACKAGE = "Debian's package dataset-fashion-mnist"
 _CLASSES = 10
 
 
+def _files() -> tuple[Path, Path]:
+    """Images and labels."""
+    folder = "datasets/fashion-mnist"
+    return (
+        installed(f"{folder}/t10k-images-idx3-ubyte.gz", _PACKAGE),
+        installed(f"{folder}/t10k-labels-idx1-ubyte.gz", _PACKAGE),
+    )
+
+
+def _read(path: Path, skip: int) -> np.ndarray:
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=skip)
+
+
 @cache
-def _garments() -> tuple[np.ndarray, np.ndarray]:
-    """The 10,000 test images (n, 28, 28) and their classes (n,)."""
-
-    def read(name: str, skip: int) -> np.ndarray:
-        path = required(_FOLDER / name, _PACKAGE)
-        return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=skip)
-
-    images = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
-    return images, read("t10k-labels-idx1-ubyte.gz", 8)
+def _images(path: Path) -> np.ndarray:
+    """The 10,000 test images (n, 28, 28)."""
+    return _read(path, 16).reshape(-1, 28, 28)
 
 
 @cache
-def _of_class(kind: int, split: int) -> list[int]:
-    return pool(np.flatnonzero(_garments()[1] == kind).tolist(), split)
+def _of_class(labels: Path, kind: int, split: int) -> list[int]:
+    return pool(np.flatnonzero(_read(labels, 8) == kind).tolist(), split)
 
 
 def _pick(rng: np.random.Generator, kind: int, split: int) -> np.ndarray:
-    rows = _of_class(kind, split)
-    image: np.ndarray = _garments()[0][rows[rng.integers(len(rows))]]
+    images, labels = _files()
+    rows = _of_class(labels, kind, split)
+    image: np.ndarray = _images(images)[rows[rng.integers(len(rows))]]
     return image[:, ::-1] if rng.random() < 0.5 else image
 
 
@@ -71,7 +79,7 @@ _FAMILY = Family(
     name="fashion",
     source=f"Fashion-MNIST, test images ({_PACKAGE})",
     licence="MIT",
-    prepare=_garments,
+    files=_files,
 )
 
 TASKS = (

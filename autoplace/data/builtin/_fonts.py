@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from autoplace.data.builtin._glyphs import glyph, set_on_paper
-from autoplace.data.builtin._pools import pool, required
+from autoplace.data.builtin._installed import installed
+from autoplace.data.builtin._pools import pool
 from autoplace.data.builtin._task import Family
 
-_FOLDER = Path("/usr/share/fonts/truetype/noto")
 _PACKAGE = "Debian's package fonts-noto-core"
 
 # Scripts that have both styles in both weights: first and last of a run of their letters.
@@ -34,22 +34,24 @@ _ALL = ("", *_SCRIPTS)  # Latin has no name in the fonts' files
 
 
 def _font(name: str) -> Path:
-    return required(_FOLDER / name, _PACKAGE)
+    return installed(f"fonts/truetype/noto/{name}", _PACKAGE)
 
 
-def _prepare() -> None:
-    _font("NotoSans-Regular.ttf")
-    _font("NotoSerifThai-Bold.ttf")
+def _files() -> list[Path]:
+    styled = [_font(style.format(script)) for script in _ALL for style in _STYLES.values()]
+    return list({*_latin_fonts(), *styled})
+
+
+def _letters(script: str) -> list[str]:
+    return _drawn_letters(_font(f"NotoSans{script}-Regular.ttf"), *_SCRIPTS[script])
 
 
 @cache
-def _letters(script: str) -> list[str]:
+def _drawn_letters(path: Path, first: str, last: str) -> list[str]:
     """The letters of a script's run that its font draws, each shape once.
 
     A font's box for what it lacks is no letter.
     """
-    first, last = tuple(_SCRIPTS[script])
-    path = _font(f"NotoSans{script}-Regular.ttf")
     seen = {_shape(path, "\uffff"): ""}
     for code in range(ord(first), ord(last) + 1):
         if category(chr(code)).startswith("L"):
@@ -95,9 +97,7 @@ def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
     return set_on_paper(rng, mask, 0.75, 1.0, 5)
 
 
-_FAMILY = Family(
-    name="fonts", source=f"Noto fonts ({_PACKAGE})", licence="OFL-1.1", prepare=_prepare
-)
+_FAMILY = Family(name="fonts", source=f"Noto fonts ({_PACKAGE})", licence="OFL-1.1", files=_files)
 
 TASKS = (
     _FAMILY.task("letters", "natural", "which Latin letter", _LATIN, _letter),

@@ -33,6 +33,11 @@ def _folder() -> Path:
     return Path(found.origin).parent / "static" / "fontawesomefree"
 
 
+def _files() -> tuple[Path, ...]:
+    names = ("metadata/icons.json", "metadata/categories.yml", "webfonts/fa-solid-900.ttf")
+    return tuple(_folder() / name for name in names)
+
+
 @cache
 def _icons() -> dict[str, str]:
     """The characters of the solid icons by their names."""
@@ -67,7 +72,7 @@ _FAMILY = Family(
     name="icons",
     source=f"Font Awesome Free ({_PACKAGE})",
     licence="CC BY 4.0 (icons), OFL-1.1 (fonts)",
-    prepare=_icons,
+    files=_files,
 )
 
 TASKS = (_FAMILY.task("topics", "specialised", "what an icon is about", _TOPICS, _topic),)

@@ -13,7 +13,9 @@ from autoplace.data._fingerprint import fingerprint
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._task_data import TaskData
+from autoplace.data.builtin._installed import ENVIRONMENT, shared_folder
 from autoplace.data.builtin._list import list_tasks
+from autoplace.data.builtin._task import BuiltinTask
 
 PREFIX = "builtin:"
 
@@ -38,7 +40,8 @@ def load_builtin(
         raise DataError(f"unknown built-in data set '{source}'{hint}; 'autoplace tasks' lists all")
     (task,) = (task for task in list_tasks() if PREFIX + task.name == source)
     pictures = task.pictures(seed)
-    version = f"{task.name}-v{task.version}"
+    origin = task.origin()
+    version = f"{task.name}-v{task.version}{f'-of-{origin}' if origin else ''}"
 
     record = DecodingRecord(sum(len(each.labels) for each in pictures.values()), max_bad)
     splits = {
@@ -56,6 +59,7 @@ def load_builtin(
         name=task.name,
         source=source,
         family=family or task.family,
+        family_source="given" if family else "builtin",
         group=task.group,
         classes=task.classes,
         train=splits["train"],
@@ -67,4 +71,12 @@ def load_builtin(
             for i, label in enumerate(each.labels)
         ),
         record=record,
+        notes=[_note(task)] if origin else [],
+    )
+
+
+def _note(task: BuiltinTask) -> str:
+    return (
+        f"'{task.name}' is made from {shared_folder()} ({ENVIRONMENT}): results do not compare "
+        f"with those of other files"
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-
-from autoplace.data._errors import DataError
 
 ItemT = TypeVar("ItemT")
 TRAIN, VAL = 0.5, 0.65  # where each ends, as a share of the items
@@ -25,10 +22,3 @@ def pool(items: Sequence[ItemT], split: int) -> list[ItemT]:
     val = min(max(train + 1, round(VAL * n)), n - 1)
     start, end = ((0, train), (train, val), (val, n))[split]
     return [items[k] for k in order[start:end]]
-
-
-def required(path: Path, package: str) -> Path:
-    """The path, if it is there; else a DataError that tells which package brings it."""
-    if not path.exists():
-        raise DataError(f"this task needs {path}; install {package}")
-    return path

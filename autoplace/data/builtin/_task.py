@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from autoplace.data.builtin._installed import unusual_origin
 
 # VTAB-1k's protocol (Zhai et al. 2019): 1,000 labelled images to train on and to validate with.
 SIZES = {"train": 800, "val": 200, "test": 2000}
@@ -61,6 +64,13 @@ class BuiltinTask(ABC):
         Raises DataError where what the pictures are made from is not installed.
         """
 
+    def origin(self) -> str:
+        """What the pictures are made from, where that is not what packages install; else empty.
+
+        Part of the fingerprint.
+        """
+        return ""
+
 
 # Of a random stream, a class index, and the split's number (0 train, 1 val, 2 test).
 Draw = Callable[[np.random.Generator, int, int], Image.Image]
@@ -71,14 +81,17 @@ class DrawnTask(BuiltinTask):
     """A task whose pictures are drawn one by one, as many of each class as the sizes allow.
 
     draw : gives a picture of a class; every picture has a random stream of its own.
-    prepare : raises DataError where what `draw` needs is not installed.
+    files : gives the installed files that `draw` reads; raises DataError where one is missing.
     """
 
     draw: Draw
-    prepare: Callable[[], object] = tuple
+    files: Callable[[], Sequence[Path]] = tuple
+
+    def origin(self) -> str:
+        return unusual_origin(self.files())
 
     def pictures(self, seed: int) -> dict[str, Pictures]:
-        self.prepare()
+        self.files()
         found = {}
         for number, (split, size) in enumerate(SIZES.items()):
             balanced = np.arange(size) % len(self.classes)
@@ -100,7 +113,7 @@ class Family:
     source: str = OWN_CODE
     licence: str = OWN_LICENCE
     version: int = 1
-    prepare: Callable[[], object] = tuple
+    files: Callable[[], Sequence[Path]] = tuple
 
     def task(
         self, question: str, group: str, asks: str, classes: Iterable[str], draw: Draw
@@ -116,5 +129,5 @@ class Family:
             licence=self.licence,
             version=self.version,
             draw=draw,
-            prepare=self.prepare,
+            files=self.files,
         )

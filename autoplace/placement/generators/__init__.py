@@ -1,5 +1,10 @@
-"""Ways to propose edge sets; who proposes shares no budget yet, see `autoplace.adapters`."""
+"""Generators of edge sets. Adapters and their parameter budget are in `autoplace.adapters`."""
 
+from autoplace.placement.generators._candidates import (
+    candidate_edge_sets,
+    count_candidates,
+    set_sizes,
+)
 from autoplace.placement.generators._ends import first_k, last_k
 from autoplace.placement.generators._every_block import EveryBlockStyle, every_block
 from autoplace.placement.generators._gga import gga
@@ -8,10 +13,13 @@ from autoplace.placement.generators._single import single_edges
 
 __all__ = [
     "EveryBlockStyle",
+    "candidate_edge_sets",
+    "count_candidates",
     "every_block",
     "first_k",
     "gga",
     "last_k",
     "random_edges",
+    "set_sizes",
     "single_edges",
 ]

@@ -15,20 +15,53 @@ def gga(
     n_edges: int,
     gamma: float = 0.6,
 ) -> tuple[Edge, ...]:
-    """Greedily take the edge of the highest score, then discount its neighbourhood.
+    """Repeatedly choose the edge with the highest score and discount the edges near it.
 
-    After each choice every other edge's score is multiplied by 1 - gamma^d, d the Manhattan
-    distance to the chosen edge, so gamma = 0 means no discount. Scores are shifted to be
-    non-negative first.
+    After each choice, the score of every other edge is multiplied by 1 - gamma^d, where d is its
+    Manhattan distance to the chosen edge. Scores are first shifted so that the lowest is 0.
 
-    scores, ties: (n, n); entry [i, j] belongs to Edge(i, j). `ties` orders edges of equal score.
-    Returns `n_edges` edges in the order they were taken. Raises PlacementError when there are
-    fewer edges than asked for, or gamma is outside [0, 1).
+    Parameters
+    ----------
+    scores : ndarray of shape (n, n)
+        Score of each edge, for example its gradient rank; entry [i, j] belongs to Edge(i, j).
+    ties : ndarray of shape (n, n)
+        Orders edges of equal score.
+    n_edges : int
+        Number of edges to choose.
+    gamma : float, default=0.6
+        Strength of the discount, in [0, 1); 0 means no discount.
+
+    Returns
+    -------
+    tuple of Edge
+        The edges in the order of choice.
+
+    Raises
+    ------
+    PlacementError
+        If `n_edges` exceeds the number of edges, or gamma is outside [0, 1).
+
+    References
+    ----------
+    Nowak et al. 2024, "Towards Optimal Adapter Placement for Efficient Transfer Learning",
+    section 5 (arXiv 2410.15858).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scores = np.array([[9.0, 8.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 7.0]])
+    >>> ties = np.zeros((3, 3))
+    >>> [str(edge) for edge in gga(scores, ties, n_edges=2, gamma=0.0)]
+    ['0>0', '0>1']
+    >>> [str(edge) for edge in gga(scores, ties, n_edges=2, gamma=0.6)]
+    ['0>0', '2>2']
     """
     if not 0 <= gamma < 1:
-        raise PlacementError(f"GGA's gamma is {gamma}; it must lie in [0, 1)")
+        raise PlacementError(f"GGA's gamma is {gamma}; it must be at least 0 and less than 1")
     if n_edges > scores.size:
-        raise PlacementError(f"{n_edges} edges asked for; the backbone has only {scores.size}")
+        raise PlacementError(
+            f"{n_edges} edges were requested, but the backbone has {scores.size}; request fewer"
+        )
     left = scores.astype(float) - scores.min()
     sources, targets = np.indices(scores.shape)
     taken = np.zeros(scores.shape, dtype=bool)

@@ -1,0 +1,53 @@
+"""What an outcome was made with: library versions and the commit of autoplace's own source."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from autoplace._version import __version__
+
+PACKAGES = ("torch", "timm", "scikit-learn", "lightgbm", "mlflow", "numpy")
+SOURCE = Path(__file__).resolve().parents[2]  # the folder that holds autoplace/
+
+
+@cache
+def library_versions() -> str:
+    """Versions that an outcome may depend on, as a JSON object."""
+    versions = {"python": platform.python_version(), "autoplace": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # installed in a way that leaves no metadata
+            continue
+    return json.dumps(versions)
+
+
+@cache
+def git_commit(source: Path = SOURCE) -> str | None:
+    """Commit of autoplace's source; None where it does not run from a checkout of its own.
+
+    A repository around an installation, such as the user's own project, is not the source.
+    """
+    try:
+        top_level = _git(source, "rev-parse", "--show-toplevel")
+        _git(source, "ls-files", "--error-unmatch", "autoplace/__init__.py")
+        commit = _git(source, "rev-parse", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit if Path(top_level).resolve() == source else None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=5,
+        check=True,
+    )
+    return done.stdout.strip()

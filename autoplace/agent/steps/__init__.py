@@ -1,0 +1,19 @@
+"""What commands are made of, one file per step; those of `pick` in the order of its walk.
+
+Open, space, probe, propose, predict, select, read, record, contest, test, save, document.
+"""
+
+from autoplace.agent.steps._open import open_task
+from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._sample import read_placements, sample_trials
+from autoplace.agent.steps._space import parameter_budget
+from autoplace.agent.steps._training_rows import training_set
+
+__all__ = [
+    "open_task",
+    "parameter_budget",
+    "probe_task",
+    "read_placements",
+    "sample_trials",
+    "training_set",
+]

@@ -1,0 +1,35 @@
+"""The card that travels with a winner."""
+
+from __future__ import annotations
+
+from autoplace.agent._pick_result import PickResult
+from autoplace.training import Task
+
+
+def winner_card(result: PickResult, task: Task) -> str:
+    """Markdown that says what the model is, what it was measured on, and against what."""
+    lines = [
+        f"# {task.chain.name} adapted to {task.data.name}",
+        "",
+        f"Placement `{result.winner}`, found by `autoplace pick` (run {result.run_id}).",
+        f"Classes: {', '.join(task.data.classes[:20])}"
+        + (" …" if len(task.data.classes) > 20 else ""),
+        "",
+        f"| test {result.metric} | mean over seeds | seeds |",
+        "|---|---|---|",
+    ]
+    for role, tested in result.tested.items():
+        lines.append(f"| {role} | {tested.mean:.4f} | {len(tested.seeds)} |")
+    lines.append("")
+    for role, each in result.differences.items():
+        lines.append(
+            f"Winner minus {role}: {each.difference:+.4f} "
+            f"(95 % bootstrap interval {each.low:+.4f} to {each.high:+.4f})."
+        )
+    lines += [
+        "",
+        "Validation chose the winner; the test split was read once, afterwards. The stored model",
+        "is the one validation saw, of the first seed. The backbone's weights are not stored here.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""The tables and figures of a pick, as its parent run keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from autoplace.agent._pick_result import PickResult
+from autoplace.agent.steps._contest import Contest
+from autoplace.agent.steps._propose import Candidate
+from autoplace.agent.steps._record import Record
+from autoplace.report import predicted_versus_measured, probe_heat_maps
+
+
+def ranking_table(
+    contest: Contest, candidates: Sequence[Candidate], predicted: np.ndarray, metric: str
+) -> pd.DataFrame:
+    """One row per trial of the choice, best validation first, with the gain predicted for it."""
+    gains = {c.placement: gain for c, gain in zip(candidates, predicted, strict=True)}
+    reference = np.nan if contest.head_only is None else contest.head_only.val.of(metric)
+    rows = []
+    for outcome in contest.choice:
+        done = outcome.is_done
+        value = outcome.val.of(metric) if done else np.nan
+        rows.append(
+            {
+                "placement": str(outcome.placement),
+                "role": str(outcome.trial.role),
+                "chosen_by": str(outcome.trial.chosen_by),
+                "predicted": float(gains.get(outcome.placement, np.nan)),
+                "status": str(outcome.status),
+                "val_metric": value,
+                "val_loss": outcome.val.loss if done else np.nan,
+                "gain": value - reference,
+                "parameters": outcome.parameters if done else np.nan,
+                "seconds": outcome.seconds if done else np.nan,
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.sort_values(["val_metric", "val_loss"], ascending=[False, True], ignore_index=True)
+
+
+def log_candidates(
+    record: Record, edges: pd.DataFrame, candidates: Sequence[Candidate], predicted: np.ndarray
+) -> None:
+    """Record the probe's heat maps and every candidate with its predicted gain.
+
+    Parameters
+    ----------
+    record : Record
+        Where to.
+    edges : DataFrame (n², columns)
+        The probe's table.
+    candidates : sequence of Candidate
+        All that was proposed.
+    predicted : ndarray (candidates,)
+        Predicted gain of each.
+    """
+    by_edge = {
+        candidate.placement.edges[0]: gain
+        for candidate, gain in zip(candidates, predicted, strict=True)
+        if len(candidate.placement) == 1
+    }
+    nodes = {(edge.source, edge.target): gain for edge, gain in by_edge.items()}
+    keys = zip(edges["source"], edges["target"], strict=True)
+    shown = edges.assign(predicted=[nodes.get((int(i), int(j)), np.nan) for i, j in keys])
+    table = pd.DataFrame(
+        {
+            "placement": [str(candidate.placement) for candidate in candidates],
+            "chosen_by": [candidate.chosen_by for candidate in candidates],
+            "predicted": predicted,
+        }
+    )
+    record.journal.tell(lambda run: run.log_figure(probe_heat_maps(shown), "figures/probe.png"))
+    record.journal.tell(lambda run: run.log_table(table, "candidates.parquet"))
+
+
+def log_result(record: Record, result: PickResult) -> None:
+    """Record ranking, predicted against measured, and test figures with their intervals."""
+    figure = predicted_versus_measured(result.ranking, result.metric)
+    metrics = {
+        f"test/{role}/{result.metric}": tested.mean for role, tested in result.tested.items()
+    }
+    for role, each in result.differences.items():
+        for name in ("difference", "low", "high"):
+            metrics[f"test/winner_minus_{role}/{name}"] = getattr(each, name)
+    record.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
+    record.journal.tell(lambda run: run.log_figure(figure, "figures/predicted_versus_measured.png"))
+    record.journal.tell(lambda run: run.log_metrics(metrics))
+    record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
+    record.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))

@@ -1,0 +1,83 @@
+"""From DATA and settings to a task; no image is decoded yet."""
+
+from __future__ import annotations
+
+from autoplace.agent._progress import Progress
+from autoplace.agent.steps._digest import digest
+from autoplace.backbones import ResidualChain, create_chain
+from autoplace.data import create_transform, load_data
+from autoplace.settings import InputSettings, TaskSettings
+from autoplace.training import Task, resolve_device
+
+
+def open_task(
+    source: str,
+    settings: TaskSettings | None = None,
+    inputs: InputSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    chain: ResidualChain | None = None,
+) -> Task:
+    """Load a backbone and the lists of a data set's images.
+
+    Parameters
+    ----------
+    source : str
+        An image folder, a manifest, or `builtin:NAME`.
+    settings : TaskSettings, optional
+        Backbone, metric and seed; default: those of the commands.
+    inputs : InputSettings, optional
+        What trials read, and where it is cached.
+    progress : Progress, optional
+        Told what a user should know of the data.
+    chain : ResidualChain, optional
+        The backbone of the settings, where several tasks share it.
+
+    Returns
+    -------
+    Task
+        With a fingerprint of data, split, label space, backbone and input size.
+
+    Raises
+    ------
+    UserError
+        A backbone, data set or device that cannot be used.
+
+    Examples
+    --------
+    >>> task = open_task("builtin:digits")
+    >>> task.summary.backbone, task.summary.nodes, task.summary.classes
+    ('starter', 25, 10)
+    """
+    settings = settings or TaskSettings()
+    progress = progress or Progress()
+    device = resolve_device(settings.device)
+    chain = chain or create_chain(settings.backbone, checkpoint=settings.checkpoint)
+    data = load_data(
+        source,
+        transform=create_transform(chain.data_config),
+        seed=settings.seed,
+        max_bad=settings.max_bad,
+        family=settings.family,
+    )
+    for note in data.notes:
+        progress.note(note)
+    fingerprint = digest(
+        {
+            "data": data.fingerprint,
+            "classes": data.classes,
+            "backbone": chain.name,
+            "weights": chain.weights_sha256,
+            "input_size": list(chain.data_config["input_size"]),
+        }
+    )
+    return Task(
+        chain,
+        data,
+        fingerprint=fingerprint,
+        metric=settings.metric,
+        device=device,
+        seed=settings.seed,
+        inputs=inputs or InputSettings(),
+        notify=progress.note,
+    )

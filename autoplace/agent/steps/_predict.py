@@ -1,0 +1,63 @@
+"""Predicted gains of placements, from the probe's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+import predictors
+from autoplace.adapters import adapter_config, edge_parameters
+from autoplace.placement import Placement
+from autoplace.probing import ProbeTables
+
+
+def predict_gains(
+    predictor: predictors.Predictor,
+    placements: Sequence[Placement],
+    tables: ProbeTables,
+    backbone: str,
+) -> np.ndarray:
+    """Predicted gain over head-only of each placement.
+
+    Parameters
+    ----------
+    predictor : predictors.Predictor
+        Fitted.
+    placements : sequence of Placement
+        None of them head-only.
+    tables : ProbeTables
+        Of the task.
+    backbone : str
+        Its name.
+
+    Returns
+    -------
+    ndarray (placements,)
+        In units of the metric.
+    """
+    return predictor.predict(placement_features(placements, tables, backbone))
+
+
+def placement_features(
+    placements: Sequence[Placement], tables: ProbeTables, backbone: str
+) -> pd.DataFrame:
+    """Feature matrix of a predictor, one row per placement."""
+    dim = int(tables.task["dim"].item())
+    rows = [
+        {
+            "placement": str(placement),
+            "source": edge.source,
+            "target": edge.target,
+            "adapter_kind": spec.kind,
+            "rank": adapter_config(spec).r,
+            "parameters": edge_parameters(spec, dim),
+            "unroll": placement.unroll,
+        }
+        for placement in placements
+        for edge, spec in placement
+    ]
+    return predictors.build_features(
+        tables.edges, tables.nodes, tables.task, pd.DataFrame(rows), backbone=backbone
+    )

@@ -1,0 +1,64 @@
+"""The probe of a task, under a key by which predictors find it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoplace.agent._progress import Progress
+from autoplace.agent.steps._digest import digest
+from autoplace.probing import ProbeTables, run_probe
+from autoplace.settings import ProbeSettings
+from autoplace.training import Task
+
+METHOD = 3  # raised when folding, sketching or summing changes: older tables are not these tables
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Probe tables and their key.
+
+    Attributes
+    ----------
+    tables : ProbeTables
+        Edges (n² rows), nodes (n rows) and task (one row).
+    key : str
+        Digest of all that the tables depend on.
+    """
+
+    tables: ProbeTables
+    key: str
+
+
+def probe_task(task: Task, settings: ProbeSettings, progress: Progress | None = None) -> Probe:
+    """Measure every edge of a task with one pass over some training images.
+
+    Raises
+    ------
+    DataError
+        Too few images can be read.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> probe = probe_task(open_task("builtin:digits"), ProbeSettings(probe_images=32))
+    >>> len(probe.tables.edges), len(probe.tables.nodes)
+    (625, 25)
+    """
+    if progress is not None:
+        edges = task.chain.n_nodes**2
+        progress.stage(f"Probing all {edges} edges of {task.chain.name} on {task.data.name}")
+    tables = run_probe(
+        task.chain, task.data.train, len(task.data.classes), settings, seed=task.seed
+    )
+    key = digest(
+        {
+            "task": task.fingerprint,
+            "method": METHOD,
+            "seed": task.seed,
+            "images": settings.probe_images,
+            "batch": settings.probe_batch,
+            "micro_batches": settings.probe_micro_batches,
+            "sketch": settings.sketch,
+        }
+    )
+    return Probe(tables, key)

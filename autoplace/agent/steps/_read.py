@@ -1,0 +1,27 @@
+"""Decodes a first part of the images, so that much of what is wrong with them shows early."""
+
+from __future__ import annotations
+
+from autoplace.agent._progress import Progress
+from autoplace.training import Deadline, Task
+
+
+def read_images(task: Task, progress: Progress, deadline: Deadline | None = None) -> None:
+    """Decode up to 1,024 images of each split and say what is wrong with them.
+
+    Raises
+    ------
+    DataError
+        More images are unreadable than the settings allow.
+    DeadlineReachedError
+        The time budget is used up.
+    """
+    progress.stage(f"Reading the first images of {task.data.name}")
+    task.read(deadline)
+    bad, equal = task.data.bad_images(), task.data.duplicates()
+    if bad:
+        progress.note(f"{len(bad)} images cannot be read and are skipped, e.g. {bad[0].path}")
+    if equal:
+        progress.note(
+            f"{len(equal)} images occur in more than one split; test figures may be too good"
+        )

@@ -1,0 +1,71 @@
+"""The winner: saved, read back and scored again, logged as an MLflow model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+
+from autoplace.agent._load import load
+from autoplace.agent._pick_result import PickResult
+from autoplace.agent._progress import Progress
+from autoplace.agent.steps._card import winner_card
+from autoplace.agent.steps._record import Record
+from autoplace.agent.steps._test import TestReport
+from autoplace.model import AdaptedModel, save_adapted
+from autoplace.tracking import log_winner_model
+from autoplace.training import Task
+
+# Share of the largest logit: float32 in other batches, and the whole network, not the suffix.
+TOLERANCE = 1e-3
+BATCH = 128
+
+
+def save_winner(
+    task: Task,
+    report: TestReport,
+    result: PickResult,
+    checkpoint: str | None,
+    record: Record,
+    progress: Progress,
+) -> None:
+    """Write the winner's folder, read it back, score it again, and log it as an MLflow model.
+
+    Raises
+    ------
+    RuntimeError
+        The model that was read back does not predict what was scored.
+    """
+    progress.stage("Saving and re-reading the winner")
+    save_adapted(report.model, result.folder, winner_card(result, task), checkpoint)
+    _write_predictions(task, report, result)
+    reloaded = load(result.folder, checkpoint=checkpoint)
+    _check(task, reloaded.to(task.device), report.logits)
+    reloaded.cpu()
+    image = task.data.test.raw(int(task.cache("test").readable[0]))
+    with torch.inference_mode():
+        probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
+    example = np.asarray(image)[None]
+    record.journal.tell(lambda run: log_winner_model(run, result.folder, example, probabilities))
+
+
+def _write_predictions(task: Task, report: TestReport, result: PickResult) -> None:
+    table = pd.DataFrame(
+        {
+            "path": [task.data.test.paths[i] for i in task.cache("test").readable],
+            "label": [task.data.classes[i] for i in report.labels],
+            "predicted": [task.data.classes[i] for i in report.logits.argmax(1)],
+            "probability": softmax(report.logits, axis=1).max(1),
+        }
+    )
+    table.to_parquet(result.folder / "test_predictions.parquet", index=False)
+
+
+def _check(task: Task, reloaded: AdaptedModel, logits: np.ndarray) -> None:
+    with torch.inference_mode():
+        batches = task.data.test.batches(BATCH, task.cache("test").readable)
+        again = [reloaded(batch.images.to(task.device)).cpu().numpy() for batch in batches]
+    difference = float(np.abs(np.concatenate(again) - logits).max())
+    if difference > TOLERANCE * max(1.0, float(np.abs(logits).max())):
+        raise RuntimeError(f"the saved winner's logits differ by {difference:.1e} when re-read")

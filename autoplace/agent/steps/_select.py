@@ -1,0 +1,97 @@
+"""What to fine-tune: the baselines, and the best predicted candidates without near-copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autoplace.agent.steps._propose import Candidate
+from autoplace.errors import UserError
+from autoplace.placement import Placement
+from autoplace.training import Trial
+from predictors.vocabulary import Role
+
+NEAR = 2  # Manhattan distance up to which two edges do much the same
+
+
+def baseline_trials(every_block: Placement | None, seed: int) -> list[Trial]:
+    """Make the trials of head-only and, where it fits, every-block."""
+    trials = [Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)]
+    if every_block is not None:
+        trials.append(Trial(every_block, seed, Role.EVERY_BLOCK, Role.EVERY_BLOCK, 1.0))
+    return trials
+
+
+def select_trials(
+    candidates: Sequence[Candidate],
+    predicted: np.ndarray,
+    every_block: Placement | None,
+    top_k: int,
+    seed: int,
+) -> list[Trial]:
+    """Select the trials of a pick: baselines first, then the top k.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        All that was proposed.
+    predicted : ndarray (candidates,)
+        Predicted gain of each.
+    every_block : Placement or None
+        Runs anyway as a baseline, so it takes no place among the top k.
+    top_k : int
+        Candidates to fine-tune.
+    seed : int
+        Of every trial.
+
+    Raises
+    ------
+    UserError
+        There are fewer than `top_k` candidates.
+    """
+    rows = [i for i, candidate in enumerate(candidates) if candidate.placement != every_block]
+    chosen = select_diverse([candidates[i].placement for i in rows], predicted[rows], top_k)
+    return baseline_trials(every_block, seed) + [
+        Trial(candidate.placement, seed, Role.TOP_K, candidate.chosen_by)
+        for candidate in (candidates[rows[k]] for k in chosen)
+    ]
+
+
+def select_diverse(
+    placements: Sequence[Placement], predicted: Sequence[float] | np.ndarray, k: int
+) -> list[int]:
+    """Return the indices of k placements, best predicted first, without near-copies.
+
+    Where only near-copies are left, the best predicted of them fill the places.
+
+    Raises
+    ------
+    UserError
+        `k` is below 1 or above the number of placements.
+    """
+    if not 1 <= k <= len(placements):
+        raise UserError(
+            f"--top-k is {k}, but there are {len(placements)} candidates; "
+            f"give a number from 1 to {len(placements)}"
+        )
+    order = [int(i) for i in np.argsort(-np.asarray(predicted), kind="stable")]
+    taken: list[int] = []
+    for index in order:
+        if len(taken) == k:
+            break
+        if not any(near_copies(placements[index], placements[other]) for other in taken):
+            taken.append(index)
+    rest = (index for index in order if index not in set(taken))
+    taken += [index for index, _ in zip(rest, range(k - len(taken)), strict=False)]
+    return sorted(taken, key=order.index)
+
+
+def near_copies(one: Placement, other: Placement) -> bool:
+    """Whether at least half the edges of each lie within distance 2 of an edge of the other."""
+    return min(_covered(one, other), _covered(other, one)) >= 0.5
+
+
+def _covered(one: Placement, other: Placement) -> float:
+    near = [min(a.distance(b) for b in other.edges) <= NEAR for a in one.edges]
+    return sum(near) / len(near)

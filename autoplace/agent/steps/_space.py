@@ -1,0 +1,91 @@
+"""What may be proposed for a backbone; refuses, before the probe, what cannot work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoplace.adapters import ParameterBudget, edge_parameters
+from autoplace.backbones import ResidualChain
+from autoplace.errors import UserError
+from autoplace.placement import AdapterSpec, Placement
+from autoplace.placement.generators import count_candidates, every_block
+from autoplace.settings import PlacementSettings
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All placements within one parameter budget.
+
+    Attributes
+    ----------
+    budget : ParameterBudget
+        What every candidate may spend: more edges, less rank.
+    every_block : Placement or None
+        What a user would do without this tool, at the same budget; None where it does not fit.
+    """
+
+    budget: ParameterBudget
+    every_block: Placement | None
+
+
+def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int = 1) -> SearchSpace:
+    """Space of candidates for a backbone.
+
+    Parameters
+    ----------
+    chain : ResidualChain
+        The backbone.
+    settings : PlacementSettings
+        Budget and adapter kind.
+    top_k : int, default=1
+        Candidates that will be wanted.
+
+    Raises
+    ------
+    UserError
+        Not even one edge of rank 1 fits the budget, the adapter kind is unknown, or `top_k` is
+        more than could ever be proposed.
+    """
+    most = count_candidates(chain.n_nodes)
+    if top_k > most:
+        raise UserError(
+            f"--top-k is {top_k}, but a backbone of {chain.n_nodes} nodes has at most {most} "
+            "candidates; give a smaller number"
+        )
+    budget = parameter_budget(settings, chain.n_nodes, chain.dim)
+    return SearchSpace(budget, every_block_baseline(chain.n_nodes, budget))
+
+
+def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> ParameterBudget:
+    """Adapter parameters that every candidate may have.
+
+    Without --edges and --max-params it grows with the depth of the backbone, so that an adapter in
+    every block has a rank of 2 at any depth.
+
+    Raises
+    ------
+    UserError
+        Not even one edge of rank 1 fits, or the adapter kind is unknown.
+    """
+    edges = settings.edges or max(1, (n_nodes - 1) // 4)
+    spec = AdapterSpec.of(settings.adapter, r=settings.rank)
+    parameters = settings.max_params or edges * edge_parameters(spec, dim)
+    budget = ParameterBudget(settings.adapter, dim, parameters)
+    if parameters < budget.smallest:
+        raise UserError(
+            f"no candidate fits {parameters} parameters; one edge of rank 1 takes "
+            f"{budget.smallest}, so raise --max-params"
+        )
+    return budget
+
+
+def every_block_baseline(n_nodes: int, budget: ParameterBudget) -> Placement | None:
+    """Adapters in parallel to every sub-layer, or to every MLP where the budget is tight.
+
+    None where the budget is too small for either.
+    """
+    for edges in (every_block(n_nodes, "parallel"), every_block(n_nodes, "mlp")):
+        placement = budget.fit(edges)
+        if placement is not None:
+            return placement
+    return None

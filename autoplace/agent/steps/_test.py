@@ -1,0 +1,99 @@
+"""The test split, read once, after the choice: winner and baselines, each under all its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autoplace.agent._pick_result import Tested
+from autoplace.agent._progress import Progress
+from autoplace.agent.steps._contest import Contest
+from autoplace.model import AdaptedModel
+from autoplace.training import (
+    Interval,
+    Outcome,
+    Task,
+    metric_value,
+    paired_difference,
+    predict_split,
+    score,
+    trained_model,
+)
+
+WINNER = "winner"
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """What the test split says of the winner and the baselines.
+
+    Attributes
+    ----------
+    tested : dict of str to Tested
+        By role: `winner`, `head-only`, `every-block`.
+    differences : dict of str to Interval
+        Winner minus each baseline.
+    model : AdaptedModel
+        The winner of the first seed, as validation saw it.
+    logits : ndarray (rows, classes)
+        Of that model on the readable test images.
+    labels : ndarray (rows,)
+        True classes of these images.
+    """
+
+    tested: dict[str, Tested]
+    differences: dict[str, Interval]
+    model: AdaptedModel
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """Predictions of one placement: its first seed's model and logits, the classes of all seeds."""
+
+    model: AdaptedModel
+    logits: np.ndarray
+    guesses: np.ndarray  # (seeds, rows)
+    labels: np.ndarray
+
+
+def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
+    """Predict the test split once per seed of the winner and of each baseline."""
+    progress.stage("Testing, once")
+    placements = {WINNER: contest.winner.placement}
+    for outcome in contest.choice:
+        if outcome.trial.role.is_baseline and outcome.is_done and outcome is not contest.winner:
+            placements[outcome.trial.role] = outcome.placement
+    predicted, tested = {}, {}
+    for role, placement in placements.items():
+        outcomes = contest.finished(placement)
+        found = predicted[role] = _predict(task, outcomes)
+        values = [metric_value(task.metric, found.labels, guesses) for guesses in found.guesses]
+        seeds = [outcome.trial.seed for outcome in outcomes]
+        tested[role] = Tested(placement, tuple(seeds), tuple(values))
+    winner = predicted.pop(WINNER)
+    differences = {
+        role: paired_difference(task.metric, winner.labels, winner.guesses, found.guesses)
+        for role, found in predicted.items()
+    }
+    return TestReport(tested, differences, winner.model, winner.logits, winner.labels)
+
+
+def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
+    """Add the test scores of a finished trial: for evaluation, never for choosing."""
+    if not outcome.is_done:
+        return outcome
+    return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))
+
+
+def _predict(task: Task, outcomes: Sequence[Outcome]) -> _Predicted:
+    models = [trained_model(task, outcomes[0])]
+    first, labels = predict_split(task, models[0], "test")
+    guesses = [first.argmax(1)]
+    for outcome in outcomes[1:]:
+        logits, _ = predict_split(task, trained_model(task, outcome), "test")
+        guesses.append(logits.argmax(1))
+    return _Predicted(models[0], first, np.stack(guesses), labels)

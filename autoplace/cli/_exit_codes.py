@@ -1,0 +1,21 @@
+"""How a command ends."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command; the README explains them.
+
+    Examples
+    --------
+    >>> int(ExitCode.BAD_INPUT)
+    2
+    """
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    DEADLINE = 3  # --budget ended it early
+    INTERRUPTED = 130

@@ -1,0 +1,116 @@
+"""All candidate edge sets of a backbone, each named after the generator that proposed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoplace.placement._edge import Edge
+from autoplace.placement.generators._ends import first_k, last_k
+from autoplace.placement.generators._every_block import EveryBlockStyle, every_block
+from autoplace.placement.generators._gga import gga
+from autoplace.placement.generators._random import random_edges
+from autoplace.placement.generators._single import single_edges
+
+_SET_SIZES = (2, 3, 4, 6, 8, 12, 24)
+_GAMMAS = (0.0, 0.3, 0.6, 0.9)
+_RANDOM_SETS = 200
+
+
+def candidate_edge_sets(
+    ranks: NDArray[np.floating], ties: NDArray[np.floating], seed: int
+) -> Iterator[tuple[str, tuple[Edge, ...]]]:
+    """Propose edge sets from every generator.
+
+    The order is: every block, then GGA, first-k and last-k for each size of `set_sizes`, then
+    random sets, then all single edges. Edge sets may repeat.
+
+    Parameters
+    ----------
+    ranks : ndarray of shape (n, n)
+        Gradient rank; entry [i, j] belongs to Edge(i, j).
+    ties : ndarray of shape (n, n)
+        Orders edges of equal rank, for example by stable rank. NaN counts as 0.
+    seed : int
+        Seed of the random sets.
+
+    Yields
+    ------
+    tuple of str and tuple of Edge
+        The generator with its options, such as `gga:n=6,gamma=0.6`, and the edges.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scores = np.arange(25.0).reshape(5, 5)
+    >>> proposed = list(candidate_edge_sets(scores, scores, seed=0))
+    >>> [name for name, _ in proposed[2:5]]
+    ['every-block:mlp', 'gga:n=2,gamma=0', 'gga:n=2,gamma=0.3']
+    >>> name, edges = proposed[3]
+    >>> [str(edge) for edge in edges]
+    ['4>4', '4>3']
+    >>> len(proposed)
+    246
+    """
+    ties = np.nan_to_num(ties)
+    n_nodes = len(ranks)
+    for style in get_args(EveryBlockStyle):
+        yield f"every-block:{style}", every_block(n_nodes, style)
+    sizes = set_sizes(n_nodes)
+    for size in sizes:
+        for gamma in _GAMMAS:
+            yield f"gga:n={size},gamma={gamma:g}", gga(ranks, ties, size, gamma)
+        yield f"first-k:k={size}", first_k(n_nodes, size)
+        yield f"last-k:k={size}", last_k(n_nodes, size)
+    rng = np.random.default_rng(seed)
+    for _ in range(_RANDOM_SETS):
+        yield "random", random_edges(n_nodes, int(rng.choice(sizes)), rng)
+    for edges in single_edges(n_nodes):
+        yield "single", edges
+
+
+def count_candidates(n_nodes: int) -> int:
+    """Count the edge sets that `candidate_edge_sets` proposes.
+
+    Parameters
+    ----------
+    n_nodes : int
+        Nodes of the backbone.
+
+    Returns
+    -------
+    int
+        An upper bound on the number of distinct candidates, since edge sets may repeat.
+
+    Examples
+    --------
+    >>> count_candidates(25)
+    870
+    """
+    by_size = len(_GAMMAS) + 2  # first-k and last-k
+    generated = len(get_args(EveryBlockStyle)) + len(set_sizes(n_nodes)) * by_size
+    return generated + _RANDOM_SETS + n_nodes**2
+
+
+def set_sizes(n_nodes: int) -> list[int]:
+    """List the numbers of edges that candidates of several edges have.
+
+    Parameters
+    ----------
+    n_nodes : int
+        Nodes of the backbone.
+
+    Returns
+    -------
+    list of int
+        Ascending, at most `n_nodes - 1`, the number of sub-layers.
+
+    Examples
+    --------
+    >>> set_sizes(13)
+    [2, 3, 4, 6, 8, 12]
+    """
+    return [size for size in _SET_SIZES if size <= n_nodes - 1]

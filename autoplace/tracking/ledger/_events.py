@@ -1,0 +1,132 @@
+"""The events of a ledger: every kind, and what each carries. Journal, ledger and push read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, ClassVar, get_args
+
+from autoplace.tracking.store import RunStatus
+from predictors.vocabulary import Status
+
+# How MLflow's run of a trial ends. Other statuses say that the trial is not over.
+RUN_STATUS: Mapping[Status, RunStatus] = {
+    Status.DONE: "FINISHED",
+    Status.FAILED: "FAILED",
+    Status.INTERRUPTED: "KILLED",
+}
+
+
+class EventKind(StrEnum):
+    """What a line of a ledger tells; its key `event`.
+
+    Examples
+    --------
+    >>> [kind.value for kind in EventKind]
+    ['run', 'probe', 'trial', 'unsent', 'sent', 'finish']
+    """
+
+    RUN = "run"
+    PROBE = "probe"
+    TRIAL = "trial"
+    UNSENT = "unsent"
+    SENT = "sent"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """The invocation started: the first line."""
+
+    kind: ClassVar = EventKind.RUN
+    invocation: str
+    run_id: str | None = None  # MLflow's, where it was reached
+    task_name: str = ""
+    run_name: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProbeEvent:
+    """The probe's tables are in the folder `probe` beside the ledger."""
+
+    kind: ClassVar = EventKind.PROBE
+    probe_key: str
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """A trial started, finished an epoch, or ended; only what is new is given."""
+
+    kind: ClassVar = EventKind.TRIAL
+    trial_id: str
+    status: Status
+    name: str | None = None
+    params: Mapping[str, Any] | None = None
+    epoch: int | None = None
+    metrics: Mapping[str, float | None] | None = None
+    row: Mapping[str, Any] | None = None  # once the trial is over
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))
+
+
+@dataclass(frozen=True)
+class UnsentEvent:
+    """MLflow could not be reached: from here on it lacks what the ledger holds."""
+
+    kind: ClassVar = EventKind.UNSENT
+
+
+@dataclass(frozen=True)
+class SentEvent:
+    """MLflow was brought up to date after the end of the invocation."""
+
+    kind: ClassVar = EventKind.SENT
+
+
+@dataclass(frozen=True)
+class FinishEvent:
+    """The invocation ended."""
+
+    kind: ClassVar = EventKind.FINISH
+    status: RunStatus
+
+    def __post_init__(self) -> None:
+        if self.status not in get_args(RunStatus):
+            raise ValueError(f"{self.status!r} is not a status in which a run ends")
+
+
+Event = RunEvent | ProbeEvent | TrialEvent | UnsentEvent | SentEvent | FinishEvent
+_TYPES: dict[str, type[Event]] = {cls.kind: cls for cls in get_args(Event)}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Write an event as a dictionary; fields that were not given are left out."""
+    values = ((entry, getattr(event, entry.name)) for entry in fields(event))
+    given = {
+        entry.name: value
+        for entry, value in values
+        if entry.default is MISSING or value != entry.default
+    }
+    return {"event": event.kind, **given}
+
+
+def event_from_dict(content: Mapping[str, Any]) -> Event | None:
+    """Read an event; None for a kind that this version does not know.
+
+    Raises
+    ------
+    ValueError
+        A field is missing, or its value is none of those it may have.
+    """
+    event_type = _TYPES.get(content.get("event", ""))
+    if event_type is None:
+        return None
+    known = {entry.name for entry in fields(event_type)}
+    try:
+        return event_type(**{name: value for name, value in content.items() if name in known})
+    except TypeError as error:
+        raise ValueError(str(error)) from error

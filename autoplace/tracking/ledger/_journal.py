@@ -1,0 +1,173 @@
+"""The record of one invocation: the ledger first, then MLflow for as long as it answers."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoplace.tracking._error import TrackingError
+from autoplace.tracking.ledger._events import (
+    RUN_STATUS,
+    FinishEvent,
+    ProbeEvent,
+    RunEvent,
+    TrialEvent,
+    UnsentEvent,
+)
+from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
+from autoplace.tracking.ledger._probe_files import RUNS, write_probe
+from autoplace.tracking.ledger._push import INVOCATION_TAG
+from autoplace.tracking.store import TRIAL_TAG, Run, RunStatus, Store, log_probe, start_run
+from predictors.vocabulary import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH_SECONDS = 10.0  # one request per epoch would take a large part of a short trial
+
+
+class Journal:
+    """Record of an invocation: every change of state is on disk before MLflow is told.
+
+    The store must be usable when an invocation starts. If it fails later, `on_loss` is called
+    once, only the ledger is written from then on, and `push_unsent` sends the rest to MLflow
+    another day.
+
+    Parameters
+    ----------
+    store : Store
+        The store that the invocation's run goes to.
+    task_name, run_name : str
+        Names of the task (for the experiment) and of the run.
+    params, tags : mapping
+        What MLflow shows of the run.
+    on_loss : callable
+        Called with a message if MLflow is lost.
+
+    Attributes
+    ----------
+    run : Run
+        The parent run.
+    folder : Path
+        The run folder, `<store folder>/runs/<run id>`.
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be used, or the ledger cannot be written.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, read_rows
+    >>> store = Store()
+    >>> journal = Journal(store, "digits", "pick digits", {"seed": 0}, {}, on_loss=print)
+    >>> journal.start_trial("a", "head-only (seed 0)", {"seed": 0}, {})
+    >>> journal.log_epoch("a", 1, {"val_accuracy": 0.91})
+    >>> row = {"trial_id": "a", "status": "done", "val_metric": 0.91}
+    >>> journal.end_trial("a", Status.DONE, row, {"seconds": 3.5})
+    >>> journal.finish("FINISHED")
+    >>> read_rows(store) == [row]
+    True
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        task_name: str,
+        run_name: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, object],
+        on_loss: Callable[[str], None],
+    ) -> None:
+        invocation = uuid.uuid4().hex
+        full_tags = {INVOCATION_TAG: invocation, **tags}
+        self.run: Run = start_run(store, task_name, run_name, params, full_tags)
+        self.folder: Path = store.folder / RUNS / self.run.run_id
+        self._on_loss = on_loss
+        self._lost = False
+        self._children: dict[str, Run] = {}
+        self._waiting: dict[str, list[tuple[int, Mapping[str, float]]]] = {}  # epochs by trial
+        self._sent = time.monotonic()
+        self._ledger = Ledger(self.folder / LEDGER_FILE)
+        self._ledger.append(
+            RunEvent(invocation, self.run.run_id, task_name, run_name, params, full_tags)
+        )
+
+    def tell(self, write: Callable[[Run], Any]) -> None:
+        """Write to the parent run, e.g. `journal.tell(lambda run: run.log_json(...))`."""
+        self._try(lambda: write(self.run))
+
+    def record_probe(self, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Keep the probe's tables in the run folder and in MLflow; `fetch_probe` finds them."""
+        write_probe(self.folder, tables)
+        self._ledger.append(ProbeEvent(key))
+        self._try(lambda: log_probe(self.run, key, tables))
+
+    def start_trial(
+        self, trial_id: str, name: str, params: Mapping[str, object], tags: Mapping[str, object]
+    ) -> None:
+        """Record that a trial starts."""
+        self._ledger.append(TrialEvent(trial_id, Status.RUNNING, name=name, params=params))
+
+        def start() -> None:
+            all_tags = {TRIAL_TAG: trial_id, **tags}
+            self._children[trial_id] = self.run.start_child(name, params, all_tags)
+
+        self._try(start)
+
+    def log_epoch(self, trial_id: str, number: int, metrics: Mapping[str, float]) -> None:
+        """Record an epoch of a trial; MLflow gets it with others, after ten seconds or so."""
+        self._ledger.append(TrialEvent(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
+        self._waiting.setdefault(trial_id, []).append((number, metrics))
+        if time.monotonic() - self._sent >= BATCH_SECONDS:
+            self._send()
+
+    def end_trial(
+        self,
+        trial_id: str,
+        status: Status,
+        row: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> None:
+        """Record that a trial is over, with its row of the log and its final metrics."""
+        self._ledger.append(TrialEvent(trial_id, status, row=row))
+        history = [*self._waiting.pop(trial_id, []), (0, metrics)]
+
+        def end() -> None:
+            child = self._children.pop(trial_id)
+            child.log_history(history)
+            child.log_row(row)
+            child.finish(RUN_STATUS[status])
+
+        self._try(end)
+
+    def finish(self, status: RunStatus) -> None:
+        """Record that the invocation ends."""
+        self._ledger.append(FinishEvent(status))
+        self._send()
+        self._try(lambda: self.run.finish(status))
+
+    def _send(self) -> None:
+        """Send the waiting epochs to MLflow."""
+        waiting, self._waiting = self._waiting, {}
+        self._sent = time.monotonic()
+        for trial_id, history in waiting.items():
+            child = self._children.get(trial_id)
+            if child is not None:
+                self._try(partial(child.log_history, history))
+
+    def _try(self, write: Callable[[], Any]) -> None:
+        if self._lost:
+            return
+        try:
+            write()
+        except TrackingError as error:
+            self._lost = True  # each further call to a dead server would cost seconds
+            self._ledger.append(UnsentEvent())
+            self._on_loss(
+                f"{error}\ncontinuing without MLflow; 'autoplace retrain' sends it the rest later"
+            )

@@ -1,0 +1,105 @@
+"""A probe's tables in a run folder, which also serve when MLflow lacks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoplace.tracking._error import ProbeMissingError, TrackingError
+from autoplace.tracking.ledger._events import ProbeEvent
+from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
+from autoplace.tracking.store import PROBE_TABLES, Store, find_probe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = "runs"  # in a store's folder; it holds the run folders
+_FOLDER = "probe"
+
+
+def fetch_probe(store: Store, key: str) -> dict[str, pd.DataFrame]:
+    """Read the tables of a probe from MLflow, or else from the run folder that still holds them.
+
+    A run that was deleted in MLflow takes its probe with it; the run folder stays.
+
+    Parameters
+    ----------
+    store : Store
+        Where to look; the run folders are those in its local folder.
+    key : str
+        The probe's key.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Tables `edges`, `nodes` and `task`.
+
+    Raises
+    ------
+    ProbeMissingError
+        Neither holds the probe.
+    TrackingError
+        The store, or a ledger, cannot be read.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from autoplace.tracking import Journal, Store
+    >>> store = Store()
+    >>> journal = Journal(store, "digits", "pick digits", {}, {}, on_loss=print)
+    >>> table = pd.DataFrame({"separability": [0.4, 0.7]})
+    >>> journal.record_probe("5eed", {"edges": table, "nodes": table, "task": table})
+    >>> store.client.delete_run(journal.run.run_id)
+    >>> fetch_probe(store, "5eed")["nodes"]["separability"].tolist()
+    [0.4, 0.7]
+    """
+    folder = find_probe(store, key)
+    if folder is not None:
+        return _read(folder)
+    for run_folder in run_folders(store):
+        tables = read_probe(run_folder, key)
+        if tables is not None:
+            return tables
+    raise ProbeMissingError(
+        f"the probe {key} is neither in {store.address} nor in a run folder of {store.folder}; "
+        "'autoplace collect' measures again"
+    )
+
+
+def run_folders(store: Store) -> Iterator[Path]:
+    """Run folders of the store that hold a ledger, in the order of their names."""
+    return (path.parent for path in sorted(store.folder.glob(f"{RUNS}/*/{LEDGER_FILE}")))
+
+
+def write_probe(run_folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write a probe's tables; the ledger's event comes after, so that it vouches for them."""
+    folder = run_folder / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PROBE_TABLES:
+        tables[name].to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def read_probe(run_folder: Path, key: str) -> dict[str, pd.DataFrame] | None:
+    """Tables of the probe `key`; None if this run folder does not hold them."""
+    folder = run_folder / _FOLDER
+    if not all((folder / f"{name}.parquet").is_file() for name in PROBE_TABLES):
+        return None
+    # A run folder has room for one probe: the last.
+    keys = [
+        event.probe_key
+        for event in Ledger(run_folder / LEDGER_FILE).read()
+        if isinstance(event, ProbeEvent)
+    ]
+    return _read(folder) if keys[-1:] == [key] else None
+
+
+def _read(folder: Path) -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    try:
+        return {name: pd.read_parquet(folder / f"{name}.parquet") for name in PROBE_TABLES}
+    except (OSError, ValueError) as error:
+        raise TrackingError(
+            f"the probe's tables in {folder} cannot be read: {error}; remove them"
+        ) from error

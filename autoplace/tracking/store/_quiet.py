@@ -1,0 +1,21 @@
+"""MLflow's own settings for a quiet client that does not retry for minutes."""
+
+from __future__ import annotations
+
+import os
+
+_SETTINGS = {
+    # Its progress in making tables would go to stderr.
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # With a server, ending a run would print a link to stdout, where only results belong.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A server that stops while trials run should cost them seconds; the ledger keeps the rest.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+
+
+def quiet_mlflow() -> None:
+    """Set MLflow's environment variables where the user has not; call before importing mlflow."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)

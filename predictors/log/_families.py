@@ -1,0 +1,113 @@
+"""One family for each task, and one for all data sets that share images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from ..vocabulary import FamilySource
+
+SHARED_IMAGES = 3
+
+
+def settle_families(log: pd.DataFrame) -> pd.DataFrame:
+    """Give every task one family, and one family to tasks that share images.
+
+    Parameters
+    ----------
+    log : DataFrame (rows, columns)
+        Columns of `LOG_COLUMNS`; rows in order of time, the oldest first.
+
+    Returns
+    -------
+    DataFrame (rows, columns)
+        The log with another `family` where needed. Rows without task or family stay as they are.
+
+    Notes
+    -----
+    The most recent row of a task whose family was given by the user decides the family of all its
+    rows; where none was given, the most recent row decides.
+
+    Families are then united when two of their tasks have at least 3 sampled images in common (or
+    all, where a sample has fewer). Unrelated sources do share single images: a blank page, a black
+    frame, a "no image" placeholder. As a sample counts each distinct image once, that makes one or
+    two, while copies of a data set, or parts of one, have many in common. A united family has the
+    name that was given last by a user, else the first in the alphabet.
+
+    The result does not change when families are settled again.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> rows = [
+    ...     {"task": "a", "family": "images", "family_source": "default"},
+    ...     {"task": "a", "family": "leaves", "family_source": "given"},
+    ...     {"task": "a", "family": "images", "family_source": "default"},
+    ... ]
+    >>> list(predictors.settle_families(predictors.log_table(rows))["family"])
+    ['leaves', 'leaves', 'leaves']
+    """
+    known = _is_given(log["task"]) & _is_given(log["family"])
+    rows = log.loc[known, ["task", "family", "family_source", "image_digests"]]
+    if rows.empty:
+        return log
+    rows = rows.reset_index(drop=True)
+    given = rows[rows["family_source"] == FamilySource.GIVEN]
+    decisive = pd.concat([rows, given]).groupby("task")["family"].last()
+    names = _united(decisive, _digests_by_task(rows), given)
+    return log.assign(family=log["family"].where(~known, log["task"].map(names)))
+
+
+def _united(
+    families: pd.Series[Any], digests: pd.Series[Any], given: pd.DataFrame
+) -> dict[str, str]:
+    """The name of the united family of each task.
+
+    families: of each task; digests: set of each task, in the same order; given: rows of families
+    given by the user, oldest first.
+    """
+    same_family = _incidence(families.map(lambda family: {family}))
+    labels = connected_components(
+        same_family @ same_family.T + _sharing(digests), directed=False, return_labels=True
+    )[1]
+    # When each task's family was given, as a position in time; -1 for tasks without one.
+    time = pd.Series(given.index, index=given["task"]).groupby(level=0).max()
+    table = pd.DataFrame({"family": families, "label": labels})
+    table["time"] = time.reindex(table.index).fillna(-1)
+    first = table.sort_values(["time", "family"], ascending=[False, True]).groupby("label").first()
+    return dict(zip(table.index, table["label"].map(first["family"]), strict=True))
+
+
+def _digests_by_task(rows: pd.DataFrame) -> pd.Series[Any]:
+    """The set of image digests of each task, over all its rows; index: tasks, sorted."""
+    texts = rows.groupby("task")["image_digests"].unique()
+    return texts.map(lambda own: {word for text in own if pd.notna(text) for word in text.split()})
+
+
+def _sharing(digests: pd.Series[Any]) -> sparse.csr_array:
+    """Which tasks share enough images, (tasks, tasks)."""
+    incidence = _incidence(digests)
+    common = (incidence @ incidence.T).tocoo()
+    sizes = digests.map(len).to_numpy()
+    smaller = np.minimum(sizes[common.row], sizes[common.col])
+    enough = common.data >= np.minimum(SHARED_IMAGES, smaller)
+    data = enough.astype(np.int64)
+    return sparse.csr_array((data, (common.row, common.col)), shape=common.shape)
+
+
+def _incidence(sets: pd.Series[Any]) -> sparse.csr_array:
+    """Which task holds which word, (tasks, words), from the set of words of each task."""
+    rows = np.repeat(np.arange(len(sets)), sets.map(len).to_numpy(dtype=int))
+    words = [word for held in sets for word in held]
+    columns: npt.NDArray[np.int64] = pd.factorize(np.array(words, dtype=object))[0]
+    shape = (len(sets), int(columns.max(initial=-1)) + 1)
+    return sparse.csr_array((np.ones(len(words), dtype=np.int64), (rows, columns)), shape=shape)
+
+
+def _is_given(values: pd.Series[Any]) -> pd.Series[bool]:
+    return values.notna() & (values.astype(str).str.strip() != "")
