@@ -11,12 +11,13 @@ from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import probe_task
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
+from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._select import baseline_trials
 from autoplace.agent.steps._test import with_test_scores
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import Executor, parse_side_by_side
+from autoplace.execution import parse_side_by_side
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, Outcome, Task, Trial
@@ -68,28 +69,23 @@ def collect_task(
     """
     probe = probe_task(task, settings, progress)
     read_images(task, progress)
-    with Record(store, task, "collect", settings, probe, progress) as record:
-        executor = create_executor(
-            task, settings, Deadline(), progress, settings.parallel_placements
-        )
+    executor = create_executor(task, settings, Deadline(), progress, settings.parallel_placements)
+    with (
+        Record(store, task, "collect", settings, probe, progress) as record,
+        TrialRecord(record) as recorded,
+    ):
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
-        (head_only_trial,) = baseline_trials(None, settings.seed)
         head_only: Outcome | None = None
-        for group in ([head_only_trial], trials):
-            for outcome in _tested(task, executor, group, record):
-                head_only = head_only or (outcome if outcome.is_done else None)
-                row = record.end_trial(outcome, head_only)
-                result = outcome.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
-                progress.advance(f"{outcome.placement}: {result}")
+        for group in (baseline_trials(None, settings.seed), trials):
+            for outcome in recorded.follow(executor.run(group)):
+                tested = with_test_scores(task, outcome)
+                head_only = head_only or (tested if tested.is_done else None)
+                row = recorded.end(tested, head_only)
+                result = tested.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
+                progress.advance(f"{tested.placement}: {result}")
                 yield row
                 if head_only is None:
                     raise UserError(
                         f"head-only, which gains are measured from, did not finish: {result}; "
                         "lower --lr"
                     )
-
-
-def _tested(
-    task: Task, executor: Executor, trials: Sequence[Trial], record: Record
-) -> Iterator[Outcome]:
-    return (with_test_scores(task, outcome) for outcome in executor.run(trials, record))

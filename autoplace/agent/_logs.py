@@ -57,8 +57,10 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     reasons = log.reasons()
     if not described.all():
         reasons[NO_PROBE] = int((~described).sum())
-    rows = import_rows(store, Path(path).name, log.trials[described], log.probes)
-    return Transfer(rows, reasons, store.address)
+    rows = log.trials[described]
+    probes = {key: log.probes[key] for key in set(rows["probe_key"].dropna())}
+    count = import_rows(store, Path(path).name, rows, probes)
+    return Transfer(count, reasons, store.address)
 
 
 def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Transfer:
