@@ -141,7 +141,7 @@ def test_shipped_predictor_can_be_registered_and_loaded_through_mlflow(store):
 
 
 def test_ui_command_shows_this_store(store):
-    command = open_ui_command(store, port=5001)
+    command = open_ui_command(store)
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert store.uri in command
     assert store.artifact_root in command
