@@ -1,4 +1,4 @@
-"""Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
+"""Data sources, splits, transforms and fingerprints: everything between a path and a batch."""
 
 from autoplace.data._augmentation import Augmentation
 from autoplace.data._decoding import UnreadableImageError, read_image
