@@ -6,7 +6,21 @@ DATA ?= builtin:shapes-count
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: pick test lint clean
+# What other versions of Python and of the libraries are most likely to break, without the commands
+# from end to end: a few minutes.
+FAST := tests/placement tests/adapters tests/backbones tests/model tests/probing tests/predictors \
+    tests/training/test_trial.py tests/training/test_cache.py tests/training/test_scores.py \
+    tests/tracking/test_store.py tests/tracking/test_run.py tests/tracking/test_models.py \
+    tests/data/test_data_folder.py tests/data/test_data_manifest.py tests/report
+# Old versions warn about what is new, and new ones about what is old: only the versions of
+# constraints.txt must be free of warnings.
+FAST_PYTEST := -m pytest -W default --disable-warnings $(FAST)
+# The newest tested Python after 3.11 that runs here; empty if there is none.
+NEWER ?= $(shell for minor in 13 12; do \
+    for python in python3.$$minor "$$(pyenv root 2> /dev/null)"/versions/3.$$minor.*/bin/python; do \
+        "$$python" -c "" 2> /dev/null && echo "$$python" && exit; done; done)
+
+.PHONY: pick test test-lowest test-newer lint docs lowest-versions clean
 
 pick: .venv/installed
 	$(BIN)/autoplace pick $(DATA)
@@ -14,16 +28,36 @@ pick: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
 
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python $(FAST_PYTEST)
+
+test-newer: .venv/installed-dev
+	@if [ -z "$(NEWER)" ]; then echo "no Python newer than 3.11 is installed: nothing to test"; \
+	    else $(MAKE) .venv-newer/installed && .venv-newer/bin/python $(FAST_PYTEST); fi
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find autoplace predictors experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
+# The API reference, in build/api; warnings are errors.
+docs: .venv/installed-docs
+	rm -rf docs/api/generated
+	$(BIN)/sphinx-build -q -E -W --keep-going docs/api build/api
 
-# The stamps are written last, so that a step that broke off is taken again.
+# After a change of the lower bounds in pyproject.toml.
+lowest-versions: .venv/installed-dev
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev --python-version 3.11 \
+	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml \
+	    -o constraints-lowest.txt
+
+clean:
+	rm -rf .venv .venv-lowest .venv-newer build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/api/generated
+	find autoplace predictors experiments examples tests -name __pycache__ -type d -prune \
+	    -exec rm -rf {} +
+
+# The stamps are written last, so that a step that was interrupted is done again.
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " \
 	    + sys.version.split()[0] + "; name one: make PYTHON=python3.12" \
@@ -38,3 +72,18 @@ clean:
 .venv/installed-dev: .venv/created pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e '.[dev]'
 	touch .venv/installed $@
+
+.venv/installed-docs: .venv/installed-dev
+	$(PIP) -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+.venv-lowest/installed: .venv/installed-dev constraints-lowest.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	VIRTUAL_ENV=.venv-lowest $(BIN)/uv pip install --quiet --resolution lowest-direct \
+	    -c constraints-lowest.txt -e '.[dev]'
+	touch $@
+
+.venv-newer/installed: .venv/installed-dev
+	$(BIN)/uv venv --quiet --clear --python $(NEWER) .venv-newer
+	VIRTUAL_ENV=.venv-newer $(BIN)/uv pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
