@@ -28,7 +28,9 @@ def collect(
 ) -> Iterator[dict[str, Any]]:
     """Fine-tune placements on each task and yield the log's row of each finished trial.
 
-    See `autoplace.collect`. Runs the placements of a file, or else `settings.placements` sampled
+    See `autoplace.collect`.
+
+    Runs the placements of a file, or else `settings.placements` sampled
     ones: half single edges, the four kinds evenly, half random sets, each with its propensity.
     Head-only runs first on every task. Test outcomes are recorded for evaluation; no predictor
     reads them.
@@ -62,10 +64,39 @@ def collect_task(
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only, then the trials; yields the row of each.
 
+    Parameters
+    ----------
+    task : Task
+        What placements are trained on.
+    trials : sequence of Trial
+        All but head-only, which always runs first.
+    settings : CollectSettings
+        How to probe and to train.
+    store : Store
+        Where results are recorded.
+    progress : Progress
+        Told of every outcome.
+
+    Yields
+    ------
+    dict
+        A row of the placement log.
+
     Raises
     ------
     UserError
         Head-only did not finish, or the images cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.agent import Progress, open_task
+    >>> from autoplace.placement import Placement
+    >>> settings = CollectSettings(epochs=1, probe_images=32)
+    >>> trials = [Trial(Placement.parse("20>22"), seed=0)]
+    >>> task = open_task("builtin:digits", settings, settings)
+    >>> rows = collect_task(task, trials, settings, Store(), Progress())
+    >>> [row["placement"] for row in rows]
+    ['head-only', '20>22@bottleneck:r=8']
     """
     probe = probe_task(task, settings, progress)
     read_images(task, progress)

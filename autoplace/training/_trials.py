@@ -137,7 +137,16 @@ def train(
 
 
 def open_outcome(task: Task, trial: Trial, settings: TrialSettings) -> Outcome:
-    """Outcome of a trial that has not been trained yet."""
+    """Outcome of a trial that has not been trained yet.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> trial = Trial(Placement.parse("7>3@bottleneck:r=2"), seed=0)
+    >>> open_outcome(open_task("builtin:digits"), trial, TrialSettings()).parameters
+    386
+    """
     rate = learning_rate(task.chain.name, len(trial.placement), settings.lr)
     return Outcome(trial, rate, count_parameters(trial.placement, task.chain.dim))
 

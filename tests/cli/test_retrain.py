@@ -18,7 +18,7 @@ from autoplace.tracking import (
     log_probe,
     promote,
     read_rows,
-    register_predictor,
+    register_version,
     start_run,
 )
 
@@ -75,7 +75,7 @@ def crown(tmp_path):
         data = training_set(predictors.log_table(read_rows(store)), partial(fetch_probe, store))
         fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
         folder = predictors.save_predictor(fitted, tmp_path / "first", "# first\n", data)
-        promote(store, register_predictor(store, folder))
+        promote(store, register_version(store, folder))
 
     return make
 

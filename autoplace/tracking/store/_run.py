@@ -253,7 +253,15 @@ def create_run(
     tags: Mapping[str, object],
     parent: Run | None = None,
 ) -> Run:
-    """Create a run through the client: the fluent API would ask which run this thread is in."""
+    """Create a run through the client: the fluent API would ask which run this thread is in.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> store = Store()
+    >>> create_run(store, store.experiment_id("notes"), "one", {"lr": 0.1}, {}).name
+    'one'
+    """
     full_tags = {
         "mlflow.source.name": "autoplace",
         "mlflow.source.type": "LOCAL",

@@ -81,6 +81,12 @@ def search_runs(store: Store, condition: str, *, deleted: bool = False) -> list[
     ------
     TrackingError
         The store cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> search_runs(Store(), "tags.`autoplace.role` = 'pick'")
+    []
     """
     client = store.client
     from mlflow.entities import ViewType
