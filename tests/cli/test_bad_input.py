@@ -126,7 +126,7 @@ PLACEMENTS = {
     ),
     "an edge given twice": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4+3>4\n")],
-        r"p\.txt, line 2: edge 3>4 stands twice",
+        r"p\.txt, line 2: edge 3>4 is given twice",
     ),
     "a placement given twice": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4\n1>2\n")],
