@@ -14,7 +14,7 @@ from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._select import baseline_trials
-from autoplace.agent.steps._test import with_test_scores
+from autoplace.agent.steps._testing import with_test_scores
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.execution import parse_side_by_side

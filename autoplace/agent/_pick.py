@@ -18,7 +18,7 @@ from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._save import save_winner
-from autoplace.agent.steps._test import test_winner
+from autoplace.agent.steps._testing import test_winner
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, DeadlineReachedError

@@ -1,7 +1,7 @@
 """What commands are made of, one file per step.
 
 Those of `pick`, in the order of its walk: active_predictor, open, space, probe, propose, predict,
-select, read, record, document_plan, executor, contest, record_trials, row, schedule, test,
+select, read, record, document_plan, executor, contest, record_trials, row, schedule, testing,
 document, card, save. `collect` samples its placements (sample); `retrain` takes its rows from the
 records (training_rows).
 """

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from autoplace.agent._load import load
 from autoplace.agent._progress import Progress
 from autoplace.agent.steps._record import Record
-from autoplace.agent.steps._test import TestReport
+from autoplace.agent.steps._testing import TestReport
 from autoplace.model import AdaptedModel, save_adapted
 from autoplace.tracking import log_winner_model
 from autoplace.training import Task
