@@ -67,7 +67,7 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
     finished = [outcome for outcome in contest.outcomes if outcome.is_done]
     for outcome in finished:
         if outcome.trial.role.is_baseline and outcome is not contest.winner:
-            placements[outcome.trial.role] = outcome.placement
+            placements[str(outcome.trial.role)] = outcome.placement
     predicted, tested = {}, {}
     for role, placement in placements.items():
         outcomes = [outcome for outcome in finished if outcome.placement == placement]
