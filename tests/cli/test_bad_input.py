@@ -174,7 +174,7 @@ STORES = {
         "holds no complete winner",
     ),
     "records of nothing": (lambda g: ["retrain"], "no (predictor|finished trials)"),
-    "a UI of nothing": (lambda g: ["ui"], "no MLflow store .* pick or collect first"),
+    "a UI of nothing": (lambda g: ["ui"], "no MLflow store at .* run 'autoplace pick' or 'autoplace collect' first"),
     "a predictor with a wrong checksum": (
         lambda g: ["pick", g.images, "--predictor",
                    g.predictor("model.txt", lambda data: data + b"\n", mend_sum=False)],
