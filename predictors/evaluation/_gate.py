@@ -104,6 +104,10 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
     because ten families make a bootstrap interval too narrow. Fewer than four families give none:
     then it is not promoted.
 
+    Records of one family more seldom make a difference that ten families can show. Records that are
+    not promoted are not lost: they stay in the store, and the next retrain judges them with what
+    has been added since.
+
     `experiments/retrain_gate.py` replays the gate on the shipped log with honest, useless and
     harmful records; the rule was chosen on one half of the families, and its rates are reported
     on the other.
