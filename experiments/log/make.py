@@ -90,7 +90,7 @@ PLANS = {
 
 
 def requests(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[TrialRequest]:
-    """What a stage asks of a task."""
+    """Yield the trials that a stage asks of a task."""
     chain = task.chain
     if stage.kind == "map":
         budget = parameter_budget(settings, chain.dim)

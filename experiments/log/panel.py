@@ -74,7 +74,7 @@ def sets(
 
 
 def make_panel(backbone: str, work: Path) -> list[tuple[str, Placement]]:
-    """The long panel, the short one first. work: where the tuning sets are written."""
+    """Make the long panel, the short one first. work: where the tuning sets are written."""
     settings = CollectSettings(backbone=backbone)
     ranks, ties = [], []
     for folder in write_tuning_sets(work):
@@ -106,7 +106,7 @@ def write_panel(backbone: str, work: Path) -> None:
 
 
 def read_panel(backbone: str, length: int) -> list[tuple[str, Placement]]:
-    """The first `length` placements of a backbone's panel, each with its name."""
+    """Read the first `length` placements of a backbone's panel, each with its name."""
     lines = (FOLDER / f"{backbone}.txt").read_text().splitlines()[:length]
     pairs = (line.split(" ", 1) for line in lines)
     return [(name, Placement.parse(text)) for name, text in pairs]
