@@ -85,15 +85,12 @@ def pick(
     autoplace.agent.NothingFinishedError
         No trial finished.
 
-    References
-    ----------
-    Nowak et al. 2024, Towards Optimal Adapter Placement for Efficient Transfer Learning,
-    arXiv:2410.15858.
-
     Examples
     --------
     >>> import autoplace
-    >>> result = autoplace.pick("builtin:digits", top_k=1, epochs=1, probe_images=32)
+    >>> result = autoplace.pick(
+    ...     "builtin:digits", top_k=1, epochs=1, batch_size=200, probe_images=32
+    ... )
     >>> sorted(result.tested)
     ['every-block', 'head-only', 'winner']
     >>> model = autoplace.load(result.run_id)
@@ -216,7 +213,9 @@ def collect(
     Examples
     --------
     >>> import autoplace
-    >>> log = autoplace.collect("builtin:digits", placements=1, epochs=1, probe_images=32)
+    >>> log = autoplace.collect(
+    ...     "builtin:digits", placements=1, epochs=1, batch_size=200, probe_images=32
+    ... )
     >>> log[["placement", "status"]].to_numpy()[0].tolist()
     ['head-only', 'done']
     """

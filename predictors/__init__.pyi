@@ -16,7 +16,9 @@ from ._schema import Column as Column
 from ._schema import FeatureSchema as FeatureSchema
 from ._training_set import TrainingSet as TrainingSet
 from ._training_set import build_training_set as build_training_set
+from .evaluation import GateDecision as GateDecision
 from .evaluation import evaluate as evaluate
+from .evaluation import gate as gate
 from .evaluation import predictor_card as predictor_card
 from .evaluation import regret as regret
 from .evaluation import score_left_out as score_left_out

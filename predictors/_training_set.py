@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ _READ = [
     "trial_id", "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
     "status", "val_metric", "head_only_val_metric",
 ]  # fmt: skip
+
+UNKNOWN_TRIAL = "unknown"
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,14 @@ class TrainingSet:
         X, groups, families
             As in the constructor.
         y : ndarray (rows,)
-            Gains. A row counts as one trial. As its id is made from its gain, the same gain of the
-            same placement is taken for the same trial when sets are united.
+            Gains. A row counts as one trial, always the same one when sets are united.
 
         Returns
         -------
         TrainingSet
         """
         gains = np.empty(len(y), dtype=object)
-        gains[:] = [{f"unknown:{gain!r}": gain} for gain in np.asarray(y, dtype=float).tolist()]
+        gains[:] = [{UNKNOWN_TRIAL: gain} for gain in np.asarray(y, dtype=float).tolist()]
         return cls(X, gains, groups, families)
 
     @cached_property
@@ -101,7 +102,10 @@ class TrainingSet:
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Self:
         """Return the rows of which `rows` (rows,) is true."""
-        return type(self)(self.X[rows], self.gains[rows], self.groups[rows], self.families[rows])
+        chosen = type(self)(self.X[rows], self.gains[rows], self.groups[rows], self.families[rows])
+        # Means of a million rows are not computed again for each family that is left out.
+        chosen.__dict__.update(y=self.y[rows], counts=self.counts[rows])
+        return chosen
 
     def union(self, other: Self) -> Self:
         """Unite two sets: rows of the same group and placement become one row of all their trials.
@@ -148,7 +152,7 @@ class TrainingSet:
             The columns of `SCHEMA`, then `_gain` (mean), `_count` (trials averaged), `_trials`
             (gain of each trial by its id, JSON), `_group` and `_family`.
         """
-        extra = {
+        extra: dict[str, Any] = {
             "_gain": self.y,
             "_count": self.counts,
             "_trials": [json.dumps(each) for each in self.gains],

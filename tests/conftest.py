@@ -84,7 +84,10 @@ def task(make_task):
 def first_use(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder in which a new process made the default store, and what that process said."""
     folder = tmp_path_factory.mktemp("first")
-    code = "from autoplace.tracking import Store, start_run; start_run(Store(), 'first', 'run').finish()"
+    code = (
+        "from autoplace.tracking import Store, start_run; "
+        "start_run(Store(), 'first', 'run').finish()"
+    )
     unset = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"}
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -52,14 +52,14 @@ def test_the_packages_export_many_names():
     assert len(PUBLIC) > 100
 
 
-@pytest.mark.parametrize("package", packages())
+@pytest.mark.parametrize("package", list(packages()))
 def test_a_package_says_what_it_exports(package):
     module = importlib.import_module(package)
     assert len(set(module.__all__)) == len(module.__all__)
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", list(PUBLIC))
 def test_a_public_name_has_an_example(name):
     assert has_example(PUBLIC[name]), f"{name} has no '>>>' example in its docstring"
 

@@ -12,15 +12,21 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from autoplace.agent import PickResult, ProbeResult
+from autoplace.agent import PickResult, ProbeResult, RetrainResult
 from autoplace.cli._main import COMMANDS
 from autoplace.cli._main import autoplace as command_line
 from autoplace.model import AdaptedModel
-from autoplace.settings import PickSettings, ProbeCommandSettings
+from autoplace.settings import (
+    CollectSettings,
+    PickSettings,
+    ProbeCommandSettings,
+    StoreSettings,
+)
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -126,6 +132,8 @@ def test_the_defaults_of_make_are_known():
 FRONT_DOOR = {
     "pick": (PickResult, PickSettings),
     "probe": (ProbeResult, ProbeCommandSettings),
+    "collect": (pd.DataFrame, CollectSettings),
+    "retrain": (RetrainResult, StoreSettings),
     "load": (AdaptedModel, None),
 }
 

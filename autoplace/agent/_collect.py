@@ -11,12 +11,13 @@ from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import probe_task
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
+from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._select import baseline_trials
-from autoplace.agent.steps._test import with_test_scores
+from autoplace.agent.steps._testing import with_test_scores
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import Executor, parse_side_by_side
+from autoplace.execution import parse_side_by_side
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, Outcome, Task, Trial
@@ -27,7 +28,9 @@ def collect(
 ) -> Iterator[dict[str, Any]]:
     """Fine-tune placements on each task and yield the log's row of each finished trial.
 
-    See `autoplace.collect`. Runs the placements of a file, or else `settings.placements` sampled
+    See `autoplace.collect`.
+
+    Runs the placements of a file, or else `settings.placements` sampled
     ones: half single edges, the four kinds evenly, half random sets, each with its propensity.
     Head-only runs first on every task. Test outcomes are recorded for evaluation; no predictor
     reads them.
@@ -61,35 +64,59 @@ def collect_task(
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only, then the trials; yields the row of each.
 
+    Parameters
+    ----------
+    task : Task
+        What placements are trained on.
+    trials : sequence of Trial
+        All but head-only, which always runs first.
+    settings : CollectSettings
+        How to probe and to train.
+    store : Store
+        Where results are recorded.
+    progress : Progress
+        Told of every outcome.
+
+    Yields
+    ------
+    dict
+        A row of the placement log.
+
     Raises
     ------
     UserError
         Head-only did not finish, or the images cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.agent import Progress, open_task
+    >>> from autoplace.placement import Placement
+    >>> settings = CollectSettings(epochs=1, batch_size=200, probe_images=32)
+    >>> trials = [Trial(Placement.parse("20>22"), seed=0)]
+    >>> task = open_task("builtin:digits", settings, settings)
+    >>> rows = collect_task(task, trials, settings, Store(), Progress())
+    >>> [row["placement"] for row in rows]
+    ['head-only', '20>22@bottleneck:r=8']
     """
     probe = probe_task(task, settings, progress)
     read_images(task, progress)
-    with Record(store, task, "collect", settings, probe, progress) as record:
-        executor = create_executor(
-            task, settings, Deadline(), progress, settings.parallel_placements
-        )
+    executor = create_executor(task, settings, Deadline(), progress, settings.parallel_placements)
+    with (
+        Record(store, task, "collect", settings, probe, progress) as record,
+        TrialRecord(record) as recorded,
+    ):
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
-        (head_only_trial,) = baseline_trials(None, settings.seed)
         head_only: Outcome | None = None
-        for group in ([head_only_trial], trials):
-            for outcome in _tested(task, executor, group, record):
-                head_only = head_only or (outcome if outcome.is_done else None)
-                row = record.end_trial(outcome, head_only)
-                result = outcome.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
-                progress.advance(f"{outcome.placement}: {result}")
+        for group in (baseline_trials(None, settings.seed), trials):
+            for outcome in recorded.follow(executor.run(group)):
+                tested = with_test_scores(task, outcome)
+                head_only = head_only or (tested if tested.is_done else None)
+                row = recorded.end(tested, head_only)
+                result = tested.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
+                progress.advance(f"{tested.placement}: {result}")
                 yield row
                 if head_only is None:
                     raise UserError(
                         f"head-only, which gains are measured from, did not finish: {result}; "
                         "lower --lr"
                     )
-
-
-def _tested(
-    task: Task, executor: Executor, trials: Sequence[Trial], record: Record
-) -> Iterator[Outcome]:
-    return (with_test_scores(task, outcome) for outcome in executor.run(trials, record))

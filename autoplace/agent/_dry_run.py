@@ -9,7 +9,7 @@ from typing import Any
 
 from autoplace.agent._plan import make_plan
 from autoplace.agent._progress import Progress
-from autoplace.agent.steps._contest import SEEDS
+from autoplace.agent.steps._schedule import SEEDS
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store

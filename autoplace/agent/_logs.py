@@ -49,6 +49,16 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
         It is not a placement log.
     TrackingError
         The store cannot be used.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> shipped = predictors.read_log(predictors.shipped_log())
+    >>> key = shipped.trials["probe_key"].iloc[0]
+    >>> few = predictors.PlacementLog(shipped.trials.head(3), {key: shipped.probes[key]})
+    >>> folder = predictors.write_log(few, "few", "# three trials")
+    >>> import_log(folder, StoreSettings()).rows
+    3
     """
     store = Store(settings.store)
     store.check()
@@ -57,8 +67,10 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     reasons = log.reasons()
     if not described.all():
         reasons[NO_PROBE] = int((~described).sum())
-    rows = import_rows(store, Path(path).name, log.trials[described], log.probes)
-    return Transfer(rows, reasons, store.address)
+    rows = log.trials[described]
+    probes = {key: log.probes[key] for key in set(rows["probe_key"].dropna())}
+    count = import_rows(store, Path(path).name, rows, probes)
+    return Transfer(count, reasons, store.address)
 
 
 def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Transfer:
@@ -79,6 +91,17 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
         The store holds no such trial.
     PredictorError
         The folder is in use.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> shipped = predictors.read_log(predictors.shipped_log())
+    >>> key = shipped.trials["probe_key"].iloc[0]
+    >>> few = predictors.PlacementLog(shipped.trials.head(3), {key: shipped.probes[key]})
+    >>> folder = predictors.write_log(few, "few", "# three trials")
+    >>> _ = import_log(folder, StoreSettings())
+    >>> export_log("exported", StoreSettings()).rows
+    3
     """
     store = Store(settings.store)
     store.check()

@@ -9,13 +9,16 @@ from autoplace.agent._errors import NothingFinishedError
 from autoplace.agent._pick_result import PickResult
 from autoplace.agent._plan import make_plan
 from autoplace.agent._progress import Progress
+from autoplace.agent.steps._card import winner_card
 from autoplace.agent.steps._contest import run_contest
-from autoplace.agent.steps._document import log_candidates, log_result, ranking_table
+from autoplace.agent.steps._document import log_result, ranking_table
+from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._executor import create_executor
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
+from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._save import save_winner
-from autoplace.agent.steps._test import test_winner
+from autoplace.agent.steps._testing import test_winner
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, DeadlineReachedError
@@ -56,7 +59,8 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     with Record(store, task, "pick", settings, plan.probe, progress) as record:
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.predicted)
         executor = create_executor(task, settings, deadline, progress)
-        contest = run_contest(executor, plan.trials, task.metric, record, progress)
+        with TrialRecord(record) as trials:
+            contest = run_contest(executor, plan.trials, task.metric, trials, progress)
         report = test_winner(task, contest, progress)
         result = PickResult(
             run_id=record.journal.run.run_id,
@@ -73,6 +77,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
             deadline_reached=not contest.is_complete,
             seconds=time.perf_counter() - started,
         )
-        save_winner(task, report, result, settings.checkpoint, record, progress)
         log_result(record, result)
+        card = winner_card(result, task)
+        save_winner(task, report, result.folder, card, settings.checkpoint, record, progress)
     return replace(result, seconds=time.perf_counter() - started)

@@ -15,7 +15,7 @@ from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._training_rows import read_learnable, training_set
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
-from autoplace.tracking import Store, promote, push_unsent, register_predictor
+from autoplace.tracking import Store, promote, push_unsent, register_version
 from predictors.vocabulary import HEAD_ONLY
 
 
@@ -69,7 +69,9 @@ class RetrainResult:
 def retrain(settings: StoreSettings, progress: Progress | None = None) -> RetrainResult:
     """Train a challenger on the present predictor's rows and the store's records; gate it.
 
-    See `autoplace.retrain` and `predictors.gate`. A present predictor of another feature schema is
+    See `autoplace.retrain`.
+
+    The decision is that of `predictors.gate`. A present predictor of another feature schema is
     replaced by the shipped one; its rows come back from the store's own records and probes.
 
     Raises
@@ -121,6 +123,6 @@ def _promote(store: Store, data: predictors.TrainingSet, scores: pd.DataFrame) -
             predictors.predictor_card(data, scores),
             data,
         )
-        version = register_predictor(store, folder, {"rows": len(data)})
+        version = register_version(store, folder, {"rows": len(data)})
     promote(store, version)
     return version

@@ -70,7 +70,19 @@ def autoplace() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of the process.
+
+    Examples
+    --------
+    >>> main(["tasks", "digits", "--json"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     verbose = "-v" in arguments or "--verbose" in arguments
     if not verbose:

@@ -1,7 +1,8 @@
-"""Data sources, splits, transforms, fingerprints: everything between a path and a batch."""
+"""Data sources, splits, transforms and fingerprints: everything between a path and a batch."""
 
 from autoplace.data._augmentation import Augmentation
 from autoplace.data._decoding import UnreadableImageError, read_image
+from autoplace.data._digest import short_digest
 from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
 from autoplace.data._record import BadImage, DuplicateImage
@@ -27,5 +28,6 @@ __all__ = [
     "list_tasks",
     "load_data",
     "read_image",
+    "short_digest",
     "stratified_sample",
 ]

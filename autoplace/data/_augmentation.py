@@ -1,4 +1,4 @@
-"""Random views of training images: shifted, and mirrored where that is asked for."""
+"""Random views of training images: shifted, and mirrored if wanted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,31 @@ _MARGIN = 8  # an image is shifted by up to an eighth of its side
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which view of an image belongs to an epoch, and what it looks like.
+    """Random views of training images: which view an epoch sees, and how it is made.
 
-    A view depends on the seed, its number and the image alone, so that it can be made again.
+    A view depends only on the seed, its number and the image's index, so it can be made again.
 
     Parameters
     ----------
-    kind
-        `crop` shifts an image by up to an eighth of its side, mirroring the margin into the gap;
-        `crop-flip` also turns left to right, one time in two.
-    views
-        Views of each image, taken in turn; 0 means a new one in every epoch.
+    kind : str
+        "crop" shifts an image by up to an eighth of its side and fills the gap by reflection;
+        "crop-flip" also mirrors it left to right with probability one half.
+    views : int, default=0
+        Number of views of each image, used in turn; 0 makes a new view in every epoch.
+    seed : int, default=0
+        Seed of the shifts and flips.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.data import Augmentation
+    >>> augmentation = Augmentation("crop-flip", views=4)
+    >>> [augmentation.view(epoch) for epoch in range(6)]
+    [0, 1, 2, 3, 0, 1]
+    >>> images, indices = torch.rand(2, 3, 16, 16), torch.tensor([7, 8])
+    >>> first = augmentation.apply(images, indices, view=0)
+    >>> first.shape, first.equal(augmentation.apply(images, indices, view=0))
+    (torch.Size([2, 3, 16, 16]), True)
     """
 
     kind: str
@@ -32,11 +46,26 @@ class Augmentation:
     seed: int = 0
 
     def view(self, epoch: int) -> int:
-        """The number of the view that an epoch sees."""
+        """Return the number of the view that an epoch sees."""
         return epoch % self.views if self.views else epoch
 
     def apply(self, images: Tensor, indices: Tensor, view: int) -> Tensor:
-        """images: (batch, 3, height, width); indices: (batch,) in the split."""
+        """Make one view of each image of a batch.
+
+        Parameters
+        ----------
+        images : Tensor
+            Images of shape (batch, 3, height, width).
+        indices : Tensor
+            Indices of the images in their split, of shape (batch,).
+        view : int
+            Number of the view.
+
+        Returns
+        -------
+        Tensor
+            Images of the same shape.
+        """
         height, width = images.shape[-2:]
         margins = height // _MARGIN, width // _MARGIN
         padded = functional.pad(images, (margins[1],) * 2 + (margins[0],) * 2, mode="reflect")

@@ -1,12 +1,12 @@
-"""One image file to one RGB picture, whatever the file holds."""
+"""Decode an image file of any kind to an RGB picture."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# Read by content, and only by these decoders: the others of Pillow include some that start external
-# programs (EPS), and none of them is a usual home for photographs.
+# Files are recognised by content and decoded by these decoders only. Some others of Pillow start
+# external programs (EPS), and none is a usual format for photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SUFFIXES = (
@@ -14,26 +14,62 @@ SUFFIXES = (
     *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 
-# Pillow's own threshold for its warning. A picture above it would take 256 MiB and more in memory.
+# Pillow's own threshold for its warning. A larger picture would take more than 256 MiB of memory.
 MAX_PIXELS = 89_478_485
 
 
 class UnreadableImageError(Exception):
-    """An image that cannot be used; the message is the reason, on one line."""
+    """An image cannot be used; the message gives the reason on one line.
+
+    Examples
+    --------
+    >>> from autoplace.data import UnreadableImageError, read_image
+    >>> try:
+    ...     read_image("no-such.png")
+    ... except UnreadableImageError as error:
+    ...     print(error)
+    no such file
+    """
 
 
 def read_image(path: str) -> Image.Image:
     """Decode the first frame of an image file, upright, as 8-bit RGB.
 
-    Raises UnreadableImageError, and nothing else, for a file that is missing, no image, damaged,
-    or larger than `MAX_PIXELS`.
+    Parameters
+    ----------
+    path : str
+        File to open. Its format is recognised by content, not by its suffix.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The picture in mode RGB.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is missing, damaged, not an image, or has more than `MAX_PIXELS` pixels. No
+        other exception is raised.
+
+    Examples
+    --------
+    Transparent parts become white:
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from autoplace.data import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGBA", (4, 2), (200, 0, 0, 0)).save(f"{folder}/x.png")
+    ...     image = read_image(f"{folder}/x.png")
+    >>> image.mode, image.size, image.getpixel((0, 0))
+    ('RGB', (4, 2), (255, 255, 255))
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImageError(
-                    f"{width}x{height} pixels, the limit is {MAX_PIXELS:,} in all"
+                    f"{width}x{height} pixels, the limit is {MAX_PIXELS:,} in total"
                 )
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
@@ -44,7 +80,7 @@ def read_image(path: str) -> Image.Image:
     except UnidentifiedImageError:
         raise UnreadableImageError(f"not an image in any of {', '.join(FORMATS)}") from None
     except Exception as error:
-        # On damaged bytes decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
+        # Decoders raise almost anything on damaged bytes: OSError, SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(reason) from error
 
@@ -52,11 +88,16 @@ def read_image(path: str) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to 8-bit RGB.
 
-    Transparent parts are laid over white. Values of 16 bits are scaled to 8 and rounded (`convert`
-    would clip them). Float pixels are refused, since no range is agreed for them.
+    Transparent parts are laid over white. Values of 16 bits are scaled to 8 bits and rounded
+    (`convert` would clip them).
+
+    Raises
+    ------
+    UnreadableImageError
+        If pixels are floats, whose range is not known, or have more than 16 bits.
     """
     if image.mode == "F":
-        raise UnreadableImageError("float pixels have no agreed range; save it with 8 or 16 bits")
+        raise UnreadableImageError("float pixels have no known range; save it with 8 or 16 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.int64)
         if values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:

@@ -1,4 +1,4 @@
-"""An image folder: train/, val/, test/ of class folders, or class folders at once."""
+"""Image folders: train/, val/ and test/ with class folders in them, or class folders alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from autoplace.data._listing import SPLIT_NAMES, ImageFile, Listing, shorten
 
 
 def list_folder(folder: Path) -> Listing:
-    """List the images of a folder by name and size, opening none of them.
+    """List the images of a folder by name and size, without opening them.
 
-    Each class is a folder of its own, searched to any depth; its name is the class's name. Hidden
-    entries are passed over. Raises DataError when there are no classes or no train/.
+    Each class is a folder, whose name is the name of the class and which is searched to any depth.
+    Hidden entries are ignored.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be read, has no class folders, has split folders but no train/, or
+        has an empty class folder.
     """
     try:
         return _list_folder(folder)
@@ -42,12 +48,12 @@ def _list_folder(folder: Path) -> Listing:
         _add_classes(listing, folder, folder / directory, split)
     others = [d for d in directories if d not in split_folders.values()]
     if others:
-        listing.notes.append(f"beside the splits, ignored: {shorten(others)}")
+        listing.notes.append(f"not a split, ignored: {shorten(others)}")
     return listing
 
 
 def _split_folders(folder: Path, directories: list[str]) -> dict[str, str]:
-    """Split name to directory name, empty for a flat folder of classes."""
+    """Map split names to directory names; empty for a folder of class folders alone."""
     found: dict[str, str] = {}
     for directory in directories:
         split = SPLIT_NAMES.get(directory.lower())
@@ -61,7 +67,7 @@ def _split_folders(folder: Path, directories: list[str]) -> dict[str, str]:
     if found and "train" not in found:
         raise DataError(
             f"'{folder}' has {', '.join(f'{d}/' for d in found.values())} but no train/; add it "
-            "(a class that bears the name of a split must be renamed)"
+            "(rename a class that has the name of a split)"
         )
     return found
 
@@ -71,11 +77,13 @@ def _add_classes(listing: Listing, root: Path, parent: Path, split: str | None) 
     prefix = len(os.path.join(root, ""))
     loose = [entry.name for entry in _visible(parent) if not entry.is_dir()]
     if loose:
-        listing.notes.append(f"in no class folder of '{parent}', ignored: {shorten(loose)}")
+        listing.notes.append(
+            f"files outside the class folders of '{parent}', ignored: {shorten(loose)}"
+        )
     for label in _directories(parent):
         n_before = len(listing.files)
         for entry in _files(parent / label):
-            key = entry.path[prefix:].replace(os.sep, "/")  # a Path for each would take seconds
+            key = entry.path[prefix:].replace(os.sep, "/")  # building a Path for each file is slow
             if entry.is_file() and entry.name.lower().endswith(SUFFIXES):
                 size = entry.stat().st_size
                 listing.files.append(ImageFile(key, entry.path, size, label, split))
@@ -100,7 +108,7 @@ def _directories(folder: Path) -> list[str]:
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
     for entry in _visible(folder):
-        # A linked folder below a class could lead back to where we come from.
+        # A link to a folder could lead back to a folder above it, and the search would not end.
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))
         else:

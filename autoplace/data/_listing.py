@@ -1,10 +1,10 @@
-"""What a folder and a manifest have in common: a list of image files, nothing decoded."""
+"""The list of image files that both a folder and a manifest give, before any is decoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# What users call the splits, and what we call them.
+# Names that users give to splits, and our name of each.
 SPLIT_NAMES = {
     "train": "train",
     "val": "val",
@@ -20,12 +20,19 @@ class ImageFile:
 
     Parameters
     ----------
-    key : path relative to the data set's folder, with forward slashes; unique, and the sort order.
-    path : path to open, as a user would write it.
-    n_bytes : size of the file, -1 where there is none.
-    label : name of its class.
-    split : "train", "val" or "test"; None where the data does not say.
-    group : images of one group must share a split; None where the data has no groups.
+    key : str
+        Path relative to the data set's folder, with forward slashes; unique. Images are sorted by
+        it.
+    path : str
+        Path to open, as a user would write it.
+    n_bytes : int
+        Size of the file; -1 if it does not exist.
+    label : str
+        Name of the class.
+    split : str or None, default=None
+        "train", "val" or "test"; None if the data does not say.
+    group : str or None, default=None
+        Images of one group must be in one split; None if the data has no groups.
     """
 
     key: str
@@ -36,13 +43,13 @@ class ImageFile:
     group: str | None = None
 
     def in_split(self, split: str | None) -> ImageFile:
-        """The same file in another split."""
+        """Return the same file in another split."""
         return ImageFile(self.key, self.path, self.n_bytes, self.label, split, self.group)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a data set, and what the user should know of how they were found."""
+    """The files of a data set, and notes for the user on how they were found."""
 
     name: str
     files: list[ImageFile]
@@ -50,6 +57,6 @@ class Listing:
 
 
 def shorten(names: list[str]) -> str:
-    """The first three names and the number of the others, for a note."""
+    """Join the first three names and the number of the others, for a note."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,4 +1,4 @@
-"""From the text a user gives as DATA to a data set."""
+"""Load the data set that a user names as DATA."""
 
 from __future__ import annotations
 
@@ -42,13 +42,37 @@ def load_data(
 
     Parameters
     ----------
-    source : an image folder, a .csv or .parquet manifest, or "builtin:NAME".
-    transform : RGB picture to tensor (3, H, W), see `create_transform`.
-    seed : of the split, where the data does not bring one, and of generated scenes.
-    max_bad : fraction of the images that may be unreadable.
-    family : where the images come from; default: see `default_family`, or the built-in family.
+    source : str or path-like
+        An image folder, a .csv or .parquet manifest, or "builtin:NAME".
+    transform : callable
+        Maps an RGB picture to a tensor of shape (3, height, width); see `create_transform`.
+    seed : int, default=0
+        Seed of the splits that the data does not bring, and of generated pictures.
+    max_bad : float, default=0.05
+        Fraction of the images that may be unreadable.
+    family : str or None, default=None
+        The source of the images. By default a built-in task's own family, and for other data a name
+        made from the contents of the images, so that copies of the same images are one family.
 
-    Raises DataError for everything that is wrong with the data, before anything is computed on it.
+    Returns
+    -------
+    TaskData
+        Its images are decoded when they are needed.
+
+    Raises
+    ------
+    DataError
+        If an option or the data cannot be used.
+
+    Examples
+    --------
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 32, 32]})
+    >>> data = load_data("builtin:digits", transform=transform)
+    >>> [(split.name, len(split)) for split in data.splits]
+    [('train', 800), ('val', 200), ('test', 797)]
+    >>> data.train.load([0, 1]).images.shape
+    torch.Size([2, 3, 32, 32])
     """
     if not 0 <= max_bad <= 1:
         raise DataError(f"max-bad is {max_bad:g}; give a fraction from 0 to 1")
@@ -109,7 +133,7 @@ def _check_classes(text: str, files: list[ImageFile]) -> None:
     if few:
         raise DataError(
             f"class '{few[0]}' in '{text}' has {counts[few[0]]} images, at least {MIN_IMAGES} are "
-            f"needed{f' (so for {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
+            f"needed{f' (also in {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
             "add images or remove the class"
         )
 
@@ -119,17 +143,17 @@ def _check_presence(text: str, files: list[ImageFile], max_bad: float) -> None:
     if len(absent) > max_bad * len(files):
         raise DataError(
             f"{len(absent)} of {len(files)} images in '{text}' do not exist, the first: "
-            f"{absent[0].path}\npaths are relative to the manifest's folder; mend them"
+            f"{absent[0].path}\ncorrect the paths: they are relative to the manifest's folder"
         )
 
 
 def _complete_splits(
     text: str, files: list[ImageFile], seed: int, notes: list[str]
 ) -> list[ImageFile]:
-    """Carve the splits that the data does not bring from train."""
+    """Set aside from train the splits that the data does not bring."""
     present = {file.split or "train" for file in files}
     if "train" not in present:
-        raise DataError(f"no image of '{text}' is in train; assign some to it")
+        raise DataError(f"no image of '{text}' is in train; put some images there")
     _check_groups(text, files)
     missing = [split for split in ("val", "test") if split not in present]
     if not missing:
@@ -153,24 +177,25 @@ def _check_groups(text: str, files: list[ImageFile]) -> None:
     for group, splits in splits_of.items():
         if len(splits) > 1:
             raise DataError(
-                f"group '{group}' in '{text}' straddles {' and '.join(sorted(splits))}; "
+                f"group '{group}' in '{text}' is in {' and '.join(sorted(splits))}; "
                 "put all its images in one split, or leave the split column out"
             )
 
 
 def _check_splits(text: str, files: list[ImageFile], notes: list[str]) -> tuple[str, ...]:
-    """The classes, sorted by name. Raises DataError for one that train lacks."""
+    """Return the classes, sorted by name. Raises DataError for one that is not in train."""
     labels = {split: {f.label for f in files if f.split == split} for split in SPLITS}
     for split in ("val", "test"):
         if not labels[split]:
             raise DataError(
-                f"no images are left for {split} in '{text}'; add images, finer groups or a split"
+                f"no images are left for {split} in '{text}'; "
+                "add images, smaller groups or a split column"
             )
         unknown = sorted(labels[split] - labels["train"])
         if unknown:
             raise DataError(
                 f"class '{unknown[0]}' is in {split} but not in train of '{text}'; "
-                "add images of it (or finer groups) to train, or remove it"
+                "add images of it to train (or make groups smaller), or remove the class"
             )
         absent = sorted(labels["train"] - labels[split])
         if absent:

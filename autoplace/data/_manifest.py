@@ -1,4 +1,4 @@
-"""A manifest: a CSV or Parquet table with one image per row."""
+"""Manifests: CSV or Parquet tables with one image per row."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ Row = Mapping[str, object]
 
 
 def list_manifest(manifest: Path) -> Listing:
-    """List the images of a manifest by path and size, opening none of them.
+    """List the images of a manifest by path and size, without opening them.
 
-    Columns: path (relative to the manifest's folder), label, and where wanted split and group.
-    Raises DataError for a table that cannot be read, columns that are unknown or missing, empty
-    cells, unknown split names, a file listed twice, and paths that lead out of the folder.
+    The columns are path (relative to the manifest's folder), label, and optionally split and group.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, columns are unknown or missing, cells are empty, a split's name
+        is unknown, a file is listed twice, or a path leads out of the folder.
     """
     columns, rows = _read_csv(manifest) if _is_csv(manifest) else _read_parquet(manifest)
     _check_columns(manifest, columns)
@@ -56,8 +60,8 @@ def _is_csv(manifest: Path) -> bool:
 
 
 def _read_csv(manifest: Path) -> tuple[list[str], list[Row]]:
-    # Python's reader rather than pandas': it keeps labels such as "NA" and "007" as they are, and
-    # refuses rows with too many cells instead of shifting them.
+    # Python's reader, not pandas': it keeps labels such as "NA" and "007" as they are, and lets us
+    # refuse rows with too many cells, which pandas would shift.
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, strict=True)
@@ -81,13 +85,14 @@ def _read_csv(manifest: Path) -> tuple[list[str], list[Row]]:
 
 def _read_parquet(manifest: Path) -> tuple[list[str], list[Row]]:
     try:
-        # ParquetFile rather than read_table: one file, no search for partitions around it.
+        # ParquetFile, not read_table, which would look for partitions around the file.
         with pq.ParquetFile(manifest) as file:
             table = file.read()
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"cannot read '{manifest}': {reason}\nit must be a whole Parquet file; write it anew"
+            f"cannot read '{manifest}': {reason}\n"
+            "it must be a complete Parquet file; write it again"
         ) from error
     return table.column_names, table.to_pylist()
 
@@ -130,13 +135,13 @@ def _split(text: str, where: str) -> str:
 
 
 def _inside(text: str, folder: Path, real_folder: str, where: str) -> tuple[str, str]:
-    """The path to open and the key of a row. Links are followed before the check."""
+    """Return the path to open and the key of a row. Links are followed before the check."""
     path = os.path.join(folder, text)
     try:
         real = os.path.realpath(path)
         inside = os.path.commonpath([real, real_folder]) == real_folder and real != real_folder
     except (OSError, ValueError) as error:
-        raise DataError(f"{where}: '{text!r}' is no usable path ({error}); mend it") from error
+        raise DataError(f"{where}: {text!r} cannot be a path ({error}); correct it") from error
     if not inside:
         raise DataError(
             f"{where}: path '{text}' leads out of the manifest's folder\n"

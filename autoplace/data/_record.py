@@ -1,4 +1,4 @@
-"""What decoding has shown so far: unreadable images, content, equal images."""
+"""What is known after decoding: unreadable images, digests of pixels, equal images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,33 @@ from autoplace.data._errors import DataError
 
 @dataclass(frozen=True)
 class BadImage:
-    """An image that is skipped, and why."""
+    """An image that is skipped, and the reason.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+    reason : str
+        Why it cannot be read, on one line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         Path(folder, name).mkdir()
+    ...         for number in range(6):
+    ...             Image.new("RGB", (8, 8)).save(Path(folder, name, f"{number}.png"))
+    ...     _ = Path(folder, "cat", "3.png").write_bytes(b"")
+    ...     data = load_data(folder, transform=transform, max_bad=0.2)
+    ...     n_read = sum(len(split.load(range(len(split)))) for split in data.splits)
+    >>> n_read, [(Path(bad.path).name, bad.reason[:12]) for bad in data.bad_images()]
+    (11, [('3.png', 'not an image')])
+    """
 
     path: str
     reason: str
@@ -21,9 +47,31 @@ class BadImage:
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """One picture that occurs in more than one split: equal pixels once decoded.
+    """A picture that occurs in more than one split: the decoded pixels are equal.
 
-    `paths[i]` lies in `splits[i]`.
+    Parameters
+    ----------
+    paths : tuple of str
+        Where the picture occurs.
+    splits : tuple of str
+        The split of each path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number in range(8):
+    ...         path = Path(folder, "ab"[number % 2], f"{number}.png")
+    ...         path.parent.mkdir(exist_ok=True)
+    ...         Image.new("L", (8, 8), number * (number % 2)).save(path)  # those of "a" are equal
+    ...     data = load_data(folder, transform=transform)
+    ...     batches = [split.load(range(len(split))) for split in data.splits]
+    >>> [sorted(found.splits) for found in data.duplicates()]
+    [['test', 'train', 'train', 'val']]
     """
 
     paths: tuple[str, ...]
@@ -31,19 +79,21 @@ class DuplicateImage:
 
 
 def pixel_digest(image: Image.Image) -> str:
-    """A digest of an RGB picture's size and pixels; file format and metadata do not count."""
+    """Hash the size and pixels of an RGB picture; file format and metadata do not matter."""
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=16)
     digest.update(image.tobytes())
     return digest.hexdigest()
 
 
 class DecodingRecord:
-    """Shared by the splits of one data set; grows as they decode.
+    """The record that the splits of a data set share and add to as they decode images.
 
     Parameters
     ----------
-    n_images : number of images in all splits.
-    max_bad : fraction of `n_images` that may be unreadable.
+    n_images : int
+        Number of images in all splits.
+    max_bad : float
+        Fraction of `n_images` that may be unreadable.
     """
 
     def __init__(self, n_images: int, max_bad: float) -> None:
@@ -53,26 +103,35 @@ class DecodingRecord:
         self._digests: dict[str, tuple[str, str]] = {}
 
     def add_image(self, split: str, path: str, digest: str) -> None:
+        """Add a decoded image and the digest of its pixels."""
         self._digests[path] = (split, digest)
 
     def add_bad(self, path: str, reason: str) -> None:
-        """Note an unreadable image. Raises DataError when there are now too many of them."""
+        """Add an unreadable image.
+
+        Raises
+        ------
+        DataError
+            If there are now more unreadable images than allowed.
+        """
         self._bad[path] = reason
         if len(self._bad) > self._max_bad * self._n_images:
             raise DataError(
                 f"{len(self._bad)} of {self._n_images} images cannot be read, more than a fraction "
                 f"of {self._max_bad:g}; the last: {path} ({reason})\n"
-                "mend or remove them, or allow more with --max-bad"
+                "fix or remove them, or allow more with --max-bad"
             )
 
     def is_bad(self, path: str) -> bool:
+        """Return whether an image has been found unreadable."""
         return path in self._bad
 
     def bad_images(self) -> list[BadImage]:
+        """List the images found unreadable so far, sorted by path."""
         return [BadImage(path, reason) for path, reason in sorted(self._bad.items())]
 
     def duplicates(self) -> list[DuplicateImage]:
-        """Pictures that occur in more than one split, among those decoded so far."""
+        """List the pictures that occur in more than one split, among those decoded so far."""
         places = defaultdict(list)
         for path, (split, digest) in sorted(self._digests.items()):
             places[digest].append((path, split))
@@ -83,7 +142,7 @@ class DecodingRecord:
         ]
 
     def content_fingerprint(self) -> str:
-        """SHA-256 over path and pixels of every image decoded so far, in whatever order."""
+        """Compute the SHA-256 of paths and pixels of all images decoded so far, in any order."""
         digest = hashlib.sha256()
         for path, (split, pixels) in sorted(self._digests.items()):
             line = f"{split}\0{path}\0{pixels}\n"

@@ -1,4 +1,4 @@
-"""Seeded samples of a split that keep its classes in proportion."""
+"""Seeded, stratified samples of a split."""
 
 from __future__ import annotations
 
@@ -6,13 +6,34 @@ import numpy as np
 
 
 def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """A sample of `count` rows in random order with classes in their proportions.
+    """Draw `count` rows in random order, each class in proportion to its frequency.
 
-    labels: (rows,); returns indices, all of them where there are no more than `count`.
+    Parameters
+    ----------
+    labels : ndarray
+        Class indices of shape (rows,).
+    count : int
+        Size of the sample. All rows are returned if there are no more than that.
+    seed : int
+        Seed of the sample and of its order.
+
+    Returns
+    -------
+    ndarray
+        Indices of shape (min(count, rows),).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autoplace.data import stratified_sample
+    >>> labels = np.repeat([0, 1], [80, 20])
+    >>> rows = stratified_sample(labels, 10, seed=0)
+    >>> np.bincount(labels[rows])
+    array([8, 2])
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(labels))
-    # Position of each row within its class, scaled to 0..1: the lowest are a stratified sample.
+    # Position of each row in its class, scaled to 0..1; the lowest form a stratified sample.
     position = np.empty(len(labels))
     for label in np.unique(labels):
         rows = shuffled[labels[shuffled] == label]

@@ -1,4 +1,4 @@
-"""The images of one split, decoded only when they are asked for."""
+"""The images of one split, decoded only when they are needed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,31 @@ from autoplace.data._decoding import UnreadableImageError
 from autoplace.data._errors import DataError
 from autoplace.data._record import DecodingRecord, pixel_digest
 
-# Decoding releases the interpreter lock; beyond a few threads the transform is what takes the time.
+# Decoding releases the interpreter lock; with more than a few threads the transform is the limit.
 N_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, 3, H, W) float32, labels (B,) int64, and their indices (B,) int64 in the split."""
+    """Images, their labels, and their indices in the split.
+
+    Parameters
+    ----------
+    images : Tensor
+        float32 of shape (batch, 3, height, width).
+    labels : Tensor
+        Class indices, int64 of shape (batch,).
+    indices : Tensor
+        int64 of shape (batch,).
+
+    Examples
+    --------
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> batch = load_data("builtin:digits", transform=transform).train.load([4, 2])
+    >>> len(batch), batch.images.shape, batch.indices
+    (2, torch.Size([2, 3, 8, 8]), tensor([4, 2]))
+    """
 
     images: Tensor
     labels: Tensor
@@ -39,16 +57,32 @@ class _Decoded:
 
 
 class ImageSplit:
-    """The images and labels of one split.
+    """The images and labels of one split; `load_data` makes them.
 
     Parameters
     ----------
-    name : "train", "val" or "test".
-    paths : where each image comes from, for people to read; unique over all splits.
-    labels : (len,) class indices.
-    read : gives the RGB picture at an index, or raises UnreadableImageError.
-    transform : picture to tensor (3, H, W).
-    record : what is known of the decoded images, shared with the other splits.
+    name : str
+        "train", "val" or "test".
+    paths : list of str
+        Where each image comes from, for people to read; unique over all splits.
+    labels : ndarray
+        Class indices of shape (images,).
+    read : callable
+        Returns the RGB picture at an index, or raises UnreadableImageError.
+    transform : callable
+        Maps a picture to a tensor of shape (3, height, width).
+    record : DecodingRecord
+        What is known of the decoded images; shared with the other splits.
+
+    Examples
+    --------
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> val = load_data("builtin:digits", transform=transform).val
+    >>> len(val), val.labels[:5], val.raw(0).size
+    (200, array([...]), (8, 8))
+    >>> [len(batch) for batch in val.batches(80)]
+    [80, 80, 40]
     """
 
     def __init__(
@@ -72,39 +106,63 @@ class ImageSplit:
         return len(self.labels)
 
     def readable(self, indices: Iterable[int]) -> np.ndarray:
-        """Which of the images have not been found unreadable so far."""
+        """Return for each index whether its image has not been found unreadable so far."""
         return np.array([not self._is_bad(index) for index in indices], dtype=bool)
 
     def raw(self, index: int) -> Image.Image:
-        """The RGB picture before the transform. Raises DataError when it cannot be read."""
+        """Return the RGB picture before the transform.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        """
         try:
             return self._read(index)
         except UnreadableImageError as error:
             raise DataError(
-                f"cannot read {self.paths[index]}: {error}; mend it or remove it from the data"
+                f"cannot read {self.paths[index]}: {error}; fix it or remove it from the data"
             ) from error
 
     def load(self, indices: Sequence[int] | np.ndarray | Tensor) -> Batch:
         """Decode the images at these indices, in this order.
 
-        Unreadable ones are left out and recorded. Raises DataError when none is left, or when the
-        data set as a whole now has more unreadable images than it may.
+        Unreadable images are left out and recorded.
+
+        Raises
+        ------
+        DataError
+            If none is left, or if the whole data set now has more unreadable images than allowed.
         """
         batches = list(self.batches(max(1, len(indices)), indices))
         if not batches:
             raise DataError(
-                f"none of the {len(indices)} images asked of '{self.name}' can be read; "
-                "see the list of bad images, mend or remove them"
+                f"none of the {len(indices)} images needed from '{self.name}' can be read; "
+                "fix or remove the images listed as bad"
             )
         return batches[0]
 
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:
-        """Batches in the order of `indices` (default: all), decoded one batch ahead by threads.
+        """Decode images in batches; threads decode one batch ahead.
 
-        Unreadable images make a batch smaller; a batch of none is not given. Raises DataError as
-        `load` does when there are too many of them.
+        Parameters
+        ----------
+        batch_size : int
+            Images of a batch. Unreadable images make a batch smaller.
+        indices : sequence of int or None, default=None
+            Which images, in this order; all by default.
+
+        Yields
+        ------
+        Batch
+            At least one image.
+
+        Raises
+        ------
+        DataError
+            If the whole data set now has more unreadable images than allowed.
         """
         order = [int(i) for i in (range(len(self)) if indices is None else indices)]
         chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,4 +1,4 @@
-"""Stratified, seeded splitting that keeps groups together."""
+"""Stratified, seeded splits that keep groups together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from autoplace.data._errors import DataError
 
-HELD_OUT_FRACTION = (
-    0.2  # of the images at hand, for each of val and test: 60/20/20 of a flat folder
-)
+# Of the images at hand, for each of val and test: 60/20/20 of a folder without splits.
+HELD_OUT_FRACTION = 0.2
 
 
 def carve(
@@ -22,11 +21,31 @@ def carve(
     seed: int,
     groups: Sequence[str] | None = None,
 ) -> list[str]:
-    """Name a split for every image: each split in `missing` gets a fifth, "train" the rest.
+    """Choose a split for every image: each missing split gets a fifth, "train" the rest.
 
-    The result depends on the order of the images, which is to be sorted by the caller, and the seed
-    alone. Every class of three images or more reaches every split, unless groups stand against it.
-    Raises DataError when there are too few groups.
+    The result depends only on the order of the images, which the caller sorts, and on the seed.
+    Every class of three or more images is in every split, unless groups prevent it.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Class of each image.
+    missing : sequence of str
+        Splits to set aside: "val", "test" or both.
+    seed : int
+        Seed of the choice.
+    groups : sequence of str or None, default=None
+        Group of each image; images of one group get the same split.
+
+    Returns
+    -------
+    list of str
+        Split of each image.
+
+    Raises
+    ------
+    DataError
+        If there are too few groups, or no class has enough images to divide them.
     """
     if groups is None:
         return _carve_images(np.asarray(labels), missing, seed)
@@ -34,8 +53,8 @@ def carve(
 
 
 def _carve_images(labels: np.ndarray, missing: Sequence[str], seed: int) -> list[str]:
-    # Not scikit-learn's train_test_split: it may leave a small class out of a split altogether,
-    # and refuses when a split has fewer images than there are classes.
+    # Not scikit-learn's train_test_split: it may leave a small class out of a split, and fails when
+    # a split has fewer images than there are classes.
     rng = np.random.default_rng(seed)
     splits = np.full(len(labels), "train", dtype=object)
     for label in np.unique(labels):
@@ -54,20 +73,21 @@ def _carve_groups(
     if n_groups <= len(missing):
         raise DataError(
             f"{n_groups} groups are too few to set {' and '.join(missing)} aside from train; "
-            "give a split column, or finer groups"
+            "give a split column or smaller groups"
         )
     counts = np.unique(labels, return_counts=True)[1]
-    # One fold for each missing split and at least one for train; not more than a class has images.
+    # One fold for each missing split and at least one for train, but no more than the smallest
+    # class has images.
     n_folds = min(round(1 / HELD_OUT_FRACTION), n_groups, max(counts.min(), len(missing) + 1))
     if counts.max() < n_folds:
         raise DataError(
-            f"no class of train has the {n_folds} images it takes to set "
+            f"no class of train has the {n_folds} images needed to set "
             f"{' and '.join(missing)} aside; add images or give a split column"
         )
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     splits = np.full(len(labels), "train", dtype=object)
     with warnings.catch_warnings():
-        # That a rare class cannot be in every fold is told in a note on the finished splits.
+        # A note on the finished splits tells which classes are not in all of them.
         warnings.filterwarnings("ignore", message="The least populated class")
         held_out = [index for _, index in folds.split(labels, labels, groups)]
     for split, index in zip(missing, held_out, strict=False):

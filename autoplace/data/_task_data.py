@@ -1,4 +1,4 @@
-"""A data set as every other room sees it: three splits, classes, where it comes from."""
+"""A data set as other packages see it: three splits, classes, and where it comes from."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FamilySource = Literal["given", "builtin", "default"]
 
 
 def default_family(digests: tuple[str, ...], fingerprint: str) -> str:
-    """Name the family of a data set by its images: `images-` and the smallest digest.
+    """Name the family of a data set after its images: `images-` and part of the smallest digest.
 
-    Not by its folder: `a/images` and `b/images` have nothing in common, and copies of the same
-    images under two names have all. Data of one default family share at least the image with that
-    digest. Most images can be added or removed without changing it.
+    A folder's name would not do: `a/images` and `b/images` have nothing in common, while two copies
+    of the same images may have different names. Data sets of one default family share at least the
+    image with that digest, and adding or removing other images seldom changes it.
 
     Parameters
     ----------
@@ -32,21 +32,49 @@ def default_family(digests: tuple[str, ...], fingerprint: str) -> str:
 
 @dataclass(frozen=True)
 class TaskData:
-    """An image-classification data set with its three splits.
+    """An image-classification data set with its three splits; `load_data` makes it.
 
-    Validation picks; test is read once, for the winner and the baselines.
+    Placements are chosen on validation images; test images are read once, for the winner and the
+    baselines.
 
     Parameters
     ----------
-    name : short name for people, e.g. "shapes-count".
-    source : what was given to `load_data`.
-    family : the source or generator the images come from; held-out evaluation never divides it.
-    family_source : "given" by the user, that of a "builtin" task, or the "default".
-    group : "natural", "specialised" or "structured" as in VTAB; "user" for a user's own data.
-    classes : class names; a label is an index into them.
-    fingerprint : SHA-256 over paths, sizes, labels, splits and some files' contents.
-    image_digests : the smallest digests of the sampled files' contents.
-    notes : what a user should know of how the data was read, one sentence each.
+    name : str
+        Short name for people, such as "shapes-count".
+    source : str
+        What was given to `load_data`.
+    family : str
+        The source or generator of the images. Evaluation on held-out data never divides it.
+    family_source : {"given", "builtin", "default"}
+        Whether the family was given by the user, is that of a built-in task, or is the default.
+    group : str
+        "natural", "specialised" or "structured" as in VTAB; "user" for a user's own data.
+    classes : tuple of str
+        Class names; a label is an index into them.
+    train, val, test : ImageSplit
+        The splits.
+    fingerprint : str
+        SHA-256 over the paths, sizes, labels and splits of all images and the contents of some;
+        known before any image is decoded.
+    record : DecodingRecord
+        What is known of the images decoded so far.
+    image_digests : tuple of str, default=()
+        The 64 smallest digests of sampled files, sorted. Data sets that share images have digests
+        in common. Empty for built-in tasks, whose family is fixed.
+    notes : list of str
+        What a user should know about how the data was read, one sentence each.
+
+    Examples
+    --------
+    >>> from autoplace.data import create_transform, load_data
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> data = load_data("builtin:shapes-size", transform=transform)
+    >>> data.classes
+    ('tiny', 'small', 'medium', 'large', 'huge')
+    >>> data.family, data.family_source, data.group
+    ('shapes', 'builtin', 'structured')
+    >>> data.profile()["n_images"]
+    {'train': 800, 'val': 200, 'test': 2000}
     """
 
     name: str
@@ -65,22 +93,23 @@ class TaskData:
 
     @property
     def splits(self) -> tuple[ImageSplit, ImageSplit, ImageSplit]:
+        """Train, val and test."""
         return self.train, self.val, self.test
 
     def content_fingerprint(self) -> str:
-        """SHA-256 over the pixels of every image decoded so far."""
+        """Compute the SHA-256 of the pixels of all images decoded so far."""
         return self.record.content_fingerprint()
 
     def bad_images(self) -> list[BadImage]:
-        """Images found unreadable so far, by path."""
+        """List the images found unreadable so far, sorted by path."""
         return self.record.bad_images()
 
     def duplicates(self) -> list[DuplicateImage]:
-        """Equal pictures in different splits, among the images decoded so far."""
+        """List equal pictures in different splits, among the images decoded so far."""
         return self.record.duplicates()
 
     def profile(self) -> dict[str, Any]:
-        """Counts per split and class, for MLflow's data set input; plain JSON values."""
+        """Count images per split and class, in plain JSON values, for MLflow's data set input."""
         counts = {
             split.name: np.bincount(split.labels, minlength=len(self.classes)).tolist()
             for split in self.splits

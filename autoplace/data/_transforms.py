@@ -1,4 +1,4 @@
-"""How a picture becomes the tensor a backbone was trained to read."""
+"""The transform from a picture to the tensor that a backbone was trained on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,28 @@ from torch import Tensor
 
 
 def create_transform(data_config: Mapping[str, Any]) -> Callable[[Image.Image], Tensor]:
-    """timm's evaluation transform for a backbone's own data config.
+    """Create timm's evaluation transform from a backbone's data config.
 
-    `data_config` is what `timm.data.resolve_model_data_config` returns, or the same read from JSON.
-    The transform maps an RGB picture of any size to (3, H, W) float32. Training uses it too:
-    without random augmentation the frozen prefix's activations are constant and can be cached.
+    Training uses it too: without random augmentation the activations of frozen layers are constant
+    and can be cached.
+
+    Parameters
+    ----------
+    data_config : mapping of str to Any
+        What `timm.data.resolve_model_data_config` returns, or the same read from JSON.
+
+    Returns
+    -------
+    callable
+        Maps an RGB picture of any size to a float32 tensor of shape (3, height, width).
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from autoplace.data import create_transform
+    >>> transform = create_transform({"input_size": [3, 32, 32]})
+    >>> transform(Image.new("RGB", (200, 100))).shape
+    torch.Size([3, 32, 32])
     """
     options: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in data_config.items()

@@ -1,13 +1,14 @@
 """Runs trials; whatever happens to one of them becomes its outcome."""
 
-from autoplace.execution._executor import Executor, TrialObserver
+from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._in_process import InProcessExecutor
 from autoplace.execution._side_by_side import count_side_by_side, parse_side_by_side
 
 __all__ = [
     "Executor",
     "InProcessExecutor",
-    "TrialObserver",
+    "TrialEvent",
+    "TrialStarted",
     "count_side_by_side",
     "parse_side_by_side",
 ]

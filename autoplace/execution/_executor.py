@@ -1,32 +1,29 @@
-"""What an executor is: it runs the trials of one task and yields what comes of them."""
+"""What an executor is: trials go in, what happens to them comes out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from autoplace.training import Epoch, Outcome, Trial
 
 
-class TrialObserver:
-    """Told by an executor what happens to trials while they run; does nothing by default.
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial starts.
 
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> from autoplace.training import Trial
-    >>> class Printer(TrialObserver):
-    ...     def start_trial(self, trial):
-    ...         print(f"started {trial}")
-    >>> Printer().start_trial(Trial(Placement(), seed=0))
-    started panel head-only (seed 0)
+    >>> print(TrialStarted(Trial(Placement(), seed=0)).trial)
+    panel head-only (seed 0)
     """
 
-    def start_trial(self, trial: Trial) -> None:
-        """Take note that a trial starts."""
+    trial: Trial
 
-    def log_epoch(self, trial: Trial, epoch: Epoch) -> None:
-        """Take note of an epoch of a trial."""
+
+TrialEvent = TrialStarted | Epoch | Outcome
 
 
 class Executor(ABC):
@@ -40,23 +37,20 @@ class Executor(ABC):
     """
 
     @abstractmethod
-    def run(self, trials: Sequence[Trial], observer: TrialObserver) -> Iterator[Outcome]:
-        """Run distinct trials and yield the outcome of each as it comes.
-
-        A trial that the deadline interrupts is yielded as `interrupted`; one that it keeps from
-        starting is not yielded.
+    def run(self, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
+        """Run distinct trials and yield what happens to them as it happens.
 
         Parameters
         ----------
         trials : sequence of Trial
             In the order in which they should start.
-        observer : TrialObserver
-            Told of starts and epochs.
 
         Yields
         ------
-        Outcome
-            Done, failed or interrupted.
+        TrialStarted, Epoch or Outcome
+            Of each trial its start, its epochs and its outcome, in this order; events of different
+            trials may mix. A trial that the deadline stops ends as `interrupted`; one that the
+            deadline keeps from starting has no events.
 
         Raises
         ------

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from autoplace.errors import UserError
-from autoplace.execution._executor import Executor, TrialObserver
+from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Outcome, Task, Trial, open_outcome, run_trials
+from autoplace.training import Deadline, Epoch, Outcome, Task, Trial, open_outcome, train
 from predictors.vocabulary import Status
 
 
@@ -36,9 +36,8 @@ class InProcessExecutor(Executor):
     >>> from autoplace.placement import Placement
     >>> task = open_task("builtin:digits")
     >>> executor = InProcessExecutor(task, TrialSettings(epochs=1), Deadline())
-    >>> for outcome in executor.run([Trial(Placement(), seed=0)], TrialObserver()):
-    ...     print(outcome.trial, outcome.status)
-    panel head-only (seed 0) done
+    >>> [type(event).__name__ for event in executor.run([Trial(Placement(), seed=0)])]
+    ['TrialStarted', 'Epoch', 'Outcome']
     """
 
     def __init__(
@@ -56,25 +55,19 @@ class InProcessExecutor(Executor):
         self._side_by_side = side_by_side
         self._notify = notify
 
-    def run(self, trials: Sequence[Trial], observer: TrialObserver) -> Iterator[Outcome]:
+    def run(self, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
         """See `Executor.run`; outcomes come in the order of the trials."""
         for first in range(0, len(trials), self._side_by_side):
             if self._deadline.passed:
                 return
             group = trials[first : first + self._side_by_side]
-            for trial in group:
-                observer.start_trial(trial)
-            yield from self._run_together(group, observer)
+            yield from map(TrialStarted, group)
+            yield from self._train(group)
 
-    def _run_together(self, trials: Sequence[Trial], observer: TrialObserver) -> list[Outcome]:
+    def _train(self, trials: Sequence[Trial]) -> Iterator[Epoch | Outcome]:
         try:
-            return run_trials(
-                self._task,
-                trials,
-                self._settings,
-                deadline=self._deadline,
-                on_epoch=observer.log_epoch,
-            )
+            yield from train(self._task, trials, self._settings, deadline=self._deadline)
+            return
         except UserError:
             raise
         except (ArithmeticError, RuntimeError, MemoryError) as error:
@@ -82,13 +75,12 @@ class InProcessExecutor(Executor):
         # Outside the `except`: the error holds on to what the trials have in memory.
         if len(trials) == 1:
             outcome = open_outcome(self._task, trials[0], self._settings)
-            return [replace(outcome, status=Status.FAILED, reason=reason)]
+            yield replace(outcome, status=Status.FAILED, reason=reason)
+            return
         self._notify(
             f"{len(trials)} placements side by side: {reason.splitlines()[0]}; "
             "running them in two halves"
         )
         half = len(trials) // 2
-        return [
-            *self._run_together(trials[:half], observer),
-            *self._run_together(trials[half:], observer),
-        ]
+        yield from self._train(trials[:half])
+        yield from self._train(trials[half:])

@@ -1,4 +1,4 @@
-"""What is measured before any training: gradient statistics of every edge from one pass."""
+"""The probe: statistics of every edge and node, measured in one pass before any training."""
 
 from autoplace.probing._capture import Captured, capture
 from autoplace.probing._gradients import GradientSum, gradient_products

@@ -12,24 +12,60 @@ from autoplace.backbones import ResidualChain
 
 @dataclass
 class Captured:
-    """Images after their forward pass, with its graph.
+    """The result of a forward pass, with its autograd graph.
 
-    hidden: n tensors (batch, tokens, dim), the stream at every node; features: (batch, features).
+    Parameters
+    ----------
+    hidden : list of Tensor of shape (batch, tokens, dim)
+        The stream at each node.
+    features : Tensor of shape (batch, features)
+        Pooled features.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> captured = capture(create_chain("starter"), torch.randn(2, 3, 32, 32))
+    >>> len(captured.hidden), captured.features.shape
+    (25, torch.Size([2, 96]))
+    >>> cotangents = captured.cotangents(captured.features.square().sum())
+    >>> cotangents[7].shape == captured.hidden[7].shape
+    True
     """
 
     hidden: list[Tensor]
     features: Tensor
 
     def cotangents(self, loss: Tensor) -> list[Tensor]:
-        """D_j = d loss / d h_j at every node, shaped like `hidden`; frees the graph."""
+        """Compute D_j = d loss / d h_j at each node, shaped like `hidden`; frees the graph."""
         return list(torch.autograd.grad(loss, self.hidden))
 
 
 def capture(chain: ResidualChain, images: Tensor) -> Captured:
-    """Run the frozen chain on images (batch, 3, height, width), keeping the graph.
+    """Run a frozen chain forward and keep the autograd graph.
 
-    At zero every adapter is silent, so this one pass stands for all placements, recurrent ones
-    too (pass T equals pass 1).
+    New adapters output 0, so this one pass is that of every placement, also of a recurrent one,
+    whose last pass equals the first.
+
+    Parameters
+    ----------
+    chain : ResidualChain
+        The frozen backbone.
+    images : Tensor of shape (batch, 3, height, width)
+        Transformed images.
+
+    Returns
+    -------
+    Captured
+        Values of all nodes, and features.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> captured = capture(create_chain("starter"), torch.randn(2, 3, 32, 32))
+    >>> captured.hidden[0].shape
+    torch.Size([2, 17, 96])
     """
     with torch.enable_grad():
         hidden = [chain.embed(images).detach().requires_grad_()]

@@ -1,4 +1,4 @@
-"""Gradients of every edge's linear map at zero, from activations and cotangents alone."""
+"""Gradients of the linear map of every edge at zero, from activations and cotangents."""
 
 from __future__ import annotations
 
@@ -7,26 +7,54 @@ from torch import Tensor
 
 
 def gradient_products(sources: Tensor, cotangents: Tensor) -> Tensor:
-    """Gradients of every edge's linear map, at zero: G_ij = sources_iᵀ cotangents_j.
+    """Compute the gradient of the linear map of every edge at zero.
 
-    sources: (n, rows, k) what each edge's last linear map reads: the normalised stream for a
-    linear map, act(down(norm h)) for a bottleneck's `up`; cotangents: (m, rows, l) d loss / d h_j.
-    Returns (n, m, k, l); entry [i, j] belongs to Edge(i, j). Memory: n · m · k · l.
+    Parameters
+    ----------
+    sources : Tensor of shape (n, rows, k)
+        What the last linear map of an adapter reads at each node: the normalised stream for a
+        linear adapter, act(down(norm(h))) for a bottleneck.
+    cotangents : Tensor of shape (m, rows, l)
+        D_j = d loss / d h_j at each node.
+
+    Returns
+    -------
+    Tensor of shape (n, m, k, l)
+        G_ij = sources_iᵀ cotangents_j; entry [i, j] belongs to Edge(i, j).
+
+    Examples
+    --------
+    >>> import torch
+    >>> sources, cotangents = torch.randn(5, 100, 8), torch.randn(5, 100, 6)
+    >>> gradients = gradient_products(sources, cotangents)
+    >>> gradients.shape
+    torch.Size([5, 5, 8, 6])
+    >>> torch.allclose(gradients[2, 4], sources[2].T @ cotangents[4], atol=1e-4)
+    True
     """
     n, rows, k = sources.shape
     m, _, width = cotangents.shape
-    # One large product runs faster than n · m small ones. Nothing is copied where memory is laid
-    # out as (rows, n, k), which the sketch sees to.
+    # One large product runs faster than n · m small ones. `reshape` copies nothing if the memory
+    # layout is (rows, n, k), as in the tensors of `Sketch.allocate`.
     left = sources.permute(0, 2, 1).reshape(n * k, rows)
     right = cotangents.permute(0, 2, 1).reshape(m * width, rows)
     return (left @ right.T).reshape(n, k, m, width).permute(0, 2, 1, 3)
 
 
 class GradientSum:
-    """Sums micro-batch gradients and what is needed for their signal-to-noise.
+    """The sum of the gradients of micro-batches, and their signal-to-noise.
 
-    Signal-to-noise of an edge: ‖mean‖² over the variance of that mean, both over the B
-    micro-batches; about 1 for pure noise, B · signal² / variance for a steady direction.
+    Examples
+    --------
+    >>> import torch
+    >>> gradients = GradientSum()
+    >>> for value in (1.0, 3.0):
+    ...     gradients.add(torch.full((2, 2, 1, 1), value))
+    >>> gradients.total[0, 1]
+    tensor([[4.]])
+    >>> gradients.signal_to_noise()
+    tensor([[4., 4.],
+            [4., 4.]])
     """
 
     def __init__(self) -> None:
@@ -35,7 +63,13 @@ class GradientSum:
         self._count = 0
 
     def add(self, gradients: Tensor) -> None:
-        """gradients: (n, n, k, l) of one micro-batch; taken over, and not to be used again."""
+        """Add the gradients of one micro-batch.
+
+        Parameters
+        ----------
+        gradients : Tensor of shape (n, n, k, l)
+            Gradients; the tensor may be overwritten, so do not use it afterwards.
+        """
         squares = torch.linalg.vector_norm(gradients, dim=(-2, -1)).square()
         if self._total is None or self._squares is None:
             self._total, self._squares = gradients, squares
@@ -46,15 +80,21 @@ class GradientSum:
 
     @property
     def total(self) -> Tensor:
-        """(n, n, k, l), the gradient over all micro-batches."""
+        """The sum over all micro-batches, (n, n, k, l)."""
         assert self._total is not None, "no micro-batch was added"
         return self._total
 
     def signal_to_noise(self) -> Tensor:
-        """(n, n); NaN with fewer than two micro-batches."""
+        """Compute the signal-to-noise of each edge, (n, n).
+
+        This is ‖mean‖² divided by the variance of the mean, over the B micro-batches: about 1 for
+        pure noise, and B · signal² / variance for a constant direction. It is NaN for fewer than
+        two micro-batches.
+        """
         count = self._count
         if count < 2 or self._squares is None:
             return torch.full(self.total.shape[:2], float("nan"))
         mean_squared = torch.linalg.vector_norm(self.total, dim=(-2, -1)).square() / count**2
         variance = (self._squares / count - mean_squared) * count / (count - 1)
-        return mean_squared / (variance / count)
+        ratio: Tensor = mean_squared / (variance / count)
+        return ratio

@@ -1,4 +1,4 @@
-"""What the probe gathers, micro-batch by micro-batch, pass by pass."""
+"""Measurement: what the probe accumulates over micro-batches and passes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,40 @@ from autoplace.probing._tables import NodeSums
 class Measurement:
     """Gradients of all edges and sums of all nodes, over the micro-batches added so far.
 
-    Everything is of the loss summed over images. The sketch is chosen from the first pass and
-    holds for all that follow.
+    All values belong to the loss summed over images. The sketch is chosen in the first pass and
+    used in all others.
 
     Parameters
     ----------
-    width
-        Of the sketch, for wider streams; 0 means never to sketch.
+    chain : ResidualChain
+        The frozen backbone.
+    width : int
+        Width of the sketch; streams that are not wider, or a width of 0, are not sketched.
+    seed : int
+        Seed of the sketch.
+
+    Attributes
+    ----------
+    gradients : GradientSum
+        Gradients of the edges, as the sketch gives them.
+    nodes : NodeSums
+        Sums of the nodes.
+    loss : HeldOutLoss
+        Loss and accuracy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.data import Batch
+    >>> from autoplace.model import LinearHead
+    >>> measurement = Measurement(create_chain("fashion-vit8"), width=16, seed=0)
+    >>> batch = Batch(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]), torch.arange(4))
+    >>> head = LinearHead(np.random.default_rng(0).normal(size=(2, 64)), np.zeros(2))
+    >>> features, labels = measurement.add([batch], head)
+    >>> features.shape, measurement.gradients.total.shape
+    (torch.Size([4, 64]), torch.Size([17, 17, 12, 24]))
     """
 
     def __init__(self, chain: ResidualChain, width: int, seed: int) -> None:
@@ -41,15 +68,26 @@ class Measurement:
 
     @property
     def sketch(self) -> Sketch:
-        """How the products are seen."""
+        """The sketch; known after the first pass."""
         assert self._sketch is not None, "nothing was measured"
         return self._sketch
 
     def add(self, passes: Iterable[Batch], head: LinearHead) -> tuple[Tensor, Tensor]:
-        """Measure one micro-batch under a head that was fitted on other images.
+        """Measure one micro-batch with a head that was fitted on other images.
 
-        passes: as many images at once as memory allows. Returns the features of all of them
-        (rows, features) and their labels (rows,).
+        Parameters
+        ----------
+        passes : iterable of Batch
+            The images of the micro-batch, divided into batches that fit in memory.
+        head : LinearHead
+            The head.
+
+        Returns
+        -------
+        features : Tensor of shape (rows, features)
+            Features of all images of the micro-batch.
+        labels : Tensor of shape (rows,)
+            Their classes.
         """
         like = next(self.chain.parameters())
         total: Tensor | None = None
@@ -61,26 +99,26 @@ class Measurement:
             labels.append(batch.labels)
             products = self.products(captured, captured.cotangents(loss), batch.labels)
             total = products if total is None else total.add_(products)
-        if total is None:  # none of its images could be read
+        if total is None:  # no image of the micro-batch could be read
             return like.new_empty(0, self.chain.num_features), torch.empty(0, dtype=torch.int64)
         self.gradients.add(total)
         return torch.cat(features), torch.cat(labels)
 
     @torch.no_grad()
     def products(self, captured: Captured, cotangents: list[Tensor], labels: Tensor) -> Tensor:
-        """(n, n, k, l), the sketched gradients of one pass; uses up what was captured."""
+        """Compute the sketched gradients (n, n, k, l) of one pass; empties the given lists."""
         hidden = captured.hidden
         if self._sketch is None:
             self._sketch = Sketch.fit(
-                (normalise(each.detach()).flatten(0, 1) for each in hidden),
-                [each.flatten(0, 1) for each in cotangents],
+                (normalise(h.detach()).flatten(0, 1) for h in hidden),
+                [cotangent.flatten(0, 1) for cotangent in cotangents],
                 self._width,
                 self._seed,
             )
         sketch = self._sketch
         self.nodes.begin(labels, hidden[0])
-        sources, targets = sketch.room_for(hidden)
-        while hidden:  # off the lists, so that memory goes as soon as it has been used
+        sources, targets = sketch.allocate(hidden)
+        while hidden:  # popping frees the memory of each node after its use
             node, cotangent = len(hidden) - 1, cotangents.pop()
             normalised = normalise(hidden[-1].detach())
             self.nodes.add(node, hidden.pop().detach(), cotangent, normalised)

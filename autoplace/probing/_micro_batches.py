@@ -1,17 +1,38 @@
-"""How the probe's images are divided: micro-batches to compare, two folds to fit heads on."""
+"""Dividing the images of the probe into micro-batches and two folds."""
 
 from __future__ import annotations
 
 import numpy as np
 
-FIRST_FOLD = 0.4  # of the micro-batches: its images run forward twice, so it is the smaller one
+# Share of micro-batches in the first fold. It is smaller because its images run forward twice.
+FIRST_FOLD = 0.4
 
 
 def deal(labels: np.ndarray, count: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Deal rows to `count` micro-batches, class by class, so that each has its share of every one.
+    """Divide rows into stratified micro-batches, and these into two folds.
 
-    labels: (rows,), at least two. Returns the micro-batches of the first and of the second fold,
-    each an array of rows, none of them empty.
+    Parameters
+    ----------
+    labels : ndarray of shape (rows,)
+        Classes of at least two rows.
+    count : int
+        Number of micro-batches; fewer if there are fewer rows.
+    seed : int
+        Seed of the order within classes.
+
+    Returns
+    -------
+    first, second : list of ndarray
+        The micro-batches of each fold; each is an array of row numbers and not empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first, second = deal(np.array([0] * 10 + [1] * 10), count=5, seed=0)
+    >>> len(first), len(second)
+    (2, 3)
+    >>> [int((rows < 10).sum()) for rows in first + second]  # rows of class 0
+    [2, 2, 2, 2, 2]
     """
     rng = np.random.default_rng(seed)
     count = min(count, len(labels))
@@ -20,8 +41,8 @@ def deal(labels: np.ndarray, count: int, seed: int) -> tuple[list[np.ndarray], l
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
         hand[rows] = (np.arange(len(rows)) + start) % count
-        start += len(rows)  # and on from class to class, so that sizes differ by one at most
+        start += len(rows)  # the next class continues here, so sizes differ by at most 1
     parts = [np.flatnonzero(hand == k) for k in range(count)]
-    # Every other one, so that two images of a rare class come into different folds.
+    # Every other micro-batch, so that two images of a rare class are in different folds.
     in_first = range(0, 2 * max(1, round(FIRST_FOLD * count)), 2)
     return [parts[k] for k in in_first], [parts[k] for k in range(count) if k not in in_first]

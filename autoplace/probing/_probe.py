@@ -1,4 +1,4 @@
-"""The probe: one pass over some training images scores every edge."""
+"""Running the probe: one pass over some training images scores every edge."""
 
 from __future__ import annotations
 
@@ -25,9 +25,45 @@ def run_probe(
     settings: ProbeSettings,
     seed: int = 0,
 ) -> ProbeTables:
-    """Score all n² edges with one forward and backward pass, and part of a forward pass for heads.
+    """Score all n² edges of a backbone on some training images.
 
-    Raises DataError where no head can be fitted, for too few images can be read.
+    This takes one forward and one backward pass, and a second forward pass over the images of
+    one fold for fitting heads.
+
+    Parameters
+    ----------
+    chain : ResidualChain
+        The frozen backbone.
+    split : ImageSplit
+        Training images.
+    n_classes : int
+        Number of classes.
+    settings : ProbeSettings
+        Number of images, batch size, micro-batches and sketch.
+    seed : int, default=0
+        Seed of the sample, the micro-batches, the heads' folds and the sketch.
+
+    Returns
+    -------
+    ProbeTables
+        Tables of edges, nodes and task.
+
+    Raises
+    ------
+    DataError
+        If too few images can be read to fit a head.
+
+    Examples
+    --------
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.data import create_transform, load_data
+    >>> from autoplace.settings import ProbeSettings
+    >>> chain = create_chain("fashion-vit8")
+    >>> digits = load_data("builtin:digits", transform=create_transform(chain.data_config))
+    >>> settings = ProbeSettings(probe_images=8, probe_micro_batches=2, sketch=16)
+    >>> tables = run_probe(chain, digits.train, n_classes=10, settings=settings)
+    >>> len(tables.edges), len(tables.nodes), len(tables.task)
+    (289, 17, 1)
     """
     measurement = Measurement(chain, settings.sketch, seed)
     measure_held_out(measurement, split, n_classes, settings, seed)
@@ -55,39 +91,69 @@ def measure_held_out(
     settings: ProbeSettings,
     seed: int,
 ) -> None:
-    """Measure a sample of the split's images under cross-fitted logistic heads.
+    """Measure a sample of images with cross-fitted logistic heads.
 
-    The heads are fitted on one fold of the images, gradients taken on the other: the first fold
-    runs forward for its features alone; the second, under the head of the first, yields its own
-    features on the way; then the first runs under the head of the second. So no image is judged by
-    a head that has seen it, and no graph outlives its `probe_batch` images.
+    A head is fitted on one fold of the images and gradients are computed on the other. First the
+    features of the first fold are computed and a head is fitted on them. The second fold is
+    measured with that head, which also gives its features. Then the first fold is measured with
+    a head fitted on the second. So no image is scored with a head that was fitted on it, and an
+    autograd graph never covers more than `probe_batch` images.
 
-    Raises DataError where no image of a fold can be read.
+    Parameters
+    ----------
+    measurement : Measurement
+        Receives the results.
+    split : ImageSplit
+        Images to sample from.
+    n_classes : int
+        Number of classes.
+    settings : ProbeSettings
+        Number of images, batch size and micro-batches.
+    seed : int
+        Seed of the sample, the micro-batches and the heads' folds.
+
+    Raises
+    ------
+    DataError
+        If no image of a fold can be read.
+
+    Examples
+    --------
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.data import create_transform, load_data
+    >>> from autoplace.settings import ProbeSettings
+    >>> chain = create_chain("fashion-vit8")
+    >>> digits = load_data("builtin:digits", transform=create_transform(chain.data_config))
+    >>> settings = ProbeSettings(probe_images=8, probe_micro_batches=2)
+    >>> measurement = Measurement(chain, width=16, seed=0)
+    >>> measure_held_out(measurement, digits.train, 10, settings, seed=0)
+    >>> measurement.loss.n_rows
+    8
     """
     rows = stratified_sample(split.labels, settings.probe_images, seed)
     first, second = deal(split.labels[rows], settings.probe_micro_batches, seed)
     chain = measurement.chain
     like = next(chain.parameters())
-    # Only these images are needed twice; the others are decoded when their turn comes.
+    # Only these images are needed twice; the others are decoded when they are used.
     kept = [list(split.batches(settings.probe_batch, rows[part])) for part in first]
-    seen = [
+    fitted_on = [
         (frozen_features(chain, chain.embed(batch.images.to(like))), batch.labels)
         for batches in kept
         for batch in batches
     ]
     upcoming = (split.batches(settings.probe_batch, rows[part]) for part in second)
     for fold in (upcoming, kept):
-        head = _fit_head(seen, split, n_classes, seed)
-        seen = [measurement.add(micro_batch, head) for micro_batch in fold]
+        head = _fit_head(fitted_on, split, n_classes, seed)
+        fitted_on = [measurement.add(micro_batch, head) for micro_batch in fold]
 
 
 def _fit_head(
-    seen: Sequence[tuple[Tensor, Tensor]], split: ImageSplit, n_classes: int, seed: int
+    fitted_on: Sequence[tuple[Tensor, Tensor]], split: ImageSplit, n_classes: int, seed: int
 ) -> LinearHead:
-    features, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    features, labels = (torch.cat(parts) for parts in zip(*fitted_on, strict=True))
     if not len(labels):
         raise DataError(
             f"none of the images of {split.name} that were sampled for the probe can be read; "
-            "mend or replace them"
+            "repair or replace them"
         )
     return fit_head(features.double().cpu().numpy(), labels.numpy(), n_classes, seed)

@@ -1,4 +1,4 @@
-"""Narrow views of activations and cotangents, in which gradients of all edges are computed."""
+"""Sketches: projections of activations and cotangents, to compute all gradients cheaply."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Directions:
-    """Orthogonal directions of each node: principal ones first, then some random ones.
-
-    Principal directions keep the top of every spectrum as it is. The random ones are orthogonal to
-    them and stand for all that remain: by a weight w > 1 each, w² the number of directions that one
-    stands for, inner products are kept in expectation. Without the random ones the tail is cut
-    off, and ranks of wide spectra come out too small; with them alone, as in a plain random sketch,
-    the top is blurred.
+    """Orthogonal directions of each node: principal ones, then random ones.
 
     Parameters
     ----------
-    columns
-        (n, dim, width), the random ones times √w: signal-to-noise is a ratio, which needs little
-        of the tail and suffers from its variance.
-    rest
-        (width,), what each column lacks of its weight: 1, or √w.
+    columns : Tensor of shape (n, dim, width)
+        Directions; random ones are multiplied by √w.
+    rest : Tensor of shape (width,)
+        Remaining factor of each column up to its weight: 1 for principal directions, √w for
+        random ones.
+
+    Notes
+    -----
+    Principal directions preserve the top of every spectrum. Random directions are orthogonal to
+    them and represent all remaining ones: with a weight w > 1, where w² is the number of
+    directions that each represents, inner products are preserved in expectation. Without random
+    directions, the tail of a spectrum would be cut off and the ranks of wide spectra would be too
+    small. With random directions only, as in a plain random sketch, the top would be blurred.
+
+    The products are computed with √w instead of w, because the signal-to-noise is a ratio, which
+    needs little of the tail and is harmed by its variance.
     """
 
     columns: Tensor
@@ -34,27 +39,42 @@ class Directions:
 
     @classmethod
     def of(cls, spans: Sequence[Tensor], n_random: int, generator: torch.Generator) -> Self:
-        """spans: of each node, (dim, principal directions), to be made orthogonal."""
+        """Make directions from the principal span of each node, (dim, principal directions)."""
         dim, n_principal = spans[0].shape
         rest = spans[0].new_ones(n_principal + n_random)
         rest[n_principal:] = ((dim - n_principal) / n_random) ** 0.25
         random = [torch.randn(dim, n_random, generator=generator).to(rest) for _ in spans]
         columns = [
-            torch.linalg.qr(torch.cat(each, 1))[0] for each in zip(spans, random, strict=True)
+            torch.linalg.qr(torch.cat(pair, 1))[0] for pair in zip(spans, random, strict=True)
         ]
         return cls(torch.stack(columns) * rest, rest)
 
     @property
     def width(self) -> int:
-        """Directions a node."""
+        """Number of directions of each node."""
         return len(self.rest)
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """How the gradients are seen: entry [i, j] shows left_iᵀ G_ij right_j.
+    """A projection of the gradients: instead of G_ij, left_iᵀ G_ij right_j is computed.
 
-    left, right: of sources and of cotangents; None where nothing is projected, and so nothing lost.
+    Parameters
+    ----------
+    left : Directions or None, default=None
+        Directions of the sources; None for no projection.
+    right : Directions or None, default=None
+        Directions of the cotangents; None for no projection.
+
+    Examples
+    --------
+    >>> import torch
+    >>> sources, cotangents = torch.randn(5, 200, 96), torch.randn(5, 200, 96)
+    >>> sketch = Sketch.fit(sources, cotangents, width=16, seed=0)
+    >>> sketch.source(3, sources[3]).shape, sketch.cotangent(3, cotangents[3]).shape
+    (torch.Size([200, 12]), torch.Size([200, 24]))
+    >>> torch.equal(Sketch().source(3, sources[3]), sources[3])
+    True
     """
 
     left: Directions | None = None
@@ -64,35 +84,47 @@ class Sketch:
     def fit(
         cls, sources: Iterable[Tensor], cotangents: Sequence[Tensor], width: int, seed: int
     ) -> Self:
-        """Choose directions from the first pass: 3/4 of `width` of sources, 3/2 of cotangents.
+        """Choose directions from the first pass.
 
-        Few directions of the sources matter, and the first pass tells which: a source comes into
-        the gradients by its products with cotangents, so its directions span those with a random
-        mixture of all nodes' cotangents. Cotangents need more, for those under the second head
-        have other directions, which no pass has shown yet.
+        Parameters
+        ----------
+        sources : iterable of Tensor of shape (rows, dim)
+            Normalised values of each node.
+        cotangents : sequence of Tensor of shape (rows, dim)
+            D_j = d loss / d h_j of each node.
+        width : int
+            Width of the sketch: sources get 3/4 as many directions, cotangents 3/2.
+        seed : int
+            Seed of the random directions.
 
-        sources, cotangents: n tensors (rows, dim) each.
+        Notes
+        -----
+        Few directions of the sources matter, and the first pass shows which ones: a source enters
+        the gradients through its products with cotangents, so its principal directions span its
+        products with a random mixture of the cotangents of all nodes. Cotangents need more
+        directions, because later ones come from another head and point elsewhere.
+
+        Cotangents use one step of subspace iteration: Halko, Martinsson and Tropp 2011
+        (arXiv 0909.4061), algorithm 4.4 without its second product.
         """
         generator = torch.Generator().manual_seed(seed)
         dim = cotangents[0].shape[1]
         n_left, n_right = width * 3 // 4, min(width * 3 // 2, dim)
-        left, right = n_left // 3, n_right // 2  # of them principal
+        left, right = n_left // 3, n_right // 2  # number of principal ones
 
         def random(count: int) -> Tensor:
             return torch.randn(dim, count, generator=generator).to(cotangents[0])
 
-        mixed = sum(each / torch.linalg.vector_norm(each) @ random(left) for each in cotangents)
-        spans = [each.T @ mixed for each in sources]
+        mixed = sum(rows / torch.linalg.vector_norm(rows) @ random(left) for rows in cotangents)
+        spans = [rows.T @ mixed for rows in sources]
         lefts = Directions.of(spans, n_left - left, generator)
         if n_right == dim:
             return cls(lefts)
-        # A step of subspace iteration: Halko, Martinsson and Tropp 2011 (arXiv 0909.4061),
-        # algorithm 4.4 without its second product.
-        spans = [each.T @ (each @ random(right)) for each in cotangents]
+        spans = [rows.T @ (rows @ random(right)) for rows in cotangents]
         return cls(lefts, Directions.of(spans, n_right - right, generator))
 
-    def room_for(self, hidden: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Empty tensors (rows, n, width) for sources and cotangents of n nodes (..., dim)."""
+    def allocate(self, hidden: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Allocate tensors (rows, n, width) for sources and cotangents of n nodes (..., dim)."""
         dim = hidden[0].shape[-1]
         rows = hidden[0].numel() // dim
         widths = (side.width if side else dim for side in (self.left, self.right))
@@ -100,31 +132,46 @@ class Sketch:
         return left, right
 
     def source(self, node: int, rows: Tensor) -> Tensor:
-        """(rows, dim) of a node -> (rows, width)."""
+        """Project the source of a node from (rows, dim) to (rows, width)."""
         return rows @ self.left.columns[node] if self.left else rows
 
     def cotangent(self, node: int, rows: Tensor) -> Tensor:
-        """(rows, dim) of a node -> (rows, width)."""
+        """Project the cotangent of a node from (rows, dim) to (rows, width)."""
         return rows @ self.right.columns[node] if self.right else rows
 
     def spectral(self, gradients: Tensor) -> Tensor:
-        """(..., k, l) as computed -> the same with full weights, for singular values and norms."""
+        """Give gradients (..., k, l) their full weights, for singular values and norms."""
         return self._scaled(gradients, 1)
 
-    def seen_from(self, source: int, gradients: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """leftᵀ P(G_ij) right of every edge from node i = `source`, (n, p, q).
+    def project(self, source: int, gradients: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Compute leftᵀ P(G_ij) right for every edge from node i = `source`.
 
-        P projects to the directions, without their weights: in a sum over directions these would
-        make up for what is lost in expectation, and add more noise than that is worth.
-        gradients: (n, k, l) as computed; left: (dim, p) and right: (dim, q), the same for all.
+        P is the projection to the directions without their weights. The weights would make up in
+        expectation for what the sketch loses, but would add more noise than that is worth.
+
+        Parameters
+        ----------
+        source : int
+            The node i.
+        gradients : Tensor of shape (n, k, l)
+            Sketched gradients, by target.
+        left : Tensor of shape (dim, p)
+            Left factor, the same for all edges.
+        right : Tensor of shape (dim, q)
+            Right factor, the same for all edges.
+
+        Returns
+        -------
+        Tensor of shape (n, p, q)
+            Products, by target.
         """
-        # Columns and their coefficients carry √w each.
+        # Both the columns and the coefficients contain √w.
         plain = self._scaled(gradients, -2)
-        seen_left = left.T @ self.left.columns[source] if self.left else left.T
-        return seen_left @ plain @ (self.right.columns.mT @ right if self.right else right)
+        projected_left = left.T @ self.left.columns[source] if self.left else left.T
+        return projected_left @ plain @ (self.right.columns.mT @ right if self.right else right)
 
     def _scaled(self, gradients: Tensor, power: int) -> Tensor:
-        """(..., k, l) times that power of each direction's √w."""
+        """Multiply gradients (..., k, l) by a power of the √w of each direction."""
         if self.left:
             gradients = gradients * self.left.rest[:, None] ** power
         return gradients * self.right.rest**power if self.right else gradients

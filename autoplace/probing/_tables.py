@@ -1,4 +1,4 @@
-"""The probe's three tables: edges, nodes and task, as data frames."""
+"""The tables of the probe: edges, nodes and task, as data frames."""
 
 from __future__ import annotations
 
@@ -18,9 +18,27 @@ from autoplace.probing._spectrum import OverlapSketch, spectrum_statistics
 
 @dataclass(frozen=True)
 class ProbeTables:
-    """What was measured before any training: data frames, no tensors.
+    """The result of the probe.
 
-    edges: one row per edge (n²); nodes: one row per node; task: one row.
+    Parameters
+    ----------
+    edges : DataFrame
+        One row for each of the n² edges.
+    nodes : DataFrame
+        One row for each node.
+    task : DataFrame
+        One row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> edges = pd.DataFrame(
+    ...     {"source": [0, 0, 1, 1], "target": [0, 1, 0, 1], "snr": [1.0, 2.0, 3.0, 4.0]}
+    ... )
+    >>> tables = ProbeTables(edges, nodes=pd.DataFrame(), task=pd.DataFrame())
+    >>> tables.matrix("snr")
+    array([[1., 2.],
+           [3., 4.]])
     """
 
     edges: pd.DataFrame
@@ -28,17 +46,22 @@ class ProbeTables:
     task: pd.DataFrame
 
     def matrix(self, column: str) -> np.ndarray:
-        """(n, n) of one column of `edges`; entry [i, j] belongs to Edge(i, j)."""
+        """Return a column of `edges` as (n, n); entry [i, j] belongs to Edge(i, j)."""
         return self.edges.pivot(index="source", columns="target", values=column).to_numpy(float)
 
 
 class NodeSums:
-    """Gathers, over passes, what the node table says of each node.
+    """Sums over passes from which the table of nodes is computed.
+
+    Parameters
+    ----------
+    n_nodes : int
+        Number of nodes.
 
     Attributes
     ----------
-    tokens
-        Tokens of an image in the stream, known after the first pass.
+    tokens : int
+        Tokens of an image in the stream; known after the first pass.
     """
 
     def __init__(self, n_nodes: int) -> None:
@@ -50,26 +73,35 @@ class NodeSums:
         self.tokens = 0
 
     def begin(self, labels: Tensor, hidden: Tensor) -> None:
-        """Begin a pass over images of these classes (batch,); hidden: any node's, for its shape.
+        """Begin a pass.
 
-        What is kept of the pass gets its place here and not node by node: small blocks would come
-        to lie between large ones that are freed meanwhile, where the next pass needs the room.
+        Memory for the pooled values of all nodes is allocated here. Allocated node by node, the
+        small blocks would fragment the memory that large tensors free during the pass and the
+        next pass needs.
+
+        Parameters
+        ----------
+        labels : Tensor of shape (batch,)
+            Classes of the images.
+        hidden : Tensor of shape (batch, tokens, dim)
+            Value of any node, for its shape.
         """
         batch, self.tokens, dim = hidden.shape
         self._labels.append(labels)
         self._pooled.append(hidden.new_empty(len(self._count), batch, dim, dtype=torch.float32))
 
     def add(self, node: int, hidden: Tensor, cotangents: Tensor, normalised: Tensor) -> None:
-        """hidden, cotangents, normalised: (batch, tokens, dim) of one node in the pass begun."""
+        """Add one node of the pass; the tensors have the shape (batch, tokens, dim)."""
         self._activation[node] += float(torch.linalg.vector_norm(hidden).double()) ** 2
         self._cotangent[node] += float(torch.linalg.vector_norm(cotangents).double()) ** 2
         self._count[node] += hidden.numel()
         self._pooled[-1][node] = normalised.mean(1)
 
     def table(self, seed: int) -> pd.DataFrame:
-        """One row per node: separability of its token means, root mean squares of h and D.
+        """Create a table with one row per node.
 
-        D is of the mean loss, as in the table of edges.
+        Columns are the separability of the token means, and the root mean squares of h and of
+        D = d loss / d h. The loss is the mean over images, as in the table of edges.
         """
         labels = torch.cat(self._labels).numpy()
         pooled = torch.cat(self._pooled, 1).cpu().numpy()
@@ -86,15 +118,25 @@ class NodeSums:
 def edge_table(
     gradients: GradientSum, n_rows: int, sketch: Sketch, dim: int, seed: int
 ) -> pd.DataFrame:
-    """One row per edge: its kind, the statistics of its gradient, and a sketch of it.
+    """Create a table with one row per edge: its kind, and statistics and a sketch of its gradient.
 
-    gradients: of the loss summed over n_rows images, as `sketch` shows them; the table is of the
-    mean. dim: width of the stream.
+    Parameters
+    ----------
+    gradients : GradientSum
+        Sketched gradients of the loss summed over images; the table is of the mean.
+    n_rows : int
+        Number of images.
+    sketch : Sketch
+        Sketch of the gradients.
+    dim : int
+        Width of the stream.
+    seed : int
+        Seed of the projection to the columns `sketch_00` to `sketch_15`.
     """
     overlap = OverlapSketch(sketch, dim, seed)
     snr = gradients.signal_to_noise()
     parts = []
-    for source, total in enumerate(gradients.total):  # in turn: copies of all would take memory
+    for source, total in enumerate(gradients.total):  # one source at a time, to save memory
         mean = total / n_rows
         columns = spectrum_statistics(sketch.spectral(mean)) | {"snr": snr[source]}
         narrow = overlap.of_source(source, mean)

@@ -1,4 +1,4 @@
-"""Figures made from the log's tables alone."""
+"""Figures drawn from tables."""
 
 from autoplace.report._figures import predicted_versus_measured, probe_heat_maps
 

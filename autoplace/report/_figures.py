@@ -1,4 +1,4 @@
-"""Figures from tables alone: probe heat maps and predicted against measured gains."""
+"""Figures from tables: heat maps of a probe, and predicted against measured gains."""
 
 from __future__ import annotations
 
@@ -16,9 +16,26 @@ TITLES = {
 
 
 def probe_heat_maps(edges: pd.DataFrame) -> Figure:
-    """An n x n map per statistic: source node down, target node across, the diagonal marked.
+    """Draw one n x n map for each statistic of a probe, with sources down and targets across.
 
-    edges: the probe's table of edges, with `predicted` where gains were predicted.
+    Parameters
+    ----------
+    edges : DataFrame
+        The probe's table of edges. If it has a column `predicted`, there is one more map.
+
+    Returns
+    -------
+    Figure
+        A matplotlib figure; save it with `savefig`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> edges = pd.DataFrame({"source": [0, 0, 1, 1], "target": [0, 1, 0, 1]})
+    >>> statistics = ["gradient_rank", "stable_rank", "frobenius_norm", "snr"]
+    >>> figure = probe_heat_maps(edges.assign(**dict.fromkeys(statistics, 1.0)))
+    >>> [axis.get_title() for axis in figure.axes if axis.get_title()]
+    ['gradient rank', 'stable rank', "log10 of the gradient's norm", 'signal-to-noise']
     """
     table = edges.assign(log_frobenius_norm=np.log10(edges["frobenius_norm"].clip(lower=1e-30)))
     columns = [column for column in TITLES if column in table]
@@ -36,7 +53,31 @@ def probe_heat_maps(edges: pd.DataFrame) -> Figure:
 
 
 def predicted_versus_measured(ranking: pd.DataFrame, metric: str) -> Figure:
-    """Scatter of gains over head-only; ranking: `placement`, `role`, `predicted`, `gain`."""
+    """Draw predicted against measured gains over head-only.
+
+    Parameters
+    ----------
+    ranking : DataFrame
+        Columns `placement`, `role`, `predicted` and `gain`; rows without a prediction or a gain
+        are left out.
+    metric : str
+        Name of the metric, for the labels of the axes.
+
+    Returns
+    -------
+    Figure
+        A matplotlib figure; save it with `savefig`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ranking = pd.DataFrame(
+    ...     {"placement": ["7>3"], "role": ["top-k"], "predicted": [0.02], "gain": [0.03]}
+    ... )
+    >>> figure = predicted_versus_measured(ranking, "accuracy")
+    >>> figure.axes[0].get_xlabel()
+    'predicted gain in accuracy'
+    """
     figure = Figure(figsize=(5.6, 5), layout="constrained")
     axis = figure.subplots()
     shown = ranking.dropna(subset=["predicted", "gain"])

@@ -15,7 +15,7 @@ from autoplace.tracking.models import (
     fetch_winner,
     log_winner_model,
     promote,
-    register_predictor,
+    register_version,
 )
 from autoplace.tracking.store import (
     Run,
@@ -47,7 +47,7 @@ __all__ = [
     "promote",
     "push_unsent",
     "read_rows",
-    "register_predictor",
+    "register_version",
     "start_run",
     "to_json",
 ]

@@ -15,7 +15,7 @@ from autoplace.training._scores import Scores, metric_of_counts, metric_value, s
 from autoplace.training._spill import Spill
 from autoplace.training._task import Task, TaskSummary
 from autoplace.training._trial import Epoch, Outcome, Trial
-from autoplace.training._trials import open_outcome, run_trial, run_trials
+from autoplace.training._trials import open_outcome, run_trial, run_trials, train
 
 __all__ = [
     "ActivationCache",
@@ -43,5 +43,6 @@ __all__ = [
     "run_trials",
     "score",
     "seconds_per_step",
+    "train",
     "trained_model",
 ]

@@ -22,7 +22,7 @@ def resolve_precision(name: str, device: torch.device, notify: Callable[[str], N
 def supports_bf16(device: torch.device) -> bool:
     """Whether the device has bf16 instructions; emulation is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: Mapping[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

@@ -53,6 +53,8 @@ class Epoch:
 
     Parameters
     ----------
+    trial : Trial
+        Whose epoch it is.
     number : int
         From 1.
     train_loss : float
@@ -62,11 +64,14 @@ class Epoch:
 
     Examples
     --------
+    >>> from autoplace.placement import Placement
     >>> from autoplace.training import Scores
-    >>> Epoch(1, train_loss=0.7, val=Scores(0.8, 0.8, 0.8, loss=0.6)).val.accuracy
+    >>> trial = Trial(Placement(), seed=0)
+    >>> Epoch(trial, 1, train_loss=0.7, val=Scores(0.8, 0.8, 0.8, loss=0.6)).val.accuracy
     0.8
     """
 
+    trial: Trial
     number: int
     train_loss: float
     val: Scores

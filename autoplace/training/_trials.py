@@ -28,8 +28,6 @@ from predictors.vocabulary import Status
 WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
 
-OnEpoch = Callable[[Trial, Epoch], None]
-
 
 def run_trial(task: Task, placement: Placement, settings: TrialSettings, seed: int) -> Outcome:
     """Fine-tune one placement alone.
@@ -70,8 +68,31 @@ def run_trials(
     settings: TrialSettings,
     *,
     deadline: Deadline | None = None,
-    on_epoch: OnEpoch | None = None,
 ) -> list[Outcome]:
+    """Fine-tune trials side by side, as `train` does, and return their outcomes in order.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> from autoplace.settings import TrialSettings
+    >>> task = open_task("builtin:digits")
+    >>> trials = [Trial(Placement.parse(text), seed=0) for text in ("head-only", "20>22")]
+    >>> outcomes = run_trials(task, trials, TrialSettings(epochs=1))
+    >>> [(str(outcome.status), outcome.parameters) for outcome in outcomes]
+    [('done', 0), ('done', 1544)]
+    """
+    events = train(task, trials, settings, deadline=deadline)
+    return [event for event in events if isinstance(event, Outcome)]
+
+
+def train(
+    task: Task,
+    trials: Sequence[Trial],
+    settings: TrialSettings,
+    *,
+    deadline: Deadline | None = None,
+) -> Iterator[Epoch | Outcome]:
     """Fine-tune adapters and head of each trial: AdamW, linear warm-up, cosine decay to zero.
 
     Head-only is the empty placement and runs through the same loop. Trials that run side by side
@@ -88,39 +109,44 @@ def run_trials(
         How to train.
     deadline : Deadline, optional
         Checked between steps.
-    on_epoch : callable, optional
-        Called with trial and epoch after each epoch of each trial.
 
-    Returns
-    -------
-    list of Outcome
-        One per trial, in their order: `failed` where the loss became NaN or infinite (the others
-        continue), `interrupted` where the deadline came first, else `done`.
+    Yields
+    ------
+    Epoch or Outcome
+        Each epoch of each trial; then one outcome per trial, in their order: `failed` where the
+        loss became NaN or infinite (the others continue), `interrupted` where the deadline came
+        first, else `done`.
 
     Examples
     --------
     >>> from autoplace.agent import open_task
     >>> from autoplace.placement import Placement
     >>> from autoplace.settings import TrialSettings
-    >>> task = open_task("builtin:digits")
-    >>> trials = [Trial(Placement.parse(text), seed=0) for text in ("head-only", "20>22")]
-    >>> outcomes = run_trials(task, trials, TrialSettings(epochs=1))
-    >>> [(str(outcome.status), outcome.parameters) for outcome in outcomes]
-    [('done', 0), ('done', 1544)]
+    >>> task, settings = open_task("builtin:digits"), TrialSettings(epochs=2)
+    >>> [type(event).__name__ for event in train(task, [Trial(Placement(), seed=0)], settings)]
+    ['Epoch', 'Epoch', 'Outcome']
     """
     loop = _TrainingLoop(task, trials, settings, deadline or Deadline())
+    status = Status.DONE
     try:
         for number in range(1, settings.epochs + 1):
-            for trial, epoch in loop.run_epoch(number):
-                if on_epoch is not None:
-                    on_epoch(trial, epoch)
+            yield from loop.run_epoch(number)
     except DeadlineReachedError:
-        return loop.close(Status.INTERRUPTED)
-    return loop.close(Status.DONE)
+        status = Status.INTERRUPTED
+    yield from loop.close(status)
 
 
 def open_outcome(task: Task, trial: Trial, settings: TrialSettings) -> Outcome:
-    """Outcome of a trial that has not been trained yet."""
+    """Outcome of a trial that has not been trained yet.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> trial = Trial(Placement.parse("7>3@bottleneck:r=2"), seed=0)
+    >>> open_outcome(open_task("builtin:digits"), trial, TrialSettings()).parameters
+    386
+    """
     rate = learning_rate(task.chain.name, len(trial.placement), settings.lr)
     return Outcome(trial, rate, count_parameters(trial.placement, task.chain.dim))
 
@@ -159,7 +185,7 @@ class _TrainingLoop:
         """Members that have not failed."""
         return [m for m, outcome in enumerate(self._outcomes) if outcome.status is Status.RUNNING]
 
-    def run_epoch(self, number: int) -> Iterator[tuple[Trial, Epoch]]:
+    def run_epoch(self, number: int) -> Iterator[Epoch]:
         """Train and validate once; yields the epoch of every trial that continues."""
         if not self._active:
             return
@@ -174,9 +200,9 @@ class _TrainingLoop:
                 )
                 continue
             outcome.step_losses += step_losses
-            epoch = Epoch(number, sum(step_losses) / len(step_losses), val)
+            epoch = Epoch(outcome.trial, number, sum(step_losses) / len(step_losses), val)
             outcome.epochs.append(epoch)
-            yield outcome.trial, epoch
+            yield epoch
 
     def close(self, status: Status) -> list[Outcome]:
         """Outcomes in the order of the trials; those that did not fail end with `status`."""

@@ -1,4 +1,4 @@
-"""Linear probes of the shipped backbones: do they make features worth adapting?
+"""Linear probes of the shipped backbones, which tell whether their features are worth adapting.
 
 For each built-in task, an L2 logistic regression (C cross-validated on the training split, then
 scored once on the test split) on frozen features, on raw pixels and on the features of the same

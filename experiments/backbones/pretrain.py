@@ -120,6 +120,7 @@ def save_backbone(folder: Path, recipe: Recipe, average: dict[str, Tensor], run:
 
 
 def main() -> None:
+    """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("backbone", choices=list(RECIPES))
     parser.add_argument("--minutes", type=float, default=55.0, help="wall time of the training")

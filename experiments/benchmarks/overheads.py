@@ -39,7 +39,7 @@ import autoplace.agent as agent
 import predictors
 from autoplace.probing import ProbeTables
 from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
-from autoplace.tracking import Store, log_probe, promote, register_predictor, start_run
+from autoplace.tracking import Store, log_probe, promote, register_version, start_run
 
 FAMILIES, TASKS = 10, 20
 NEW_TRIALS = 60
@@ -170,7 +170,7 @@ def measure_retrain(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/mlflow.db")
         saved = predictors.save_predictor(predictor, Path(folder) / "first", "# synthetic\n", data)
-        promote(store, register_predictor(store, saved))
+        promote(store, register_version(store, saved))
         result = agent.probe("builtin:digits", ProbeCommandSettings(store=store.uri))
         add_trials(store, result.tables)
         child = [sys.executable, __file__, "--child", "retrain", store.uri]
@@ -260,6 +260,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Parse and run."""
     if len(sys.argv) > 1 and sys.argv[1] == "--child":
         what, *arguments = sys.argv[2:]
         retrain_here(*arguments) if what == "retrain" else pick_until(what, *arguments)

@@ -147,6 +147,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Parse and run."""
     adapter = PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=128)

@@ -184,6 +184,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Parse and run."""
     defaults = ProbeSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=defaults.probe_images)

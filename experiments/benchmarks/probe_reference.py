@@ -69,6 +69,7 @@ class FullMeasurement(Measurement):
 
     @torch.no_grad()
     def products(self, captured: Captured, cotangents: list[Tensor], labels: Tensor) -> Tensor:
+        """Multiply what each edge reads with what it gets, one edge at a time."""
         hidden = [normalise(each.detach()).flatten(0, 1) for each in captured.hidden]
         targets = [each.flatten(0, 1) for each in cotangents]
         return torch.stack([hidden[e.source].T @ targets[e.target] for e in self._edges])

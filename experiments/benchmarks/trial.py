@@ -238,6 +238,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Parse and run."""
     trial, adapter = TrialSettings(), PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=256)

@@ -18,7 +18,7 @@ import pandas as pd
 
 import predictors
 from autoplace.data import list_tasks
-from autoplace.tracking import Store, fetch_probe, read_records
+from autoplace.tracking import Store, fetch_probe, read_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -34,13 +34,14 @@ def gather(uris: list[str]) -> predictors.PlacementLog:
     parts, probes = [], {}
     for uri in uris:
         store = Store(uri)
-        records = read_records(store)
+        records = predictors.log_table(read_rows(store))
         over = records["status"].isin(["done", "failed"])
         part = records[over & records["task_name"].isin([task.name for task in list_tasks()])]
         parts.append(part)
         for key in set(part["probe_key"].dropna()) - set(probes):
             probes[key] = fetch_probe(store, key)
-    trials = pd.concat(parts, ignore_index=True)
+    # Families are settled while the rows are in order of time.
+    trials = predictors.settle_families(pd.concat(parts, ignore_index=True))
     # What failed once and was done later is done.
     trials = trials.sort_values("status", kind="stable").drop_duplicates(ONCE)
     trials = trials.sort_values(["backbone", "task_name", *ONCE])

@@ -37,8 +37,9 @@ from autoplace.data import BuiltinTask, list_tasks
 from autoplace.execution import TrialRequest
 from autoplace.placement import Edge, Placement
 from autoplace.settings import CollectSettings
-from autoplace.tracking import Store, read_records
+from autoplace.tracking import Store, read_rows
 from autoplace.training import Task
+from predictors import log_table
 
 # Six families on which the whole panel is repeated.
 REPEATED = (
@@ -143,7 +144,7 @@ def _tasks(stage: Stage, pattern: str) -> list[BuiltinTask]:
 def _run_task(stage: Stage, each: BuiltinTask, settings: CollectSettings, store: Store) -> None:
     chain = create_chain(settings.backbone)
     task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain)
-    log = read_records(store)
+    log = log_table(read_rows(store))
     log = log[(log["task"] == task.fingerprint) & (log["epochs"] == settings.epochs)]
     log = log[log["status"] == "done"]
     done = set(zip(log["placement"], log["seed"].astype(int), strict=True))

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import predictors
-from autoplace.agent import gate, predictor_card, training_set
+from autoplace.agent import training_set
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -40,10 +40,10 @@ def main() -> None:
     log = predictors.read_log(predictors.shipped_log())
     done = log.trials[(log.trials["status"] == "done")].reset_index(drop=True)
     everything = training_set(done, log.probes.__getitem__)
-    scores = gate(everything, everything)
+    scores = predictors.gate(None, everything).scores
     data = everything.select(everything.families != KEPT_OUT)
     predictor = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
-    card = predictor_card(data, scores) + NOTES.format(kept_out=KEPT_OUT)
+    card = predictors.predictor_card(data, scores) + NOTES.format(kept_out=KEPT_OUT)
     predictors.save_predictor(predictor, arguments.out, card, data)
     report = {
         "rows": len(everything),

@@ -122,7 +122,11 @@ def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:
     >>> float(seen["spearman"].mean()) > 0.6
     True
     """
-    predicted = predictor.predict(data.X)
+    return score_predictions(predictor.predict(data.X), data)
+
+
+def score_predictions(predicted: Floats, data: TrainingSet) -> pd.DataFrame:
+    """Score the predictions of the rows of `data`; a table as of `score_tasks`."""
     rows = []
     for group in sorted(set(data.groups)):
         of_task = np.asarray(data.groups == group)
@@ -161,7 +165,7 @@ def spearman(gains: Sequence[float] | Floats, predicted: Sequence[float] | Float
     nan
     """
     pair = pd.DataFrame({"gain": gains, "predicted": predicted})
-    return float(pair.corr(method="spearman").loc["gain", "predicted"])
+    return float(pair.corr(method="spearman").to_numpy()[0, 1])
 
 
 def regret(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats, k: int) -> float:

@@ -114,7 +114,8 @@ def _outcomes_differ(done: pd.DataFrame, trial: pd.Series[Any]) -> pd.Series[Any
     flips = FLIP_RATE * images + 3 * np.sqrt(FLIP_RATE * images)
     # The tiny addition: a difference of whole images is not exact in binary.
     tolerance = np.floor(flips.clip(lower=1) + 1e-9) / images + 1e-9
-    return outcome.transform("max") - outcome.transform("min") > tolerance
+    differ: pd.Series[Any] = outcome.transform("max") - outcome.transform("min") > tolerance
+    return differ
 
 
 def _contradictory_tasks(log: pd.DataFrame) -> pd.Series[Any]:

@@ -77,8 +77,8 @@ def test_a_placements_file_may_hold_comments_and_empty_lines(tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("7>>3", "no edge"),
-        ("7>3+7>3", "7>3 stands twice"),
+        ("7>>3", "not an edge"),
+        ("7>3+7>3", "7>3 is given twice"),
         ("7>3@bottelneck:r=8", "did you mean 'bottleneck'"),
         ("7>3@bottleneck:rank=8", "no option 'rank'"),
         ("7>3@bottleneck:r=0", "at least 1"),

@@ -126,11 +126,11 @@ PLACEMENTS = {
     ),
     "an edge given twice": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4+3>4\n")],
-        r"p\.txt, line 2: edge 3>4 stands twice",
+        r"p\.txt, line 2: edge 3>4 is given twice",
     ),
     "a placement given twice": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4\n1>2\n")],
-        r"p\.txt, line 3: 1>2@bottleneck:r=8 stands in line 1 already",
+        r"p\.txt, line 3: 1>2@bottleneck:r=8 is in line 1 already",
     ),
     "an unknown adapter kind in a placement": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@lora:r=2\n")],

@@ -11,6 +11,7 @@ from autoplace.agent import collect
 from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
 from autoplace.tracking import find_run, read_rows
+from autoplace.tracking.store import search_runs
 from predictors import log_table, reject_rows
 
 SMALL = ("--probe-images", "24", "--batch-size", "16")  # as what is compared was collected
@@ -124,7 +125,7 @@ def test_unreadable_and_equal_images_are_told_of_and_listed_in_the_store(
     assert done.code == 0, done.err
     assert "1 images cannot be read and are skipped, e.g. " in done.err
     assert "1 images occur in more than one split" in done.err
-    (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
+    (run,) = search_runs(store, "tags.`autoplace.role` = 'collect'")
     issues = json.loads(find_run(store, run.info.run_id).fetch("data_issues.json").read_text())
     assert [bad["path"] for bad in issues["bad"]] == [str(images / "red" / "00.png")]
     assert set(issues["equal_across_splits"][0]["splits"]) == {"train", "val", "test"}
@@ -136,6 +137,6 @@ def test_a_collection_that_is_given_up_ends_killed_and_keeps_what_finished(image
     rows = collect([str(image_folder)], settings)
     finished = [next(rows), next(rows)]
     rows.close()
-    (run,) = search_all(store, "tags.`autoplace.role` = 'collect'")
+    (run,) = search_runs(store, "tags.`autoplace.role` = 'collect'")
     assert run.info.status == "KILLED"
     assert list(log_table(read_rows(store))["trial_id"]) == [row["trial_id"] for row in finished]

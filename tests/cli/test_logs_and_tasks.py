@@ -65,7 +65,7 @@ def test_a_file_that_is_no_log_is_refused_in_one_line(cli, home, tmp_path):
 
 def test_nothing_to_export_is_bad_input_and_writes_nothing(cli, exported, home, tmp_path):
     done = cli("logs", "export", tmp_path / "log", cwd=tmp_path)
-    assert done.code == 2 and "no trial that is over" in done.err
+    assert done.code == 2 and "no finished or failed trial" in done.err
     done = cli("logs", "export", tmp_path / "log", "--tasks", "nothing-*", cwd=home)
     assert done.code == 2 and "no trial" in done.err
     assert not (tmp_path / "log").exists()

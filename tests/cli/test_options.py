@@ -67,6 +67,11 @@ def test_the_file_comes_before_the_default_in_either_spelling(resolve):
     assert settings.family is None
 
 
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.0e-3"])
+def test_a_number_in_the_file_may_have_an_exponent_without_a_point(resolve, text):
+    assert resolve(file=f"lr: {text}\n").lr == 0.001
+
+
 def test_the_environment_comes_before_the_file(resolve):
     settings = resolve(file="top-k: 2\nepochs: 3\n", AUTOPLACE_TOP_K="4")
     assert (settings.top_k, settings.epochs) == (4, 3)
@@ -91,11 +96,13 @@ def test_an_empty_file_sets_nothing(resolve):
         ({"top_k": True}, "--top-k is True; give a number"),
         ({"lr": False}, "--lr is False; give a number"),
         ({"top_k": None}, "--top-k is None; give a number"),
-        ({"backbone": 3}, "--backbone is 3; give a text"),
+        ({"backbone": 3}, "--backbone is 3; give text"),
         ({"metric": "auc"}, "--metric is 'auc'; choose one of: accuracy"),
         ({"max_bad": 2.0}, "--max-bad is 2.0; it must be at most 1.0"),
         ({"max_bad": float("nan")}, "--max-bad is nan; it must be at least 0.0"),
         ({"seed": -1}, "--seed is -1; it must be at least 0"),
+        ({"seed": 2**32}, "--seed is 4294967296; it must be at most 4294967295"),
+        ({"lr": "fast"}, "--lr is 'fast'; give a number"),
     ],
 )
 def test_a_wrong_name_type_or_range_is_refused_with_what_is_right(options, told):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
+import re
 from functools import partial
 
 import numpy as np
@@ -18,9 +21,10 @@ from autoplace.tracking import (
     log_probe,
     promote,
     read_rows,
-    register_predictor,
+    register_version,
     start_run,
 )
+from autoplace.tracking.store import search_runs
 
 DIM, N_NODES = 96, 25
 
@@ -75,7 +79,7 @@ def crown(tmp_path):
         data = training_set(predictors.log_table(read_rows(store)), partial(fetch_probe, store))
         fitted = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
         folder = predictors.save_predictor(fitted, tmp_path / "first", "# first\n", data)
-        promote(store, register_predictor(store, folder))
+        promote(store, register_version(store, folder))
 
     return make
 
@@ -119,3 +123,62 @@ def test_records_that_contradict_the_rule_are_not_promoted(cli, new_store, recor
     assert done.code == 0, done.err
     assert "The challenger was not promoted: Spearman" in done.out
     assert load_active_predictor(store).folder == before
+
+
+def test_rows_whose_probe_was_deleted_in_mlflow_are_set_aside_with_a_reason(
+    cli, new_store, record, crown
+):
+    store = new_store()
+    for family in ("apple", "pear"):
+        record(store, family, slope=0.1)
+    crown(store)
+    record(store, "plum", slope=0.1)
+    record(store, "quince", slope=0.1)
+    (run,) = search_runs(store, "tags.`autoplace.probe_key` = 'probe-quince'")
+    store.client.delete_run(run.info.run_id)
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert done.document["set_aside_reasons"] == {"its probe is missing": 30}
+    assert (done.document["new_rows"], done.document["set_aside"]) == (30, 30)
+    assert "quince" not in done.document["families"]
+    assert "30 finished trials set aside: its probe is missing" in done.err
+
+
+def test_a_champion_of_another_feature_schema_gives_way_to_the_shipped_predictor(
+    cli, new_store, record, crown
+):
+    store = new_store()
+    for family in ("apple", "pear"):
+        record(store, family, slope=0.1)
+    crown(store)
+    folder = load_active_predictor(store).folder
+    stamp = json.loads((folder / "schema.json").read_text())
+    stamp["schema_version"] -= 1
+    text = json.dumps(stamp).encode()
+    (folder / "schema.json").write_bytes(text)
+    sums = (folder / "SHA256SUMS").read_text()
+    new = f"{hashlib.sha256(text).hexdigest()}  schema.json"
+    (folder / "SHA256SUMS").write_text(re.sub(r"[0-9a-f]{64}  schema\.json", new, sums))
+    doctor = cli("doctor", "--json", "--store", store.uri, cwd=store.folder)
+    assert (doctor.code, doctor.document["predictor"]) == (0, "shipped")
+    assert "another feature schema" in doctor.document["notes"][0]
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert "using the shipped predictor" in done.err
+    # What the old champion had learnt from is rebuilt from the records and their probes.
+    assert {"apple", "pear"} <= set(done.document["families"])
+    assert done.document["new_rows"] == 60
+
+
+def test_a_family_given_later_applies_to_all_records_of_the_task(cli, new_store, image_folder):
+    store = new_store()
+    common = ("collect", image_folder, "--probe-images", 24, "--epochs", 1, "--placements", 1)
+    first = cli(*common, "--store", store.uri, "--json", cwd=store.folder)
+    second = cli(*common, "--seed", 0, "--family", "bars", "--store", store.uri, cwd=store.folder)
+    third = cli(*common, "--store", store.uri, "--json", cwd=store.folder)
+    assert [done.code for done in (first, second, third)] == [0, 0, 0], first.err + second.err
+    assert first.lines[0]["family"].startswith("images-")
+    assert first.lines[0]["image_digests"] == third.lines[0]["image_digests"]
+    log = predictors.settle_families(predictors.log_table(read_rows(store)))
+    assert len(log) == 6
+    assert set(log["family"]) == {"bars"}

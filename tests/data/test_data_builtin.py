@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from autoplace.data import DataError, list_builtin, list_tasks, load_data
 from autoplace.data.builtin._canvas import OUTLINES, SIDE, Canvas, rotated
 from autoplace.data.builtin._pools import pool
+from autoplace.data.builtin._registry import by_name
 
 SHAPES = [name for name in list_builtin() if "shapes" in name]
 GROUPS = ("natural", "specialised", "structured")
@@ -77,6 +78,12 @@ def test_tasks_are_found_by_name_and_by_family():
     assert [task.name for task in list_tasks("shapes-c*")] == ["shapes-count"]
     assert {task.family for task in list_tasks("fonts")} == {"fonts"}
     assert list_tasks("no-such-*") == []
+
+
+def test_two_tasks_cannot_have_one_name():
+    (task,) = list_tasks("digits")
+    with pytest.raises(ValueError, match="two built-in tasks are named 'digits'"):
+        by_name([*list_tasks(), task])
 
 
 def test_sizes_are_those_of_the_protocol(source, transform):

@@ -89,11 +89,11 @@ def test_groups_stay_together_when_splits_are_carved(write_manifest, transform):
     assert all(set(split.labels.tolist()) == {0, 1} for split in data.splits)
 
 
-def test_a_group_that_straddles_splits(write_manifest, transform):
+def test_a_group_in_two_splits(write_manifest, transform):
     file = write_manifest(
         lambda t: t.assign(split=["train"] * 9 + ["test"] + ["train"] * 10, group=["g"] * 20)
     )
-    with pytest.raises(DataError, match=r"group 'g' .* straddles test and train"):
+    with pytest.raises(DataError, match=r"group 'g' .* is in test and train"):
         load_data(file, transform=transform)
 
 

@@ -3,93 +3,84 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
 import pytest
 
 from autoplace.errors import UserError
 from autoplace.execution import (
     InProcessExecutor,
-    TrialObserver,
+    TrialStarted,
     count_side_by_side,
     parse_side_by_side,
 )
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Trial
+from autoplace.training import Deadline, Epoch, Outcome, Trial
 from predictors.vocabulary import Role, Status
 
 SETTINGS = TrialSettings(epochs=2, batch_size=16, lr=3e-3)
-
-
-class Listener(TrialObserver):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.started, self.epochs = [], []
-
-    def start_trial(self, trial):
-        self.started.append(trial)
-
-    def log_epoch(self, trial, epoch):
-        self.epochs.append((trial, epoch))
 
 
 def trial_for(text: str) -> Trial:
     return Trial(Placement.parse(text), 0, Role.TOP_K, "single")
 
 
-def run(task, trials, settings=SETTINGS, deadline=None, observer=None, **options):
+def run(task, trials, settings=SETTINGS, deadline=None, **options):
+    """All events."""
     executor = InProcessExecutor(task, settings, deadline or Deadline(), **options)
-    return list(executor.run(trials, observer or TrialObserver()))
+    return list(executor.run(trials))
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
 
 
 THREE = [trial_for(text) for text in ("20>22@bottleneck:r=2", "3>20@linear:r=2", "9>2")]
 
 
 @pytest.mark.parametrize("side_by_side", [1, 2, 3])
-def test_finished_trials_are_done_and_their_starts_and_epochs_are_told(task, side_by_side):
-    listener = Listener()
-    outcomes = run(task, THREE, observer=listener, side_by_side=side_by_side)
-    assert [outcome.trial for outcome in outcomes] == listener.started == THREE
+def test_each_trial_has_a_start_then_its_epochs_then_an_outcome_that_is_done(task, side_by_side):
+    events = run(task, THREE, side_by_side=side_by_side)
+    outcomes = of(Outcome, events)
+    assert [outcome.trial for outcome in outcomes] == THREE
     for outcome in outcomes:
         assert (outcome.status, outcome.reason) == (Status.DONE, None)
-        told = [epoch for trial, epoch in listener.epochs if trial is outcome.trial]
-        assert [epoch.number for epoch in told] == [1, 2]
-        assert outcome.epochs == told
+        own = [event for event in events if event.trial is outcome.trial]
+        assert [type(event) for event in own] == [TrialStarted, Epoch, Epoch, Outcome]
+        assert outcome.epochs == own[1:-1]
+        assert [epoch.number for epoch in outcome.epochs] == [1, 2]
 
 
-def test_outcomes_come_while_later_trials_have_not_started(task):
-    listener = Listener()
-    outcomes = InProcessExecutor(task, SETTINGS, Deadline()).run(THREE, listener)
-    assert next(outcomes).trial is THREE[0]
-    assert listener.started == THREE[:1]
+def test_events_come_while_later_trials_have_not_started(task):
+    executor = InProcessExecutor(task, SETTINGS, Deadline())
+    first = list(islice(executor.run(THREE), 4))
+    assert {event.trial for event in first} == {THREE[0]}
+    assert isinstance(first[-1], Outcome)
 
 
 def test_a_deadline_that_has_passed_starts_no_trial(task):
-    listener = Listener()
-    assert run(task, THREE, deadline=Deadline(0.0), observer=listener) == []
-    assert not listener.started
+    assert run(task, THREE, deadline=Deadline(0.0)) == []
 
 
 def test_a_deadline_that_passes_during_a_trial_interrupts_it_and_the_rest_do_not_start(task):
-    class Slow(Listener):
-        def log_epoch(self, trial, epoch):
-            super().log_epoch(trial, epoch)
+    deadline, events = Deadline(3600.0), []
+    for event in InProcessExecutor(task, SETTINGS, deadline).run(THREE):
+        events.append(event)
+        if isinstance(event, Epoch):
             deadline._end = 0.0  # the time is up
-
-    deadline, listener = Deadline(3600.0), Slow()
-    (outcome,) = run(task, THREE, deadline=deadline, observer=listener)
+    (outcome,) = of(Outcome, events)
     assert (outcome.status, outcome.reason, outcome.state) == (Status.INTERRUPTED, None, {})
-    assert listener.started == THREE[:1]
+    assert [event.trial for event in of(TrialStarted, events)] == THREE[:1]
     assert len(outcome.epochs) == 1
 
 
 def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(task):
     wild = TrialSettings(epochs=2, batch_size=16, lr=1e30)
-    (outcome,) = run(task, THREE[1:2], wild)
+    (outcome,) = of(Outcome, run(task, THREE[1:2], wild))
     assert (outcome.status, outcome.state) == (Status.FAILED, {})
     assert "lower the learning rate" in outcome.reason
-    (outcome,) = run(task, THREE[1:2])
+    (outcome,) = of(Outcome, run(task, THREE[1:2]))
     assert outcome.status is Status.DONE
 
 
@@ -100,7 +91,7 @@ def test_what_the_user_can_mend_is_no_failed_trial(task):
 
 def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch):
     module = sys.modules["autoplace.execution._in_process"]
-    whole, asked, notes = module.run_trials, [], []
+    whole, asked, notes = module.train, [], []
 
     def short_of_memory(task, trials, *args, **options):
         asked.append(len(trials))
@@ -108,9 +99,9 @@ def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch
             raise RuntimeError("not enough memory: you tried to allocate a lot")
         return whole(task, trials, *args, **options)
 
-    alone = run(task, THREE)
-    monkeypatch.setattr(module, "run_trials", short_of_memory)
-    outcomes = run(task, THREE, side_by_side=3, notify=notes.append)
+    alone = of(Outcome, run(task, THREE))
+    monkeypatch.setattr(module, "train", short_of_memory)
+    outcomes = of(Outcome, run(task, THREE, side_by_side=3, notify=notes.append))
     assert asked == [3, 1, 2, 1, 1]
     assert [outcome.trial for outcome in outcomes] == THREE
     for ours, theirs in zip(outcomes, alone, strict=True):
@@ -123,8 +114,8 @@ def test_one_trial_that_breaks_alone_fails_with_its_reason(task, monkeypatch):
     def broken(*args, **options):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(sys.modules["autoplace.execution._in_process"], "run_trials", broken)
-    (outcome,) = run(task, THREE[:1])
+    monkeypatch.setattr(sys.modules["autoplace.execution._in_process"], "train", broken)
+    (outcome,) = of(Outcome, run(task, THREE[:1]))
     assert (outcome.status, outcome.reason) == (Status.FAILED, "RuntimeError: out of luck")
     assert outcome.parameters > 0
 

@@ -207,7 +207,7 @@ def test_a_stream_hardly_wider_than_the_sketch_keeps_its_cotangents_whole(long_t
     sketch = Sketch.fit(long_tailed, long_tailed, width=44, seed=0)
     seen = seen_through(sketch, long_tailed, long_tailed)
     assert seen.shape == (3, 3, 33, 60)
-    left, right = sketch.room_for(long_tailed)
+    left, right = sketch.allocate(long_tailed)
     assert (left.shape, right.shape) == ((400, 3, 33), (400, 3, 60))
     assert torch.equal(sketch.cotangent(1, long_tailed[1]), long_tailed[1])
 

@@ -70,9 +70,8 @@ def test_a_ledger_of_the_first_version_is_read(tmp_path):
 
 def test_an_event_of_a_later_version_is_left_out_and_so_are_fields_of_its_own(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    path.write_text(
-        '{"event": "rung", "number": 1}\n{"event": "probe", "probe_key": "p", "n": 1}\n'
-    )
+    later = {"event": "rung", "number": 1}, {"event": "probe", "probe_key": "p", "number": 1}
+    path.write_text("".join(json.dumps(content) + "\n" for content in later))
     assert Ledger(path).read() == [ProbeEvent("p")]
 
 
@@ -165,7 +164,7 @@ def test_what_was_acknowledged_survives_a_killed_process(tmp_path):
         "from autoplace.tracking.ledger._events import ProbeEvent\n"
         f"ledger = Ledger({str(path)!r})\n"
         "for n in itertools.count():\n"
-        "    ledger.append(ProbeEvent(f'{n:05000}'))\n    print(n, flush=True)\n"
+        "    ledger.append(ProbeEvent(f'{n:04000}'))\n    print(n, flush=True)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

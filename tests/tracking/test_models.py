@@ -18,7 +18,7 @@ from autoplace.tracking import (
     log_winner_model,
     open_ui_command,
     promote,
-    register_predictor,
+    register_version,
     start_run,
 )
 
@@ -88,7 +88,7 @@ def test_winner_has_signature_and_example_and_is_listed_among_the_models(store, 
 def test_nothing_is_pickled_and_no_run_is_left_active(store, folder, images):
     run = start_run(store, "digits", "pick")
     log_winner_model(run, folder, images, _mean_colour(images))
-    register_predictor(store, folder)
+    register_version(store, folder)
     files = [path for path in (store.folder / "artifacts").rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
@@ -109,9 +109,9 @@ def test_winner_folder_is_fetched_as_it_was(store, folder, images):
 
 def test_champion_is_the_version_that_was_promoted_last(store, folder):
     assert champion(store) is None
-    first = register_predictor(store, folder, {"regret_at_1": 0.02})
+    first = register_version(store, folder, {"regret_at_1": 0.02})
     (folder / "placement.json").write_text("second")
-    second = register_predictor(store, folder)
+    second = register_version(store, folder)
     assert (first, second) == (1, 2)
     assert champion(store) is None  # registering promotes nobody
     promote(store, first)
@@ -121,7 +121,7 @@ def test_champion_is_the_version_that_was_promoted_last(store, folder):
     with pytest.raises(TrackingError, match="could not promote version 7"):
         promote(store, 7)
     with pytest.raises(TrackingError, match="no predictor in"):
-        register_predictor(store, folder / "absent")
+        register_version(store, folder / "absent")
 
 
 def test_no_store_has_no_champion_and_is_not_created():
@@ -133,7 +133,7 @@ def test_shipped_predictor_can_be_registered_and_loaded_through_mlflow(store):
     import predictors
 
     shipped = predictors.shipped_folder()
-    promote(store, register_predictor(store, shipped))
+    promote(store, register_version(store, shipped))
     found = champion(store)
     assert {path.name for path in found.iterdir()} == {path.name for path in shipped.iterdir()}
     model = mlflow.pyfunc.load_model(str(found.parents[1]))
@@ -141,7 +141,7 @@ def test_shipped_predictor_can_be_registered_and_loaded_through_mlflow(store):
 
 
 def test_ui_command_shows_this_store(store):
-    command = open_ui_command(store, port=5001)
+    command = open_ui_command(store)
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert store.uri in command
     assert store.artifact_root in command

@@ -56,7 +56,7 @@ def test_children_of_parallel_parents_never_mix_and_no_run_is_active(store):
 
 def test_data_set_is_an_input_of_the_run(store):
     run = start_run(store, "digits", "pick")
-    run.log_dataset("digits", "f" * 64, "builtin:digits", {"train": 800}, context="training")
+    run.log_dataset("digits", "f" * 64, "builtin:digits", {"train": 800})
     (found,) = store.client.get_run(run.run_id).inputs.dataset_inputs
     assert found.dataset.name == "digits"
     assert found.dataset.digest == "f" * 36

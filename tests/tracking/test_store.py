@@ -118,7 +118,9 @@ def test_silent_server_is_reported_within_seconds(monkeypatch, silent_port):
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("body", ["You are not authenticated", '{"message": "no"}'])
 def test_server_that_refuses_access_is_reported_with_the_settings_for_a_login(serve, status, body):
-    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_USERNAME and .*_PASSWORD or .*_TOKEN"):
+    with pytest.raises(
+        TrackingError, match=r"MLFLOW_TRACKING_USERNAME and .*_PASSWORD or .*_TOKEN"
+    ):
         Store(serve(status, body)).check()
 
 
@@ -128,7 +130,7 @@ def test_server_that_refuses_access_is_reported_with_the_settings_for_a_login(se
 )
 def test_server_that_is_not_mlflow_is_named_as_such_at_once(serve, status, body):
     start = time.monotonic()
-    with pytest.raises(TrackingError, match="http://127.* does not answer as an MLflow server"):
+    with pytest.raises(TrackingError, match=r"http://127.* does not answer as an MLflow server"):
         Store(serve(status, body)).check()
     assert time.monotonic() - start < 15
 

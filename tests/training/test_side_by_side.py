@@ -12,9 +12,12 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
+    Epoch,
+    Outcome,
     Trial,
     run_trial,
     run_trials,
+    train,
 )
 from predictors.vocabulary import Status
 
@@ -64,8 +67,9 @@ def test_one_that_diverges_fails_and_leaves_the_others_alone(task, monkeypatch):
         return model
 
     monkeypatch.setattr(module, "fresh_model", one_is_broken)
-    epochs = []
-    results = run_trials(task, trials, SETTINGS, on_epoch=lambda trial, _: epochs.append(trial))
+    events = list(train(task, trials, SETTINGS))
+    results = [event for event in events if isinstance(event, Outcome)]
+    epochs = [event.trial for event in events if isinstance(event, Epoch)]
     assert results[1].status is Status.FAILED
     assert "became NaN or infinite in epoch 1" in results[1].reason
     assert not results[1].state

@@ -1,6 +1,9 @@
-"""What commands are made of, one file per step; those of `pick` in the order of its walk.
+"""What commands are made of, one file per step.
 
-Open, space, probe, propose, predict, select, read, record, contest, test, save, document.
+Those of `pick`, in the order of its walk: active_predictor, open, space, probe, propose, predict,
+select, read, record, document_plan, executor, contest, record_trials, row, schedule, testing,
+document, card, save. `collect` samples its placements (sample); `retrain` takes its rows from the
+records (training_rows).
 """
 
 from autoplace.agent.steps._open import open_task

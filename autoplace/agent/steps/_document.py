@@ -1,4 +1,4 @@
-"""The tables and figures of a pick, as its parent run keeps them."""
+"""The result of a pick, as its parent run keeps it: ranking, figures, test figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from autoplace.agent._pick_result import PickResult
 from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._propose import Candidate
 from autoplace.agent.steps._record import Record
-from autoplace.report import predicted_versus_measured, probe_heat_maps
+from autoplace.report import predicted_versus_measured
+from predictors.vocabulary import Role
 
 
 def ranking_table(
@@ -21,7 +22,9 @@ def ranking_table(
     gains = {c.placement: gain for c, gain in zip(candidates, predicted, strict=True)}
     reference = np.nan if contest.head_only is None else contest.head_only.val.of(metric)
     rows = []
-    for outcome in contest.choice:
+    for outcome in contest.outcomes:
+        if outcome.trial.role is Role.REPEAT:
+            continue
         done = outcome.is_done
         value = outcome.val.of(metric) if done else np.nan
         rows.append(
@@ -40,41 +43,6 @@ def ranking_table(
         )
     table = pd.DataFrame(rows)
     return table.sort_values(["val_metric", "val_loss"], ascending=[False, True], ignore_index=True)
-
-
-def log_candidates(
-    record: Record, edges: pd.DataFrame, candidates: Sequence[Candidate], predicted: np.ndarray
-) -> None:
-    """Record the probe's heat maps and every candidate with its predicted gain.
-
-    Parameters
-    ----------
-    record : Record
-        Where to.
-    edges : DataFrame (n², columns)
-        The probe's table.
-    candidates : sequence of Candidate
-        All that was proposed.
-    predicted : ndarray (candidates,)
-        Predicted gain of each.
-    """
-    by_edge = {
-        candidate.placement.edges[0]: gain
-        for candidate, gain in zip(candidates, predicted, strict=True)
-        if len(candidate.placement) == 1
-    }
-    nodes = {(edge.source, edge.target): gain for edge, gain in by_edge.items()}
-    keys = zip(edges["source"], edges["target"], strict=True)
-    shown = edges.assign(predicted=[nodes.get((int(i), int(j)), np.nan) for i, j in keys])
-    table = pd.DataFrame(
-        {
-            "placement": [str(candidate.placement) for candidate in candidates],
-            "chosen_by": [candidate.chosen_by for candidate in candidates],
-            "predicted": predicted,
-        }
-    )
-    record.journal.tell(lambda run: run.log_figure(probe_heat_maps(shown), "figures/probe.png"))
-    record.journal.tell(lambda run: run.log_table(table, "candidates.parquet"))
 
 
 def log_result(record: Record, result: PickResult) -> None:

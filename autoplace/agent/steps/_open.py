@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from autoplace.agent._progress import Progress
-from autoplace.agent.steps._digest import digest
 from autoplace.backbones import ResidualChain, create_chain
-from autoplace.data import create_transform, load_data
+from autoplace.data import create_transform, load_data, short_digest
 from autoplace.settings import InputSettings, TaskSettings
 from autoplace.training import Task, resolve_device
 
@@ -62,7 +61,7 @@ def open_task(
     )
     for note in data.notes:
         progress.note(note)
-    fingerprint = digest(
+    fingerprint = short_digest(
         {
             "data": data.fingerprint,
             "classes": data.classes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoplace.agent._progress import Progress
-from autoplace.agent.steps._digest import digest
+from autoplace.data import short_digest
 from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
 from autoplace.training import Task
@@ -50,7 +50,7 @@ def probe_task(task: Task, settings: ProbeSettings, progress: Progress | None = 
     tables = run_probe(
         task.chain, task.data.train, len(task.data.classes), settings, seed=task.seed
     )
-    key = digest(
+    key = short_digest(
         {
             "task": task.fingerprint,
             "method": METHOD,

@@ -7,24 +7,44 @@ from typing import Any
 import predictors
 from autoplace.agent._provenance import git_commit, library_versions
 from autoplace.settings import TrialSettings
-from autoplace.training import Outcome, Scores, Task, Trial
-from predictors.vocabulary import Status
+from autoplace.training import Outcome, Task
 
 
 def trial_row(
-    task: Task, settings: TrialSettings, trial: Trial, trial_id: str, probe_key: str | None
+    task: Task,
+    settings: TrialSettings,
+    outcome: Outcome,
+    head_only: Outcome | None,
+    trial_id: str,
+    probe_key: str,
 ) -> dict[str, Any]:
-    """Fill the columns known before a trial ends; its status is `interrupted` until it does."""
-    data = task.data
+    """Fill every column of a trial's row; what was not measured is None.
+
+    Parameters
+    ----------
+    task : Task
+        What it ran on.
+    settings : TrialSettings
+        How it was trained.
+    outcome : Outcome
+        Done, failed or interrupted.
+    head_only : Outcome or None
+        What gains are measured from.
+    trial_id : str
+        Unique name of the trial.
+    probe_key : str
+        Of the probe that describes the task.
+    """
+    data, trial = task.data, outcome.trial
     kinds = sorted({spec.kind for _, spec in trial.placement})
-    columns = dict.fromkeys(column.name for column in predictors.LOG_COLUMNS)
-    return columns | {
+    row: dict[str, Any] = dict.fromkeys(column.name for column in predictors.LOG_COLUMNS)
+    row |= {
         "schema_version": predictors.LOG_SCHEMA_VERSION,
         "trial_id": trial_id,
         "task": task.fingerprint,
         "task_name": data.name,
         "family": data.family,
-        "family_source": data.family_source,
+        "family_source": str(data.family_source),
         "group": data.group,
         "image_digests": " ".join(data.image_digests) or None,
         "backbone": task.chain.name,
@@ -40,40 +60,25 @@ def trial_row(
         "augment": str(task.augmentation or "none"),
         "precision": _precision(task),
         "seed": trial.seed,
-        "status": Status.INTERRUPTED,
+        "status": str(outcome.status),
+        "failure_reason": outcome.reason,
         "metric": task.metric,
-        "chosen_by": trial.chosen_by,
+        "chosen_by": str(trial.chosen_by),
         "propensity": trial.propensity,
         "versions": library_versions(),
         "git_commit": git_commit(),
     }
-
-
-def outcome_columns(task: Task, outcome: Outcome, head_only: Outcome | None) -> dict[str, Any]:
-    """Fill the columns that the end of a trial adds to its row.
-
-    Parameters
-    ----------
-    task : Task
-        The outcome's task.
-    outcome : Outcome
-        Done, failed or interrupted.
-    head_only : Outcome, optional
-        What gains are measured from.
-    """
-    row: dict[str, Any] = {"status": outcome.status, "failure_reason": outcome.reason}
-    if not outcome.is_done:
-        return row
-    row |= {
-        "parameters": outcome.parameters,
-        "learning_rate": outcome.learning_rate.value,
-        "n_val": len(task.cache("val").readable),
-        "seconds": outcome.seconds,
-        **_measured(outcome, task.metric),
-    }
-    if head_only is not None:
-        measured = _measured(head_only, task.metric)
-        row |= {f"head_only_{name}": value for name, value in measured.items()}
+    if outcome.is_done:
+        row |= {
+            "parameters": outcome.parameters,
+            "learning_rate": outcome.learning_rate.value,
+            "n_val": len(task.cache("val").readable),
+            "seconds": outcome.seconds,
+            **_measured(outcome, task.metric),
+        }
+        if head_only is not None:
+            reference = _measured(head_only, task.metric)
+            row |= {f"head_only_{name}": value for name, value in reference.items()}
     return row
 
 
@@ -83,9 +88,11 @@ def _measured(outcome: Outcome, metric: str) -> dict[str, float]:
         "val_accuracy": outcome.val.accuracy,
         "val_loss": outcome.val.loss,
     }
-    test: Scores | None = outcome.test
-    if test is not None:
-        columns |= {"test_metric": test.of(metric), "test_accuracy": test.accuracy}
+    if outcome.test is not None:
+        columns |= {
+            "test_metric": outcome.test.of(metric),
+            "test_accuracy": outcome.test.accuracy,
+        }
     return columns
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
 from scipy.special import softmax
 
 from autoplace.agent._load import load
-from autoplace.agent._pick_result import PickResult
 from autoplace.agent._progress import Progress
-from autoplace.agent.steps._card import winner_card
 from autoplace.agent.steps._record import Record
-from autoplace.agent.steps._test import TestReport
+from autoplace.agent.steps._testing import TestReport
 from autoplace.model import AdaptedModel, save_adapted
 from autoplace.tracking import log_winner_model
 from autoplace.training import Task
@@ -25,7 +25,8 @@ BATCH = 128
 def save_winner(
     task: Task,
     report: TestReport,
-    result: PickResult,
+    folder: Path,
+    card: str,
     checkpoint: str | None,
     record: Record,
     progress: Progress,
@@ -38,19 +39,19 @@ def save_winner(
         The model that was read back does not predict what was scored.
     """
     progress.stage("Saving and re-reading the winner")
-    save_adapted(report.model, result.folder, winner_card(result, task), checkpoint)
-    _write_predictions(task, report, result)
-    reloaded = load(result.folder, checkpoint=checkpoint)
+    save_adapted(report.model, folder, card, checkpoint)
+    _write_predictions(task, report, folder)
+    reloaded = load(folder, checkpoint=checkpoint)
     _check(task, reloaded.to(task.device), report.logits)
     reloaded.cpu()
     image = task.data.test.raw(int(task.cache("test").readable[0]))
     with torch.inference_mode():
         probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
     example = np.asarray(image)[None]
-    record.journal.tell(lambda run: log_winner_model(run, result.folder, example, probabilities))
+    record.journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
 
 
-def _write_predictions(task: Task, report: TestReport, result: PickResult) -> None:
+def _write_predictions(task: Task, report: TestReport, folder: Path) -> None:
     table = pd.DataFrame(
         {
             "path": [task.data.test.paths[i] for i in task.cache("test").readable],
@@ -59,7 +60,7 @@ def _write_predictions(task: Task, report: TestReport, result: PickResult) -> No
             "probability": softmax(report.logits, axis=1).max(1),
         }
     )
-    table.to_parquet(result.folder / "test_predictions.parquet", index=False)
+    table.to_parquet(folder / "test_predictions.parquet", index=False)
 
 
 def _check(task: Task, reloaded: AdaptedModel, logits: np.ndarray) -> None:

@@ -66,6 +66,11 @@ def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> Par
     ------
     UserError
         Not even one edge of rank 1 fits, or the adapter kind is unknown.
+
+    Examples
+    --------
+    >>> parameter_budget(PlacementSettings(), n_nodes=25, dim=96).parameters
+    9264
     """
     edges = settings.edges or max(1, (n_nodes - 1) // 4)
     spec = AdapterSpec.of(settings.adapter, r=settings.rank)

@@ -1,4 +1,4 @@
-"""What generated scenes are painted with: backgrounds, outlines, colours, free places."""
+"""Painting of generated scenes: backgrounds, outlines, colours, free places."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _cross(width: float) -> Points:
     """Corners (12, 2) on and within the unit circle; `width` is half an arm's width."""
     length = np.sqrt(1 - width**2)
     arm = np.array([(-width, -length), (width, -length), (width, -width)])
-    # clockwise on screen, so that the arms follow each other around the outline
+    # clockwise on screen, so that the arms follow one another around the outline
     return np.concatenate([rotated(arm, -quarter * np.pi / 2) for quarter in range(4)])
 
 
@@ -51,7 +51,7 @@ OUTLINES: dict[str, Points] = {
 
 
 class Canvas:
-    """A 64x64 RGB scene in the making: a random textured background, then objects upon it."""
+    """A 64x64 RGB scene being painted: a random textured background, then objects on it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -69,7 +69,7 @@ class Canvas:
         return np.stack(layers, axis=-1)
 
     def _background(self) -> np.ndarray:
-        """Two colours that flow into each other, under a coarse and a fine texture."""
+        """Blend two colours, under a coarse and a fine texture."""
         mix = 0.5 + 0.5 * self._smooth_noise(int(self._rng.integers(2, 5)), 1)
         ground: np.ndarray = self._ground[0] * mix + self._ground[1] * (1 - mix)
         ground += self._rng.uniform(6, 20) * self._smooth_noise(int(self._rng.integers(8, 20)), 1)
@@ -77,7 +77,7 @@ class Canvas:
         return ground
 
     def _visible_colour(self) -> np.ndarray:
-        """A random colour that stands out from the background's two and from their mean."""
+        """Draw a colour that contrasts with the background's two colours and their mean."""
         ground = np.vstack([self._ground, self._ground.mean(axis=0)])
         best, best_contrast = np.zeros(3), -1.0
         for _ in range(30):
@@ -91,7 +91,10 @@ class Canvas:
         return best
 
     def find_place(self, radius: float, gap: float = 2.0) -> tuple[float, float] | None:
-        """A random centre where a disc of this radius touches neither edge nor other objects."""
+        """Find a random centre where a disc touches neither the edge nor other objects.
+
+        Lengths are in pixels. None if there is no such place.
+        """
         for _ in range(200):
             x, y = self._rng.uniform(radius + 1, SIDE - radius - 1, size=2)
             if all(np.hypot(x - u, y - v) >= radius + r + gap for u, v, r in self._taken):
@@ -109,6 +112,6 @@ class Canvas:
         self._taken.append((*centre, radius))
 
     def finish(self) -> Image.Image:
-        """The scene with sensor noise over everything."""
+        """Return the scene, with sensor noise added."""
         noise = self._rng.normal(0, self._rng.uniform(2, 8), size=self._pixels.shape)
         return Image.fromarray(np.clip(self._pixels + noise, 0, 255).round().astype(np.uint8))

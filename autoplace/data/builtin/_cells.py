@@ -1,4 +1,4 @@
-"""Generated microscopy: the state of the cells, and how much of the field they fill."""
+"""Generated microscopy: the state of the cells, and how many there are."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _cell(
 
 
 def _field(rng: np.random.Generator, states: list[str], radius: float) -> Image.Image:
-    """Cells that may touch, on an unevenly lit ground."""
+    """Paint cells, which may touch, on an unevenly lit ground."""
     tint, ground = rng.uniform(60, 190, 3), rng.uniform(170, 245, 3)
     core = tint * rng.uniform(0.25, 0.6)
     slope = (_column * rng.uniform(-0.5, 0.5) + _row * rng.uniform(-0.5, 0.5))[..., None]
@@ -61,13 +61,13 @@ def _field(rng: np.random.Generator, states: list[str], radius: float) -> Image.
 
 
 def _state(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """Two to five cells of one state among up to two that rest."""
+    """Paint two to five cells of one state and up to two resting ones."""
     states = [_STATES[label]] * int(rng.integers(2, 6)) + ["resting"] * int(rng.integers(0, 3))
     return _field(rng, states, rng.uniform(6.5, 9.5))
 
 
 def _density(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """Few large or many small cells: how much is covered does not tell how many there are."""
+    """Paint few large or many small cells; the covered area does not give their number away."""
     count = _DENSITIES[label] + int(rng.integers(-1, 2))
     radius = 16.0 / np.sqrt(count) * rng.uniform(0.8, 1.25)
     return _field(rng, [str(state) for state in rng.choice(_STATES, count)], radius)

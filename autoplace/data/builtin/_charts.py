@@ -1,4 +1,4 @@
-"""Generated charts: of which kind, and what trend they show."""
+"""Generated charts: their kind, and the trend they show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from autoplace.data.builtin._task import Family
 
 SIDE = 64
-_SCALE = 3  # drawn so many times as large, then reduced
+_SCALE = 3  # charts are drawn this many times larger, then reduced
 _KINDS = ("bars", "columns", "line", "area", "scatter", "pie", "ring", "stacked", "steps", "boxes")
 _TRENDS = ("rising", "falling", "peak", "valley", "level")
 
@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]
 
 
 class _Chart:
-    """A plot area with axes or none; values are in 0..1."""
+    """A plot area, with or without axes; values are in 0..1."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -36,7 +36,7 @@ class _Chart:
         return red, green, blue
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Pixels of a point; y grows upwards."""
+        """Return the pixel coordinates of a point; y grows upwards."""
         return (
             self.left + x * (self.right - self.left),
             self.bottom - y * (self.bottom - self.top),
@@ -106,7 +106,7 @@ def _kind(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 
 
 def _trend(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """A trend under noise, drawn as a line, columns, an area, steps or points."""
+    """Draw a noisy trend as a line, columns, an area, steps or points."""
     t = np.linspace(-1, 1, int(rng.integers(7, 14)))
     shape = (t, -t, 1 - 2 * np.abs(t), 2 * np.abs(t) - 1, 0 * t)[label]
     values = 0.5 + 0.32 * rng.uniform(0.55, 1.0) * shape + rng.normal(0, 0.09, len(t))
@@ -119,6 +119,6 @@ def _trend(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 _FAMILY = Family(name="charts")
 
 TASKS = (
-    _FAMILY.task("kinds", "specialised", "of which kind a chart is", _KINDS, _kind),
+    _FAMILY.task("kinds", "specialised", "which kind a chart is", _KINDS, _kind),
     _FAMILY.task("trends", "structured", "which trend a chart shows", _TRENDS, _trend),
 )

@@ -1,4 +1,4 @@
-"""Handwritten digits, 8x8, as scikit-learn brings them."""
+"""Handwritten digits of 8x8 pixels, which come with scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from autoplace.data.builtin._task import SIZES, BuiltinTask, Pictures
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsTask(BuiltinTask):
-    """All 1,797 pictures, split stratified by the seed; test has the 797 that are left."""
+    """All 1,797 pictures in a stratified, seeded split; 797 are left for test."""
 
     def pictures(self, seed: int) -> dict[str, Pictures]:
         pixels, labels = load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Colour emoji: of which Unicode group, and turned which way."""
+"""Colour emoji: their Unicode group, and which way they are turned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoplace.data.builtin._pools import pool
 from autoplace.data.builtin._task import Family
 
 _PACKAGES = "Debian's packages fonts-noto-color-emoji and unicode-data"
-_STRIKE = 109  # the one size in pixels that the font's bitmaps have
+_STRIKE = 109  # the only size of the font's bitmaps, in pixels
 _GROUPS = {
     "Smileys & Emotion": "smileys", "People & Body": "people", "Animals & Nature": "nature",
     "Food & Drink": "food", "Travel & Places": "travel", "Activities": "activities",
@@ -25,7 +25,7 @@ _TURNS = ("upright", "left", "upside down", "right")
 
 
 def _files() -> tuple[Path, Path]:
-    """The font, and Unicode's list of emoji by group."""
+    """Return the font, and Unicode's list of emoji by group."""
     return (
         installed("fonts/truetype/noto/NotoColorEmoji.ttf", _PACKAGES),
         installed("unicode/emoji/emoji-test.txt", _PACKAGES),
@@ -34,7 +34,7 @@ def _files() -> tuple[Path, Path]:
 
 @cache
 def _by_group(path: Path) -> dict[str, list[str]]:
-    """Emoji of one code point (two for flags) by group; variants of skin tone are left out."""
+    """List the emoji of one code point (two for flags) by group, without skin tones."""
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     group = ""
     for line in path.read_text("utf-8").splitlines():
@@ -50,7 +50,7 @@ def _by_group(path: Path) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=3000)
 def _picture(path: Path, text: str) -> Image.Image:
-    """An emoji as RGBA, cropped to what is drawn."""
+    """Draw an emoji as RGBA, cropped to its ink."""
     font = ImageFont.truetype(str(path), _STRIKE)
     frame = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
     ImageDraw.Draw(frame).text((8, 8), text, font=font, embedded_color=True)
@@ -58,7 +58,7 @@ def _picture(path: Path, text: str) -> Image.Image:
 
 
 def _draw(rng: np.random.Generator, names: list[str], split: int, turn: float) -> Image.Image:
-    """One emoji of the groups on a two-coloured ground, turned by some degrees."""
+    """Draw one emoji of some groups on a ground of two colours, turned by `turn` degrees."""
     font, emoji_list = _files()
     texts = pool(_by_group(emoji_list)[names[int(rng.integers(len(names)))]], split)
     emoji = _picture(font, texts[int(rng.integers(len(texts)))])
@@ -78,7 +78,7 @@ def _group(rng: np.random.Generator, label: int, split: int) -> Image.Image:
 
 
 def _turned(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """Smileys, people, animals and food, which have an upright."""
+    """Draw smileys, people, animals and food, which have an upright position."""
     return _draw(rng, _NAMES[:4], split, 90.0 * label)
 
 
@@ -90,6 +90,6 @@ _FAMILY = Family(
 )
 
 TASKS = (
-    _FAMILY.task("groups", "natural", "of which Unicode group an emoji is", _NAMES, _group),
+    _FAMILY.task("groups", "natural", "which Unicode group an emoji belongs to", _NAMES, _group),
     _FAMILY.task("turned", "structured", "which way an emoji is turned", list(_TURNS), _turned),
 )

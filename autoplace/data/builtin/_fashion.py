@@ -1,7 +1,7 @@
 """Garments of Fashion-MNIST's test images, compared with each other.
 
-Backbones that the project trained have seen the training images, one at a time with their class;
-never these, and never two to compare.
+Backbones that the project trained have seen the training images one at a time, with their class.
+They have never seen these, nor compared two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CLASSES = 10
 
 
 def _files() -> tuple[Path, Path]:
-    """Images and labels."""
+    """Return the files of images and labels."""
     folder = "datasets/fashion-mnist"
     return (
         installed(f"{folder}/t10k-images-idx3-ubyte.gz", _PACKAGE),
@@ -36,7 +36,7 @@ def _read(path: Path, skip: int) -> np.ndarray:
 
 @cache
 def _images(path: Path) -> np.ndarray:
-    """The 10,000 test images (n, 28, 28)."""
+    """Read the 10,000 test images, of shape (images, 28, 28)."""
     return _read(path, 16).reshape(-1, 28, 28)
 
 
@@ -53,7 +53,7 @@ def _pick(rng: np.random.Generator, kind: int, split: int) -> np.ndarray:
 
 
 def _same(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """Two garments, one above left of the other or the reverse; label 1: of the same class."""
+    """Show two garments, one on the left above or below the other; label 1: of the same class."""
     first = int(rng.integers(_CLASSES))
     second = first if label else int((first + rng.integers(1, _CLASSES)) % _CLASSES)
     frame = np.zeros((60, 60), np.uint8)
@@ -65,7 +65,7 @@ def _same(rng: np.random.Generator, label: int, split: int) -> Image.Image:
 
 
 def _odd(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """Four garments, three of one class; the label says which of the cells holds the other."""
+    """Show four garments, three of one class; the label is the cell of the fourth."""
     common, other = rng.permutation(_CLASSES)[:2]
     frame = np.zeros((60, 60), np.uint8)
     for cell in range(4):
@@ -84,12 +84,16 @@ _FAMILY = Family(
 
 TASKS = (
     _FAMILY.task(
-        "same", "structured", "whether two garments are of one class", ("different", "same"), _same
+        "same",
+        "structured",
+        "whether two garments are of the same class",
+        ("different", "same"),
+        _same,
     ),
     _FAMILY.task(
         "odd",
         "structured",
-        "which of four garments is of another class",
+        "which of four garments is of a different class",
         ("top-left", "top-right", "bottom-left", "bottom-right"),
         _odd,
     ),

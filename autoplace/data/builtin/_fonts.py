@@ -1,4 +1,4 @@
-"""Letters of the Noto fonts: which letter, which style."""
+"""Letters of the Noto fonts: which letter, and which style."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autoplace.data.builtin._task import Family
 
 _PACKAGE = "Debian's package fonts-noto-core"
 
-# Scripts that have both styles in both weights: first and last of a run of their letters.
+# Scripts with sans and serif fonts in two weights, and the first and last of a range of letters.
 _SCRIPTS = {
     "Armenian": "ԱՖ", "Bengali": "কহ", "Devanagari": "कह",
     "Ethiopic": "ሀፖ", "Georgian": "აჰ", "Gujarati": "કહ", "Hebrew": "את",
@@ -30,7 +30,7 @@ _STYLES = {
     "serif regular": "NotoSerif{}-Regular.ttf",
     "serif bold": "NotoSerif{}-Bold.ttf",
 }
-_ALL = ("", *_SCRIPTS)  # Latin has no name in the fonts' files
+_ALL = ("", *_SCRIPTS)  # the names of Latin fonts do not name the script
 
 
 def _font(name: str) -> Path:
@@ -48,9 +48,9 @@ def _letters(script: str) -> list[str]:
 
 @cache
 def _drawn_letters(path: Path, first: str, last: str) -> list[str]:
-    """The letters of a script's run that its font draws, each shape once.
+    """List the letters of a range that a font draws, each shape once.
 
-    A font's box for what it lacks is no letter.
+    The box that a font draws for a missing letter does not count.
     """
     seen = {_shape(path, "\uffff"): ""}
     for code in range(ord(first), ord(last) + 1):
@@ -60,13 +60,13 @@ def _drawn_letters(path: Path, first: str, last: str) -> list[str]:
 
 
 def _shape(path: Path, text: str) -> bytes:
-    """What tells two glyphs apart; empty for none."""
+    """Return what distinguishes two glyphs; empty if nothing is drawn."""
     mask = glyph(path, text)
     return b"" if mask is None else repr(mask.size).encode() + mask.tobytes()
 
 
 def _latin_fonts() -> list[Path]:
-    """Fonts with Latin letters; by name, for other packages bring more weights of them."""
+    """List the Latin fonts by name, because other packages add more weights of them."""
     return [
         _font(f"{family}-{style}.ttf")
         for family in ("NotoSans", "NotoSansDisplay", "NotoSerif", "NotoSerifDisplay")
@@ -79,7 +79,7 @@ def _choice(rng: np.random.Generator, items: list[str]) -> str:
 
 
 def _letter(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """A capital or small Latin letter; no font of test is one of training."""
+    """Draw a capital or small Latin letter; no test font is used in training."""
     fonts = pool(_latin_fonts(), split)
     letter = _LATIN[label] if rng.random() < 0.5 else _LATIN[label].lower()
     mask = glyph(fonts[int(rng.integers(len(fonts)))], letter)
@@ -88,7 +88,7 @@ def _letter(rng: np.random.Generator, label: int, split: int) -> Image.Image:
 
 
 def _style(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """A word of three letters in a style; no script of test is one of training."""
+    """Draw a word of three letters in a style; no test script is used in training."""
     script = _choice(rng, pool(_ALL, split))
     letters = _letters(script) if script else _LATIN
     text = "".join(_choice(rng, letters) for _ in range(3))
@@ -101,5 +101,7 @@ _FAMILY = Family(name="fonts", source=f"Noto fonts ({_PACKAGE})", licence="OFL-1
 
 TASKS = (
     _FAMILY.task("letters", "natural", "which Latin letter", _LATIN, _letter),
-    _FAMILY.task("styles", "specialised", "serifs or none, bold or regular", list(_STYLES), _style),
+    _FAMILY.task(
+        "styles", "specialised", "with or without serifs, bold or regular", list(_STYLES), _style
+    ),
 )

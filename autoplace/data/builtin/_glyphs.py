@@ -1,4 +1,4 @@
-"""How a glyph of a font is set: one mask for letters and icons alike."""
+"""Glyphs of fonts as masks, and masks on paper; for letters and icons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _font(path: Path) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=20_000)
 def glyph(path: Path, text: str) -> Image.Image | None:
-    """The ink of a text, cropped, as a mask; None where the font draws nothing."""
+    """Draw the ink of a text as a cropped mask; None if the font draws nothing."""
     font = _font(path)
     left, top, right, bottom = font.getbbox(text)
     if right <= left or bottom <= top:
@@ -33,9 +33,18 @@ def glyph(path: Path, text: str) -> Image.Image | None:
 def set_on_paper(
     rng: np.random.Generator, mask: Image.Image, low: float, high: float, turn: float
 ) -> Image.Image:
-    """A mask in a random ink on a random paper, SIDE x SIDE, at a random place.
+    """Put a mask in a random ink at a random place of a random paper of SIDE x SIDE pixels.
 
-    low, high : the longer side of the mask as a share of the picture's; turn : most degrees.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Random stream of the picture.
+    mask : PIL.Image.Image
+        What to print, in mode L.
+    low, high : float
+        Range of the mask's longer side, as a fraction of the picture's side.
+    turn : float
+        Largest rotation in degrees.
     """
     longest = rng.uniform(low, high) * SIDE
     scale = longest / max(mask.size)
@@ -56,7 +65,7 @@ def set_on_paper(
 
 
 def _contrasting(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two random colours whose brightness differs by a third of the scale at least."""
+    """Draw two colours whose brightness differs by at least a third of the scale."""
     while True:
         paper, ink = rng.uniform(0, 255, (2, 3))
         if abs(paper.mean() - ink.mean()) > 85:

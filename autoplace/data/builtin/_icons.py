@@ -1,4 +1,4 @@
-"""Icons of Font Awesome: what they are about."""
+"""Icons of Font Awesome: their topic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autoplace.data.builtin._pools import pool
 from autoplace.data.builtin._task import Family
 
 _PACKAGE = "the PyPI package fontawesomefree (extra 'tasks')"
-# Font Awesome's categories that overlap little, by the names its metadata give them.
+# Categories of Font Awesome's metadata that overlap little.
 _TOPICS = (
     "arrows", "buildings", "clothing-fashion", "devices-hardware", "food-beverage", "hands",
     "medical-health", "money", "sports-fitness", "transportation", "users-people", "weather",
@@ -40,7 +40,7 @@ def _files() -> tuple[Path, ...]:
 
 @cache
 def _icons() -> dict[str, str]:
-    """The characters of the solid icons by their names."""
+    """Map names of the solid icons to their characters."""
     metadata = json.loads((_folder() / "metadata" / "icons.json").read_text("utf-8"))
     return {
         name: chr(int(icon["unicode"], 16))
@@ -51,7 +51,7 @@ def _icons() -> dict[str, str]:
 
 @cache
 def _about(topic: str) -> list[str]:
-    """Characters of the solid icons of one topic and of no other."""
+    """List the characters of the solid icons that belong to one topic only."""
     text = (_folder() / "metadata" / "categories.yml").read_text("utf-8")
     names = {key: set(value["icons"]) for key, value in yaml.safe_load(text).items()}
     others = set().union(*(names[other] for other in _TOPICS if other != topic))
@@ -60,7 +60,10 @@ def _about(topic: str) -> list[str]:
 
 
 def _topic(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """No icon of test is one of training, and there are few: adapters overfit."""
+    """Draw an icon of a topic.
+
+    No test icon is used in training, and there are few icons, so adapters overfit.
+    """
     characters = pool(_about(_TOPICS[label]), split)
     path = _folder() / "webfonts" / "fa-solid-900.ttf"
     mask = glyph(path, characters[int(rng.integers(len(characters)))])
@@ -75,4 +78,4 @@ _FAMILY = Family(
     files=_files,
 )
 
-TASKS = (_FAMILY.task("topics", "specialised", "what an icon is about", _TOPICS, _topic),)
+TASKS = (_FAMILY.task("topics", "specialised", "the topic of an icon", _TOPICS, _topic),)

@@ -1,59 +1,75 @@
-"""From `builtin:NAME` to a data set."""
+"""Load the data set that `builtin:NAME` names."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from PIL import Image
 from torch import Tensor
 
-from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._task_data import TaskData
 from autoplace.data.builtin._installed import ENVIRONMENT, shared_folder
-from autoplace.data.builtin._list import list_tasks
+from autoplace.data.builtin._registry import get_task
 from autoplace.data.builtin._task import BuiltinTask
-
-PREFIX = "builtin:"
-
-Transform = Callable[[Image.Image], Tensor]
-
-
-def list_builtin() -> list[str]:
-    """The built-in data sets, each as `load_data` takes it."""
-    return [PREFIX + task.name for task in list_tasks()]
 
 
 def load_builtin(
-    source: str, *, transform: Transform, seed: int, max_bad: float, family: str | None
+    source: str,
+    *,
+    transform: Callable[[Image.Image], Tensor],
+    seed: int,
+    max_bad: float,
+    family: str | None,
 ) -> TaskData:
-    """Load `builtin:NAME`. Raises DataError for an unknown name, with the nearest ones.
+    """Load a built-in task; see `autoplace.data.load_data`, which calls this.
 
-    DataError too where what the pictures are made from is not installed.
+    Parameters
+    ----------
+    source : str
+        "builtin:NAME".
+    transform : callable
+        Maps an RGB picture to a tensor of shape (3, height, width).
+    seed : int
+        Seed of the pictures.
+    max_bad : float
+        Fraction of the images that may be unreadable.
+    family : str or None
+        A family instead of the task's own.
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, or what the pictures are made from is not installed.
+
+    Examples
+    --------
+    >>> from autoplace.data import create_transform
+    >>> from autoplace.data.builtin import load_builtin
+    >>> transform = create_transform({"input_size": [3, 8, 8]})
+    >>> data = load_builtin(
+    ...     "builtin:digits", transform=transform, seed=0, max_bad=0.0, family=None
+    ... )
+    >>> data.family, data.fingerprint[:8]
+    ('digits', '5fc7c0bb')
     """
-    if source not in list_builtin():
-        near = difflib.get_close_matches(source, list_builtin(), n=2, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-        raise DataError(f"unknown built-in data set '{source}'{hint}; 'autoplace tasks' lists all")
-    (task,) = (task for task in list_tasks() if PREFIX + task.name == source)
+    task = get_task(source)
     pictures = task.pictures(seed)
     origin = task.origin()
     version = f"{task.name}-v{task.version}{f'-of-{origin}' if origin else ''}"
-
-    record = DecodingRecord(sum(len(each.labels) for each in pictures.values()), max_bad)
+    record = DecodingRecord(sum(len(part.labels) for part in pictures.values()), max_bad)
     splits = {
         split: ImageSplit(
             split,
-            [f"{source}/{split}/{i:04d}" for i in range(len(each.labels))],
-            each.labels,
-            read=each.read,
+            [f"{source}/{split}/{i:04d}" for i in range(len(part.labels))],
+            part.labels,
+            read=part.read,
             transform=transform,
             record=record,
         )
-        for split, each in pictures.items()
+        for split, part in pictures.items()
     }
     return TaskData(
         name=task.name,
@@ -67,8 +83,8 @@ def load_builtin(
         test=splits["test"],
         fingerprint=fingerprint(
             (split, f"{version}/seed={seed}/{i:04d}", task.classes[label], 0)
-            for split, each in pictures.items()
-            for i, label in enumerate(each.labels)
+            for split, part in pictures.items()
+            for i, label in enumerate(part.labels)
         ),
         record=record,
         notes=[_note(task)] if origin else [],
@@ -77,6 +93,6 @@ def load_builtin(
 
 def _note(task: BuiltinTask) -> str:
     return (
-        f"'{task.name}' is made from {shared_folder()} ({ENVIRONMENT}): results do not compare "
-        f"with those of other files"
+        f"the pictures of '{task.name}' are made from files in {shared_folder()} ({ENVIRONMENT}): "
+        "results do not compare with those of the usual files"
     )

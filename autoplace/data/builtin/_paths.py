@@ -13,7 +13,7 @@ _POINTS = 40
 
 
 def _curve(rng: np.random.Generator) -> np.ndarray:
-    """A smooth open curve (points, 2) in pixels that stays within the picture."""
+    """Draw points (points, 2), in pixels, of a smooth open curve within the picture."""
     while True:
         turn = np.cumsum(rng.normal(0, 0.28, _POINTS)) + rng.uniform(0, 2 * np.pi)
         steps = np.stack([np.cos(turn), np.sin(turn)], 1) * rng.uniform(0.9, 1.5)
@@ -42,7 +42,7 @@ def _picture(rng: np.random.Generator, curves: list[np.ndarray]) -> Image.Image:
 
 
 def _number(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """One to four curves that do not meet."""
+    """Draw one to four curves that do not meet."""
     found: list[np.ndarray] = []
     for attempt in range(10_000):
         path = _curve(rng)[: _POINTS // 2]

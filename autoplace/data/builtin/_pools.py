@@ -1,4 +1,4 @@
-"""Pools of things that pictures are made from: what test shows, training never did."""
+"""Pools of the things pictures are made from; what test shows is never in training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeVar
 import numpy as np
 
 ItemT = TypeVar("ItemT")
-TRAIN, VAL = 0.5, 0.65  # where each ends, as a share of the items
+TRAIN, VAL = 0.5, 0.65  # where each pool ends, as a fraction of the items
 
 
 def pool(items: Sequence[ItemT], split: int) -> list[ItemT]:
-    """The items of a split (0 train, 1 val, 2 test), at least one where there are three.
+    """Return the items of a split (0 train, 1 val, 2 test); at least one if there are three.
 
-    Which item falls where is fixed: it depends on the number of items alone, not on a task's seed.
+    The pools are fixed: they depend on the number of items only, not on the seed of a task.
     """
     n = len(items)
     order = np.random.default_rng(n).permutation(n)

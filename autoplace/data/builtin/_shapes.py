@@ -1,7 +1,7 @@
 """Generated scenes of coloured outlines: count, location, orientation, size.
 
-They are the "structured" group of VTAB in small. Colours, textures, places and distractors are
-drawn anew for every scene, so that single pixels tell little.
+They are a small version of VTAB's "structured" group. Colours, textures, places and distractors
+are random in every scene, so that single pixels tell little about the class.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _any_angle(rng: np.random.Generator) -> float:
 
 
 def _count(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """One to six objects. The area they cover together is independent of how many they are."""
+    """Paint one to six objects. The area they cover together does not depend on their number."""
     n_objects = label + 1
     radius_of_one = rng.uniform(11, 14)
     while True:
@@ -35,7 +35,7 @@ def _count(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 
 
 def _location(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """A star in one of 3x3 cells; two to five other shapes in other cells."""
+    """Paint a star in one of 3x3 cells, and two to five other shapes in other cells."""
     canvas = Canvas(rng)
     cell_side = SIDE / 3
     others = rng.permutation([cell for cell in range(9) if cell != label])
@@ -50,7 +50,7 @@ def _location(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 
 
 def _orientation(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """An arrow that points within 17 degrees of one of eight directions, and up to two discs."""
+    """Paint an arrow within 17 degrees of one of eight directions, and up to two discs."""
     canvas = Canvas(rng)
     angle = label * np.pi / 4 + np.deg2rad(rng.uniform(-17, 17))
     radius = rng.uniform(13, 21)
@@ -66,7 +66,7 @@ def _orientation(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 
 
 def _size(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """A disc of one of five sizes, among up to three squares and triangles of any size."""
+    """Paint a disc of one of five sizes, and up to three squares and triangles of any size."""
     canvas = Canvas(rng)
     radius = (4.5, 7.5, 10.5, 13.5, 16.5)[label] + rng.uniform(-0.9, 0.9)
     centre = canvas.find_place(radius)

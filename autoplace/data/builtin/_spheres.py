@@ -1,4 +1,4 @@
-"""Generated still lives: shaded balls on a floor; whence the light comes, how far the ball is."""
+"""Generated scenes of shaded balls on a floor: where the light comes from, how far a ball is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _row, _column = np.mgrid[:SIDE, :SIDE].astype(float)
 
 
 def _room(rng: np.random.Generator) -> np.ndarray:
-    """Wall above a chequered floor in perspective, (SIDE, SIDE, 3)."""
+    """Paint a wall above a chequered floor in perspective, of shape (SIDE, SIDE, 3)."""
     wall, light, dark = rng.uniform(60, 200, (3, 3))
     depth = 30.0 / np.maximum(_row - _HORIZON, 0.5)
     chequer = (np.floor(depth * 2) + np.floor((_column - SIDE / 2) * depth / 12)) % 2
@@ -31,7 +31,10 @@ def _ball(
     colour: np.ndarray,
     light: np.ndarray,
 ) -> None:
-    """Paint a ball with diffuse and specular shading; light (3,): right, down, towards the eye."""
+    """Paint a ball with diffuse and specular shading.
+
+    The light is a direction of shape (3,): right, down, towards the viewer.
+    """
     x, y = (_column - centre[0]) / radius, (_row - centre[1]) / radius
     inside = x**2 + y**2 < 1
     z = np.sqrt(np.clip(1 - x**2 - y**2, 0, 1))
@@ -47,7 +50,7 @@ def _finish(rng: np.random.Generator, pixels: np.ndarray) -> Image.Image:
 
 
 def _light(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """One to three balls under one light; classes are directions 45 degrees apart."""
+    """Paint one to three balls under one light; classes are directions 45 degrees apart."""
     angle = label * np.pi / 4 + np.deg2rad(rng.uniform(-15, 15))
     tilt = rng.uniform(0.7, 1.1)  # radians from the line of sight
     light = np.array([np.sin(tilt) * np.cos(angle), -np.sin(tilt) * np.sin(angle), np.cos(tilt)])
@@ -60,7 +63,10 @@ def _light(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 
 
 def _depth(rng: np.random.Generator, label: int, _: int) -> Image.Image:
-    """A red ball on the floor among others; its size varies, so that only its foot tells."""
+    """Paint a red ball among others on the floor.
+
+    Its size varies, so that only where it stands tells the distance.
+    """
     distance = _DISTANCES[label] * rng.uniform(0.9, 1.1)
     balls = [(distance, rng.uniform(0.7, 1.4), np.array([215.0, 40.0, 40.0]))]
     for _ in range(int(rng.integers(1, 4))):
@@ -80,7 +86,7 @@ def _depth(rng: np.random.Generator, label: int, _: int) -> Image.Image:
 _FAMILY = Family(name="spheres")
 
 TASKS = (
-    _FAMILY.task("light", "structured", "whence the light comes", _WAYS, _light),
+    _FAMILY.task("light", "structured", "where the light comes from", _WAYS, _light),
     _FAMILY.task(
         "depth",
         "structured",

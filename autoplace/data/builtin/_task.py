@@ -1,4 +1,4 @@
-"""A built-in task: what is asked of which pictures, where they come from, how they are had."""
+"""A built-in task: what it asks, where its pictures come from, and how they are made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ OWN_LICENCE = "Apache-2.0"
 
 @dataclass(frozen=True)
 class Pictures:
-    """One split: labels (n,) as class indices, and a function of an index to its RGB picture."""
+    """The pictures of one split.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Class indices of shape (pictures,).
+    read : callable
+        Returns the RGB picture at an index.
+    """
 
     labels: np.ndarray
     read: Callable[[int], Image.Image]
@@ -30,17 +38,34 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltinTask(ABC):
-    """A task of the suite.
+    """A built-in task; `list_tasks` returns them.
 
     Parameters
     ----------
-    name : `family` or `family-question`.
-    family : the source or generator its pictures come from; evaluation never divides it.
-    group : "natural", "specialised" or "structured", as in VTAB.
-    asks : what a class says of a picture, in a few words.
-    classes : names of the classes; a label is an index into them.
-    source, licence : of what the pictures are made from.
-    version : raised whenever a picture or label would change; part of the fingerprint.
+    name : str
+        `family` or `family-question`.
+    family : str
+        The source or generator of its pictures. Evaluation on held-out data never divides it.
+    group : str
+        "natural", "specialised" or "structured", as in VTAB.
+    asks : str
+        What a class says about a picture, in a few words.
+    classes : tuple of str
+        Names of the classes; a label is an index into them.
+    source, licence : str
+        Of what the pictures are made from.
+    version : int, default=1
+        Increased whenever a picture or label changes; part of the fingerprint.
+
+    Examples
+    --------
+    >>> from autoplace.data import list_tasks
+    >>> (task,) = list_tasks("textures-scales")
+    >>> task.asks, task.classes
+    ('how coarse a texture is', ('very fine', 'fine', 'medium', 'coarse', 'very coarse'))
+    >>> train = task.pictures(seed=0)["train"]
+    >>> train.labels.shape, train.read(0).size
+    ((800,), (64, 64))
     """
 
     name: str
@@ -53,35 +78,47 @@ class BuiltinTask(ABC):
     version: int = 1
 
     def describe(self) -> dict[str, Any]:
-        """What can be told without making a picture; plain JSON values."""
+        """Describe the task in plain JSON values, without making a picture."""
         names = ("name", "family", "group", "asks", "classes", "source", "licence", "version")
         return {name: getattr(self, name) for name in names}
 
     @abstractmethod
     def pictures(self, seed: int) -> dict[str, Pictures]:
-        """The splits "train", "val" and "test"; another seed, other pictures or another split.
+        """Make the splits "train", "val" and "test".
 
-        Raises DataError where what the pictures are made from is not installed.
+        Parameters
+        ----------
+        seed : int
+            Another seed gives other pictures, or another split of the same ones.
+
+        Raises
+        ------
+        DataError
+            If what the pictures are made from is not installed.
         """
 
     def origin(self) -> str:
-        """What the pictures are made from, where that is not what packages install; else empty.
+        """Identify what the pictures are made from, if packages did not install it; else empty.
 
-        Part of the fingerprint.
+        It is part of the fingerprint.
         """
         return ""
 
 
-# Of a random stream, a class index, and the split's number (0 train, 1 val, 2 test).
+# From a random stream, a class index and the split's number (0 train, 1 val, 2 test) to a picture.
 Draw = Callable[[np.random.Generator, int, int], Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnTask(BuiltinTask):
-    """A task whose pictures are drawn one by one, as many of each class as the sizes allow.
+    """A task whose pictures are drawn one by one, with classes of equal size.
 
-    draw : gives a picture of a class; every picture has a random stream of its own.
-    files : gives the installed files that `draw` reads; raises DataError where one is missing.
+    Parameters
+    ----------
+    draw : callable
+        Draws a picture of a class. Every picture has its own random stream.
+    files : callable, default=tuple
+        Returns the installed files that `draw` reads, or raises DataError if one is missing.
     """
 
     draw: Draw
@@ -92,12 +129,12 @@ class DrawnTask(BuiltinTask):
 
     def pictures(self, seed: int) -> dict[str, Pictures]:
         self.files()
-        found = {}
+        splits = {}
         for number, (split, size) in enumerate(SIZES.items()):
             balanced = np.arange(size) % len(self.classes)
             labels = np.random.default_rng([seed, number]).permutation(balanced)
-            found[split] = Pictures(labels, partial(self._read, seed, number, labels))
-        return found
+            splits[split] = Pictures(labels, partial(self._read, seed, number, labels))
+        return splits
 
     def _read(self, seed: int, split: int, labels: np.ndarray, index: int) -> Image.Image:
         question = self.name.removeprefix(f"{self.family}-")
@@ -107,7 +144,7 @@ class DrawnTask(BuiltinTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What the drawn tasks of one family have in common; see BuiltinTask and DrawnTask."""
+    """What the drawn tasks of a family have in common; see BuiltinTask and DrawnTask."""
 
     name: str
     source: str = OWN_CODE
@@ -118,7 +155,7 @@ class Family:
     def task(
         self, question: str, group: str, asks: str, classes: Iterable[str], draw: Draw
     ) -> DrawnTask:
-        """A task of this family, named `family-question`."""
+        """Create a task of this family, named `family-question`."""
         return DrawnTask(
             name=f"{self.name}-{question}",
             family=self.name,

@@ -16,7 +16,7 @@ _row, _column = np.mgrid[:SIDE, :SIDE].astype(float)
 
 
 def _plane(rng: np.random.Generator, period: float) -> tuple[Field, Field]:
-    """Two coordinates (SIDE, SIDE) at right angles, turned and shifted, in units of the period."""
+    """Return two perpendicular coordinates (SIDE, SIDE), turned and shifted, in periods."""
     angle = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(angle) / period, np.sin(angle) / period
     u, v = rng.uniform(0, 1, 2)
@@ -54,7 +54,7 @@ def _rings(rng: np.random.Generator, period: float) -> Field:
 
 
 def _points(rng: np.random.Generator, period: float) -> Field:
-    """Distances (points, SIDE, SIDE) to points a period apart on average."""
+    """Return distances (points, SIDE, SIDE) to points one period apart on average."""
     count = max(4, round(((SIDE + 2 * period) / period) ** 2))
     y, x = rng.uniform(-period, SIDE + period, (2, count, 1, 1))
     return np.asarray(np.hypot(_row - y, _column - x))
@@ -70,7 +70,7 @@ def _pebbles(rng: np.random.Generator, period: float) -> Field:
 
 
 def _clouds(rng: np.random.Generator, period: float) -> Field:
-    """White noise, low-passed by a Gaussian in the frequency domain."""
+    """Filter white noise with a Gaussian in the frequency domain."""
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
     spectrum = np.fft.rfft2(rng.normal(size=(SIDE, SIDE)))
     smooth = np.fft.irfft2(spectrum * np.exp(-((frequency * period) ** 2) * 2), (SIDE, SIDE))
@@ -89,7 +89,7 @@ _KINDS = (
 
 
 def _paint(rng: np.random.Generator, field: Field) -> Image.Image:
-    """A field in -1..1 between two random colours, unevenly lit, with noise."""
+    """Paint a field in -1..1 with two random colours, unevenly lit, with noise."""
     one, two = rng.uniform(0, 255, (2, 3))
     while np.abs(one - two).mean() < 50:
         two = rng.uniform(0, 255, 3)

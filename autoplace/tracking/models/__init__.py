@@ -1,6 +1,6 @@
 """Winners and predictors as MLflow models, and the registry with the predictor in use."""
 
-from autoplace.tracking.models._registry import champion, promote, register_predictor
+from autoplace.tracking.models._registry import champion, promote, register_version
 from autoplace.tracking.models._winner import fetch_winner, log_winner_model
 
-__all__ = ["champion", "fetch_winner", "log_winner_model", "promote", "register_predictor"]
+__all__ = ["champion", "fetch_winner", "log_winner_model", "promote", "register_version"]

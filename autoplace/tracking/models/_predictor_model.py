@@ -1,6 +1,6 @@
 """Models-from-code script of a registered predictor: checksummed LightGBM text, no pickle.
 
-Not imported by this package; `register_predictor` copies it into the MLflow model's folder.
+Not imported by this package; `register_version` copies it into the MLflow model's folder.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _EXPERIMENT = "autoplace/predictors"
 _PREDICTOR: ArtefactKind = "predictor"
 
 
-def register_predictor(
+def register_version(
     store: Store, folder: Path | str, tags: Mapping[str, object] | None = None
 ) -> int:
     """Register a predictor's folder as the next version of `autoplace-predictor`.
@@ -52,7 +52,7 @@ def register_predictor(
     >>> import predictors
     >>> from autoplace.tracking import Store, champion, promote
     >>> store = Store()
-    >>> version = register_predictor(store, predictors.shipped_folder(), {"rows": 3912})
+    >>> version = register_version(store, predictors.shipped_folder(), {"rows": 3912})
     >>> version, champion(store)
     (1, None)
     >>> promote(store, version)
@@ -80,7 +80,7 @@ def promote(store: Store, version: int) -> None:
     store : Store
         Where the version is registered.
     version : int
-        What `register_predictor` returned.
+        What `register_version` returned.
 
     Raises
     ------

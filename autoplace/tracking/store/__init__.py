@@ -4,8 +4,8 @@ from autoplace.tracking.store._imported import import_rows
 from autoplace.tracking.store._probes import PROBE_TABLES, find_probe, log_probe
 from autoplace.tracking.store._row_tags import TRIAL_TAG, decode_row
 from autoplace.tracking.store._rows import read_rows
-from autoplace.tracking.store._run import Run, RunStatus, create_run, find_run, start_run
-from autoplace.tracking.store._search import search_runs
+from autoplace.tracking.store._run import Run, RunStatus, create_run, start_run
+from autoplace.tracking.store._search import find_run, search_runs
 from autoplace.tracking.store._store import Store
 from autoplace.tracking.store._ui import open_ui_command
 

@@ -55,7 +55,13 @@ def log_probe(run: Run, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
 def find_probe(store: Store, key: str) -> Path | None:
     """Local folder with a probe's Parquet tables; None if no run of the store holds all of them.
 
-    Runs that were deleted, and runs whose artifacts were, are passed over.
+    Runs that were deleted, and runs whose artifacts were, are skipped.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> find_probe(Store(), "no-such-key") is None
+    True
     """
     if not store.exists:
         return None

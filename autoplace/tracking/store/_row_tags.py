@@ -21,7 +21,13 @@ def encode_row(row: Mapping[str, object]) -> dict[str, str]:
 
 
 def decode_row(tags: Mapping[str, str]) -> dict[str, Any] | None:
-    """Read the row in a run's tags; None if there is none, or only a part of it was written."""
+    """Read the row in a run's tags; None if there is none, or only a part of it was written.
+
+    Examples
+    --------
+    >>> decode_row({"autoplace.row": '{"trial_id": "a"', "autoplace.row.1": "}"})
+    {'trial_id': 'a'}
+    """
     parts: list[str] = []
     while (name := _part_name(len(parts))) in tags:
         parts.append(tags[name])

@@ -121,7 +121,6 @@ class Run:
         digest: str,
         source: str,
         profile: Mapping[str, object] | None = None,
-        context: str = "training",
     ) -> None:
         """Record the data set as an input of this run.
 
@@ -138,7 +137,7 @@ class Run:
             source=to_json({"uri": source}),
             profile=to_json(profile or {}),
         )
-        tags = [InputTag("mlflow.data.context", context)]
+        tags = [InputTag("mlflow.data.context", "training")]
         with self._writing("log the data set"):
             self.store.client.log_inputs(self.run_id, [DatasetInput(dataset, tags)])
 
@@ -254,7 +253,15 @@ def create_run(
     tags: Mapping[str, object],
     parent: Run | None = None,
 ) -> Run:
-    """Create a run through the client: the fluent API would ask which run this thread is in."""
+    """Create a run through the client: the fluent API would ask which run this thread is in.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> store = Store()
+    >>> create_run(store, store.experiment_id("notes"), "one", {"lr": 0.1}, {}).name
+    'one'
+    """
     full_tags = {
         "mlflow.source.name": "autoplace",
         "mlflow.source.type": "LOCAL",
@@ -268,52 +275,6 @@ def create_run(
     if params:
         run.log_params(params)
     return run
-
-
-def find_run(store: Store, run_id: str) -> Run:
-    """Look up a run by its id.
-
-    Parameters
-    ----------
-    store : Store
-        Where to look; a SQLite store that does not exist yet is not created.
-    run_id : str
-        MLflow's id of the run.
-
-    Returns
-    -------
-    Run
-        The run, also if it was deleted in MLflow but not purged.
-
-    Raises
-    ------
-    TrackingError
-        The store holds no such run, or cannot be read.
-
-    Examples
-    --------
-    >>> from autoplace.tracking import Store, start_run
-    >>> store = Store()
-    >>> started = start_run(store, "digits", "pick digits")
-    >>> find_run(store, started.run_id).name
-    'pick digits'
-    """
-    unknown = TrackingError(
-        f"no run {run_id!r} in the MLflow store {store.address}; "
-        "'autoplace ui' shows the runs, MLFLOW_TRACKING_URI chooses another store"
-    )
-    if not store.exists:
-        raise unknown
-    client = store.client
-    from mlflow.exceptions import MlflowException
-
-    with translated(f"look up run {run_id!r}", store.address):
-        try:
-            return Run.of(store, client.get_run(run_id))
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            raise unknown from error
 
 
 def _folder_of(path: str) -> str | None:

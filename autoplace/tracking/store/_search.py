@@ -1,16 +1,63 @@
-"""Search for runs over all experiments of a store."""
+"""Finds runs of a store: one by its id, or all that meet a condition."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoplace.tracking._error import translated
+from autoplace.tracking._error import TrackingError, translated
+from autoplace.tracking.store._run import Run
 from autoplace.tracking.store._store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 _PAGE = 1000  # the most that MLflow returns at once
+
+
+def find_run(store: Store, run_id: str) -> Run:
+    """Look up a run by its id.
+
+    Parameters
+    ----------
+    store : Store
+        Where to look; a SQLite store that does not exist yet is not created.
+    run_id : str
+        MLflow's id of the run.
+
+    Returns
+    -------
+    Run
+        The run, also if it was deleted in MLflow but not purged.
+
+    Raises
+    ------
+    TrackingError
+        The store holds no such run, or cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store, start_run
+    >>> store = Store()
+    >>> started = start_run(store, "digits", "pick digits")
+    >>> find_run(store, started.run_id).name
+    'pick digits'
+    """
+    unknown = TrackingError(
+        f"no run {run_id!r} in the MLflow store {store.address}; "
+        "'autoplace ui' shows the runs, MLFLOW_TRACKING_URI chooses another store"
+    )
+    if not store.exists:
+        raise unknown
+    client = store.client
+    from mlflow.exceptions import MlflowException
+
+    with translated(f"look up run {run_id!r}", store.address):
+        try:
+            return Run.of(store, client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise unknown from error
 
 
 def search_runs(store: Store, condition: str, *, deleted: bool = False) -> list[MlflowRun]:
@@ -34,6 +81,12 @@ def search_runs(store: Store, condition: str, *, deleted: bool = False) -> list[
     ------
     TrackingError
         The store cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> search_runs(Store(), "tags.`autoplace.role` = 'pick'")
+    []
     """
     client = store.client
     from mlflow.entities import ViewType

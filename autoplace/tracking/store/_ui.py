@@ -7,7 +7,7 @@ import sys
 from autoplace.tracking.store._store import Store
 
 
-def open_ui_command(store: Store, port: int = 5000) -> list[str]:
+def open_ui_command(store: Store) -> list[str]:
     """Command line that shows the store's runs in MLflow's own UI, on this machine only.
 
     A server has its UI already: the command then opens its address in a browser.
@@ -16,18 +16,16 @@ def open_ui_command(store: Store, port: int = 5000) -> list[str]:
     ----------
     store : Store
         The store to show.
-    port : int, default=5000
-        Where the UI listens.
 
     Returns
     -------
     list of str
-        The program and its arguments.
+        The program and its arguments; MLflow's own options may follow.
 
     Examples
     --------
     >>> from autoplace.tracking import Store
-    >>> open_ui_command(Store("sqlite:////runs/mlflow.db"), port=5001)[1:4]
+    >>> open_ui_command(Store("sqlite:////runs/mlflow.db"))[1:4]
     ['-m', 'mlflow', 'server']
     >>> open_ui_command(Store("http://localhost:5000"))[1:]
     ['-m', 'webbrowser', 'http://localhost:5000']
@@ -45,8 +43,6 @@ def open_ui_command(store: Store, port: int = 5000) -> list[str]:
         store.artifact_root,
         "--host",
         "127.0.0.1",
-        "--port",
-        str(port),
         "--workers",
         "1",
     ]

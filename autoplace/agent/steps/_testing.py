@@ -64,12 +64,13 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
     """Predict the test split once per seed of the winner and of each baseline."""
     progress.stage("Testing, once")
     placements = {WINNER: contest.winner.placement}
-    for outcome in contest.choice:
-        if outcome.trial.role.is_baseline and outcome.is_done and outcome is not contest.winner:
-            placements[outcome.trial.role] = outcome.placement
+    finished = [outcome for outcome in contest.outcomes if outcome.is_done]
+    for outcome in finished:
+        if outcome.trial.role.is_baseline and outcome is not contest.winner:
+            placements[str(outcome.trial.role)] = outcome.placement
     predicted, tested = {}, {}
     for role, placement in placements.items():
-        outcomes = contest.finished(placement)
+        outcomes = [outcome for outcome in finished if outcome.placement == placement]
         found = predicted[role] = _predict(task, outcomes)
         values = [metric_value(task.metric, found.labels, guesses) for guesses in found.guesses]
         seeds = [outcome.trial.seed for outcome in outcomes]

@@ -1,0 +1,105 @@
+"""The record of trials: tracking is told of each start, epoch and outcome."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Self
+
+from autoplace.agent.steps._record import ROLE_TAG, Record
+from autoplace.agent.steps._row import trial_row
+from autoplace.execution import TrialEvent, TrialStarted
+from autoplace.training import Epoch, Outcome, Scores, Trial, learning_rate, open_outcome
+from predictors.vocabulary import Status
+
+_NAME_LENGTH = 250  # characters of a run's name
+
+
+class TrialRecord:
+    """A child run, ledger lines and a row of the log for each trial of an invocation.
+
+    As a context manager it records trials that have not ended by its end as interrupted.
+
+    Parameters
+    ----------
+    record : Record
+        Of the invocation.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._ids: dict[Trial, str] = {}  # of the trials that have not ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for trial in list(self._ids):
+            outcome = open_outcome(self._record.task, trial, self._record.settings)
+            self.end(replace(outcome, status=Status.INTERRUPTED), None)
+
+    def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
+        """Record starts and epochs; pass outcomes on, to be given to `end`."""
+        for event in events:
+            match event:
+                case TrialStarted(trial):
+                    self._start(trial)
+                case Epoch(trial, number, train_loss, val):
+                    metrics = {"train_loss": train_loss} | _named("val", val)
+                    self._record.journal.log_epoch(self._ids[trial], number, metrics)
+                case Outcome():
+                    yield event
+
+    def end(self, outcome: Outcome, head_only: Outcome | None) -> dict[str, Any]:
+        """Record the outcome of a trial that was started.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            Done, failed or interrupted.
+        head_only : Outcome or None
+            What gains are measured from.
+
+        Returns
+        -------
+        dict
+            The trial's row of the placement log.
+        """
+        record, trial_id = self._record, self._ids.pop(outcome.trial)
+        row = trial_row(
+            record.task, record.settings, outcome, head_only, trial_id, record.probe_key
+        )
+        names = ("parameters", "seconds", "test_metric", "test_accuracy")
+        metrics = {name: row[name] for name in names if row[name] is not None}
+        record.journal.end_trial(trial_id, outcome.status, row, metrics)
+        return row
+
+    def _start(self, trial: Trial) -> None:
+        """Open the child run of a trial."""
+        settings = self._record.settings
+        trial_id = self._ids[trial] = uuid.uuid4().hex
+        rate = learning_rate(self._record.task.chain.name, len(trial.placement), settings.lr)
+        params = {
+            "placement": str(trial.placement),
+            "n_edges": len(trial.placement),
+            "chosen_by": trial.chosen_by,
+            "seed": trial.seed,
+            "epochs": settings.epochs,
+            "batch_size": settings.batch_size,
+            "learning_rate": rate.value,
+            "learning_rate_source": rate.source,
+            "weight_decay": settings.weight_decay,
+        }
+        name = f"{trial.role}: {trial.placement} (seed {trial.seed})"
+        tags = {ROLE_TAG: trial.role}
+        self._record.journal.start_trial(trial_id, name[:_NAME_LENGTH], params, tags)
+
+
+def _named(split: str, scores: Scores) -> dict[str, float]:
+    return {
+        f"{split}_accuracy": scores.accuracy,
+        f"{split}_balanced_accuracy": scores.balanced_accuracy,
+        f"{split}_macro_f1": scores.macro_f1,
+        f"{split}_loss": scores.loss,
+    }

@@ -1,0 +1,103 @@
+"""How often the retrain gate promotes honest, useless and harmful new records.
+
+Replayed on the shipped log: each family in turn is what is new, and the predictor of all others is
+the present one. Honest records are as measured; in useless ones gains are shuffled within each
+task; in harmful ones they are negated. The rule of the gate was chosen on the first half of the
+families below; the rates to look at are those of the other half. All families serve to compare
+the two predictors in both halves.
+
+    python experiments/retrain_gate.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import predictors
+from autoplace.agent import training_set
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
+
+RESULT = Path(__file__).parent / "results" / "retrain_gate.json"
+SHUFFLES = 4
+
+
+def shipped_rows() -> predictors.TrainingSet:
+    """All rows of the shipped log."""
+    log = predictors.read_log(predictors.shipped_log())
+    done = log.trials[log.trials["status"] == predictors.Status.DONE].reset_index(drop=True)
+    return training_set(done, log.probes.__getitem__)
+
+
+def records(new: predictors.TrainingSet, number: int) -> Iterator[tuple[str, Any]]:
+    """The rows of a family as each kind of record; number: of the family, for seeds."""
+    yield "honest", new
+    for shuffle in range(SHUFFLES):
+        rng = np.random.default_rng([shuffle, number])
+        gains = new.gains.copy()
+        for group in sorted(set(new.groups)):
+            rows = np.flatnonzero(new.groups == group)
+            gains[rows] = gains[rng.permutation(rows)]
+        yield "useless", predictors.TrainingSet(new.X, gains, new.groups, new.families)
+    negated = new.gains.copy()
+    negated[:] = [{trial: -gain for trial, gain in each.items()} for each in new.gains]
+    yield "harmful", predictors.TrainingSet(new.X, negated, new.groups, new.families)
+
+
+def replay(data: predictors.TrainingSet) -> Iterator[dict[str, Any]]:
+    """One decision per family and record, with which half of the families it belongs to."""
+    for number, family in enumerate(sorted(set(data.families))):
+        is_new = data.families == family
+        present = data.select(~is_new)
+        for kind, new in records(data.select(is_new), number):
+            decision = predictors.gate(present, present.union(new))
+            print(f"{family:9} {kind:8} {decision.promoted!s:5} {decision.difference:+.4f}")
+            yield {
+                "half": "chosen on" if number % 2 == 0 else "reported on",
+                "family": family,
+                "records": kind,
+                "promoted": decision.promoted,
+                "difference": round(decision.difference, 4),
+                "low": round(decision.low, 4),
+                "high": round(decision.high, 4),
+            }
+
+
+def main() -> None:
+    """Replay, write the rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    cases = pd.DataFrame(replay(shipped_rows()))
+    by = cases.groupby(["half", "records"])["promoted"]
+    rates = by.agg(promoted="sum", cases="size", rate="mean").reset_index()
+    machine = describe_machine()
+    machine["versions"] |= {name: version(name) for name in ("lightgbm", "pandas", "scipy")}
+    report = {
+        "shuffles": SHUFFLES,
+        "seeds": "numpy.random.default_rng([shuffle, number of the family])",
+        "rates": rates.round(3).to_dict(orient="records"),
+        "cases": cases.to_dict(orient="records"),
+        "seconds": round(time.monotonic() - started, 1),
+        **machine,
+    }
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    print(rates.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

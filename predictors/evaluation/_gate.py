@@ -1,0 +1,263 @@
+"""The retrain gate: whether new records make a better predictor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .._errors import PredictorError
+from .._gain_scale import Floats
+from .._registered import create_predictor, list_predictors
+from .._training_set import TrainingSet
+from ._scores import score_predictions
+
+RECIPE = "lightgbm"
+MOST_SEEDS = 8
+ROWS_TO_FIT = 10_000
+TOP_SHARE = 0.25
+MARGIN = 0.02
+INTERVAL = 0.8
+MIN_FAMILIES = 4
+DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """What the gate found.
+
+    Parameters
+    ----------
+    promoted : bool
+        Whether the challenger should replace the present predictor.
+    reason : str
+        One sentence with the figures.
+    scores : DataFrame (predictors, 3)
+        Mean `spearman`, `regret@1` and `regret@5` over tasks of left-out families. Index:
+        `challenger`, `present` and the baselines. For people; the gate does not decide by them.
+    difference : float
+        Challenger's expected gain minus the present predictor's, in spreads of a task; NaN where
+        they could not be compared.
+    low, high : float
+        Interval of 80 % of the difference.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import predictors
+    >>> decision = predictors.GateDecision(False, "no data", pd.DataFrame(), 0.01, -0.02, 0.05)
+    >>> decision.promoted
+    False
+    """
+
+    promoted: bool
+    reason: str
+    scores: pd.DataFrame
+    difference: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
+    """Decide whether a predictor trained on everything should replace the present one.
+
+    Parameters
+    ----------
+    present : TrainingSet or None
+        The rows that the present predictor was fitted on; None if there is no predictor.
+    everything : TrainingSet
+        Those rows and the new ones, of at least two families.
+
+    Returns
+    -------
+    GateDecision
+
+    Raises
+    ------
+    PredictorError
+        `everything` holds fewer than two families.
+
+    Notes
+    -----
+    Each family is left out in turn, and the same recipe is fitted twice without it: on the present
+    predictor's rows and on all rows. So neither has seen the family it is scored on, and what is
+    compared is what the new records add. A family without which both sets of rows are the same is
+    not used, as it cannot tell them apart.
+
+    One measure decides: the expected gain of a placement drawn from the quarter predicted best,
+    over the mean of all, in standard deviations of the task's gains. The gain of the single best
+    of k, which `regret` reports, is one noisy measurement; the mean of a quarter is several.
+    Predictions are the mean over four seeds of the recipe, because the luck of one seed is as large
+    as the difference that one more family makes.
+
+    A task weighs `reliability · sqrt(placements)`. Its reliability is the share of the variance of
+    its gains that is not noise, `1 - noise² / (trials · spread²)`, or 0 where that is negative;
+    noise² is the variance between trials of one placement, pooled over all tasks.
+
+    The weighted mean over tasks of the difference is the estimate. Families are drawn with
+    replacement, 10,000 times with a fixed seed, for its 80 % interval (percentile bootstrap; tasks
+    stay with their family and both predictors are scored on the same tasks). The challenger is
+    promoted if the difference is above 0.02 and the interval above 0, so that noise alone passes in
+    one case of ten. Less than four families do not give an interval: then it is not promoted.
+
+    `experiments/retrain_gate.py` replays the gate on the shipped log with honest, useless and
+    harmful records; the rule was chosen on one half of the families, and its rates are reported
+    on the other.
+
+    Examples
+    --------
+    >>> import predictors
+    >>> data = predictors.load_training_set(predictors.shipped_folder())
+    >>> data = data.select([family in ("digits", "paths") for family in data.families])
+    >>> decision = predictors.gate(None, data)
+    >>> decision.promoted, decision.reason
+    (True, 'there is no present predictor to compare with')
+    >>> sorted(decision.scores.index)[:3]
+    ['challenger', 'gradient-norm', 'gradient-rank']
+    """
+    families = sorted(set(everything.families))
+    if len(families) < 2:
+        raise PredictorError(
+            f"the records hold {len(families)} family; leaving families out needs two, "
+            "so collect trials on data of another source"
+        )
+    noise = _noise_variance(everything)
+    tables, comparisons = [], []
+    for family in families:
+        left_out = everything.select(everything.families == family)
+        guesses = _predictions(present, everything, family)
+        for name, guess in guesses.items():
+            table = score_predictions(guess[0], left_out)
+            tables.append(table.assign(predictor=name))
+        if "present" in guesses and guesses["present"] is not guesses["challenger"]:
+            before, after = (guesses[name].mean(axis=0) for name in ("present", "challenger"))
+            comparisons.append(_compare(before, after, left_out, noise))
+    scores = _mean_scores(pd.concat(tables, ignore_index=True))
+    if present is None:
+        return GateDecision(True, "there is no present predictor to compare with", scores)
+    return _decide(np.array(comparisons, dtype=float).reshape(-1, 2), scores)
+
+
+def _predictions(
+    present: TrainingSet | None, everything: TrainingSet, family: str
+) -> dict[str, Floats]:
+    """Predictions of every predictor for a family it has not seen, by name; (seeds, rows).
+
+    The same array stands for challenger and present where they were fitted on the same rows.
+    """
+    X = everything.X[everything.families == family]
+    new = everything.select(everything.families != family)
+    guesses = {
+        name: create_predictor(name).fit(new.X, new.y, new.groups).predict(X)[None]
+        for name in list_predictors()
+        if name != RECIPE
+    }
+    seeds = range(min(max(ROWS_TO_FIT // len(everything), 1), MOST_SEEDS))
+    guesses["challenger"] = _recipe(new, X, seeds)
+    if present is not None:
+        old = present.select(present.families != family)
+        if _same_rows(old, new):
+            guesses["present"] = guesses["challenger"]
+        elif len(old):
+            guesses["present"] = _recipe(old, X, seeds)
+    return guesses
+
+
+def _recipe(known: TrainingSet, X: pd.DataFrame, seeds: Iterable[int]) -> Floats:
+    """Predictions of the recipe fitted on `known` under each seed, (seeds, rows)."""
+    fits = (create_predictor(RECIPE, random_state=seed) for seed in seeds)
+    return np.stack([fit.fit(known.X, known.y, known.groups).predict(X) for fit in fits])
+
+
+def _same_rows(one: TrainingSet, other: TrainingSet) -> bool:
+    """Whether the recipe fitted on either is the same; the order of rows is that of `union`."""
+    return (
+        np.array_equal(one.y, other.y)
+        and np.array_equal(one.groups, other.groups)
+        and np.array_equal(one.X["placement"], other.X["placement"])
+    )
+
+
+def _compare(
+    before: Floats, after: Floats, left_out: TrainingSet, noise: float
+) -> tuple[float, float]:
+    """Sums over the tasks of a family of weight · difference, and of weights."""
+    total = weights = 0.0
+    for group in sorted(set(left_out.groups)):
+        of_task = left_out.groups == group
+        gains = left_out.y[of_task]
+        variance = float(gains.var())
+        if variance == 0:
+            continue
+        noise_of_means = noise * float(np.mean(1 / left_out.counts[of_task]))
+        weight = max(0.0, 1 - noise_of_means / variance) * math.sqrt(len(gains))
+        difference = _expected_gain(gains, after[of_task]) - _expected_gain(gains, before[of_task])
+        total += weight * difference / math.sqrt(variance)
+        weights += weight
+    return total, weights
+
+
+def _decide(comparisons: Floats, scores: pd.DataFrame) -> GateDecision:
+    """The decision from the sums of each family, (families, 2)."""
+    comparisons = comparisons[comparisons[:, 1] > 0]
+    if len(comparisons) < MIN_FAMILIES:
+        reason = (
+            f"{len(comparisons)} left-out families can tell the new predictor from the present "
+            f"one, but {MIN_FAMILIES} are needed; collect trials on data of other sources"
+        )
+        return GateDecision(False, reason, scores)
+    difference, low, high = _bootstrap(comparisons)
+    reason = (
+        f"on {len(comparisons)} left-out families the placements it predicts best gain "
+        f"{difference:+.3f} spreads of a task against the present predictor's "
+        f"({INTERVAL:.0%} interval {low:+.3f} to {high:+.3f}; needed: more than {MARGIN}, and an "
+        "interval above 0)"
+    )
+    return GateDecision(difference > MARGIN and low > 0, reason, scores, difference, low, high)
+
+
+def _expected_gain(gains: Floats, predicted: Floats) -> float:
+    """Mean gain of the quarter predicted best minus the mean of all.
+
+    Where predictions tie at its end, the mean of the tied stands for those drawn from them.
+    """
+    k = max(1, round(TOP_SHARE * len(gains)))
+    threshold = np.sort(predicted)[-k]
+    certain, tied = gains[predicted > threshold], gains[predicted == threshold]
+    top = (certain.sum() + (k - len(certain)) * tied.mean()) / k
+    return float(top - gains.mean())
+
+
+def _noise_variance(data: TrainingSet) -> float:
+    """Variance between trials of one placement, pooled; 0 where none was repeated."""
+    repeated = [np.array(list(each.values())) for each in data.gains if len(each) > 1]
+    freedom = sum(len(each) - 1 for each in repeated)
+    squares = sum(float(((each - each.mean()) ** 2).sum()) for each in repeated)
+    return squares / freedom if freedom else 0.0
+
+
+def _bootstrap(comparisons: Floats) -> tuple[float, float, float]:
+    """Weighted mean difference, and the ends of its interval.
+
+    Ours, because the argument of `scipy.stats.bootstrap` that holds the seed was renamed between
+    the releases we support.
+    """
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(comparisons), size=(DRAWS, len(comparisons)))
+    totals, weights = np.moveaxis(comparisons[drawn].sum(axis=1), 1, 0)
+    low, high = np.quantile(totals / weights, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    return float(comparisons[:, 0].sum() / comparisons[:, 1].sum()), float(low), float(high)
+
+
+def _mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over tasks, one row per predictor."""
+    if "present" in set(scores["predictor"]):
+        # Only tasks on which both could be fitted compare like with like.
+        shared = set(scores.loc[scores["predictor"] == "present", "task"])
+        scores = scores[scores["task"].isin(shared)]
+    # A predictor that says the same of every placement orders nothing: no correlation.
+    scores = scores.fillna({"spearman": 0.0})
+    return scores.groupby("predictor")[["spearman", "regret@1", "regret@5"]].mean()
