@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 import autoplace  # noqa: E402
-import predictors  # noqa: E402
 
 project = "autoplace"
 author = "The autoplace developers"
-copyright = author  # noqa: A001
+copyright = author
 release = version = autoplace.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
