@@ -1,4 +1,4 @@
-"""Images that lie in memory as tensors, so that the time to decode them does not count."""
+"""Images in memory as tensors, so that the time to decode them is not measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autoplace.training import Task, resolve_device
 
 
 class ImagesInMemory:
-    """Stands in for an ImageSplit.
+    """Decoded images that replace an ImageSplit.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ImagesInMemory:
 
     @classmethod
     def of(cls, source: str, chain: ResidualChain, count: int, seed: int) -> Self:
-        """The first `count` training images of a data set, as the backbone reads them."""
+        """Load the first `count` training images of a data set, transformed for the backbone."""
         data = load_data(source, transform=create_transform(chain.data_config), seed=seed)
         batch = data.train.load(np.arange(count))
         return cls(batch.images, batch.labels.numpy())
@@ -43,13 +43,13 @@ class ImagesInMemory:
         return len(self.labels)
 
     def readable(self, indices: Iterable[int]) -> np.ndarray:
-        """All of them."""
+        """Return True for every index."""
         return np.ones(len(list(indices)), dtype=bool)
 
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:
-        """Batches in the order of `indices` (default: all)."""
+        """Yield batches in the order of `indices` (default: all images)."""
         order = torch.arange(len(self)) if indices is None else torch.as_tensor(indices)
         for rows in order.split(batch_size):
             yield Batch(self.images[rows], torch.from_numpy(self.labels)[rows], rows)
@@ -58,7 +58,7 @@ class ImagesInMemory:
 def task_in_memory(
     source: str, chain: ResidualChain, count: int, seed: int, inputs: InputSettings
 ) -> Task:
-    """A task on the first `count` training images of a data set and as few of the other splits."""
+    """Make a task of the first `count` training images and few images of the other splits."""
     data = load_data(source, transform=create_transform(chain.data_config), seed=seed)
     splits: dict[str, Any] = {}
     for split in data.splits:

@@ -1,4 +1,4 @@
-"""What every benchmark says of where it ran: machine, threads and library versions."""
+"""Describe where a benchmark ran: machine, threads and library versions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LIBRARIES = ("torch", "timm", "scikit-learn", "numpy")
 
 
 def describe_machine() -> dict[str, Any]:
-    """The fields `device`, `machine`, `threads` and `versions` of a benchmark's document.
+    """Return the fields `device`, `machine`, `threads` and `versions` of a benchmark's document.
 
-    The load average (runnable processes over the last minute) tells how far the seconds can be
-    trusted; None where the system has none.
+    The load average (runnable processes over the last minute) shows how reliable the seconds are;
+    it is None if the system does not provide it.
     """
     on_gpu = torch.cuda.is_available()
     return {
@@ -37,7 +37,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _processor() -> str | None:
-    """The processor's name where the system tells it."""
+    """Return the processor's name, or None if the system does not provide it."""
     described = Path("/proc/cpuinfo")
     if described.exists():
         for line in described.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""How benchmarks measure: seconds of a call, and how far it raises the memory in use."""
+"""Measure the seconds of a call and how much it raises the memory in use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """Wall seconds of one call, until the device has finished."""
+    """Return the wall seconds of one call, until the device has finished."""
     _synchronise()
     started = time.perf_counter()
     action()
@@ -23,11 +23,11 @@ def seconds(action: Callable[[], Any]) -> float:
 
 
 def raised_bytes(action: Callable[[], Any]) -> int:
-    """By how much a call raises the memory in use, at its highest over what was used before it.
+    """Return the peak memory in use during a call, minus the memory in use before it.
 
-    On a GPU of its memory, else of the process (resident set, as Linux tells it). What an earlier
-    call has freed may be used again without being seen, so measure in a new process. Raises
-    SystemExit where the system does not tell.
+    On a GPU this is the GPU's memory, otherwise the resident set of the process (Linux only). Use a
+    new process for each measurement, because memory that an earlier call freed may be used again
+    without being counted. Raises SystemExit if the system does not report memory.
     """
     gc.collect()
     if torch.cuda.is_available():
@@ -36,7 +36,7 @@ def raised_bytes(action: Callable[[], Any]) -> int:
         action()
         return torch.cuda.max_memory_allocated() - before
     if not RESET.exists():
-        raise SystemExit("memory is measured on Linux only; leave --memory out")
+        raise SystemExit("memory can be measured only on Linux; remove --memory")
     RESET.write_text("5")  # resets the high-water mark (proc(5))
     before = _resident("VmRSS")
     action()
@@ -47,7 +47,7 @@ def _resident(name: str) -> int:
     for line in STATUS.read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
-    raise SystemExit(f"the system does not tell {name}")
+    raise SystemExit(f"the system does not report {name}; remove --memory")
 
 
 def _synchronise() -> None:

@@ -1,15 +1,15 @@
-"""What everything but training costs: help, records, retraining, a folder of many files.
+"""Costs other than training: help, records, retraining, a folder with many files.
 
 - `help_seconds`: `autoplace --help` as a process, median of five.
-- `mlflow_share`: seconds spent in calls of MLflow's client during an `autoplace collect`, those of
-  the invocation itself included, over the seconds of its trials.
+- `mlflow_share`: seconds spent in calls of MLflow's client during an `autoplace collect`, including
+  those of the invocation itself, divided by the seconds of its trials.
 - `fit_million_rows_seconds`: one fit of the LightGBM predictor on a million synthetic rows.
-- `retrain_seconds`, `retrain_peak_gib`: a whole `autoplace retrain`, gate included, in a process of
-  its own: the present predictor carries those million rows of ten families, the store holds new
-  trials. Its highest resident memory is the whole process's.
-- `first_step_seconds_100k_files`: from the start of `autoplace pick` on an image folder of so many
-  files to the end of its first forward and backward pass (of the probe);
-  `first_training_step_seconds_100k_files`: to the end of the first step of an optimiser.
+- `retrain_seconds`, `retrain_peak_gib`: a whole `autoplace retrain`, including the gate, in a
+  process of its own. The present predictor has those million rows of ten families, and the store
+  has new trials. The memory is the peak resident memory of the whole process.
+- `first_step_seconds_100k_files`: from the start of `autoplace pick` on an image folder with that
+  many files to the end of its first forward and backward pass (that of the probe).
+- `first_training_step_seconds_100k_files`: the same, to the end of the first step of an optimiser.
 
     python experiments/benchmarks/overheads.py --json
 """
@@ -46,7 +46,7 @@ NEW_TRIALS = 60
 
 
 def measure_help(options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of the help, as a user waits for it."""
+    """Measure the seconds of `autoplace --help` as a process."""
     command = [sys.executable, "-m", "autoplace", "--help"]
     took = []
     for _ in range(5):
@@ -57,13 +57,13 @@ def measure_help(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class TimedClient:
-    """Inside, `seconds` grows by what every public method of MLflow's client takes."""
+    """While active, adds the time of every public method of MLflow's client to `seconds`."""
 
     def __init__(self) -> None:
         from mlflow import MlflowClient
 
         self.seconds = 0.0
-        self._depth = 0  # a method that calls another counts once
+        self._depth = 0  # nested calls count once
         self._client = MlflowClient
         self._whole = {
             name: member
@@ -96,7 +96,7 @@ class TimedClient:
 
 
 def measure_mlflow(options: argparse.Namespace) -> dict[str, Any]:
-    """The share of MLflow in a collect whose store is there already."""
+    """Measure the share of MLflow in a collect with an existing store."""
     with tempfile.TemporaryDirectory() as folder:
         store = f"sqlite:///{folder}/mlflow.db"
         start_run(Store(store), "first", "collect").finish()
@@ -113,7 +113,7 @@ def measure_mlflow(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def synthetic_rows(count: int) -> predictors.TrainingSet:
-    """Rows of random features whose gain depends on two of them, in ten families."""
+    """Make rows of random features, in ten families; the gain depends on two features."""
     rng = np.random.default_rng(0)
     task = rng.integers(0, FAMILIES * TASKS, count)
     columns: dict[str, Any] = {
@@ -136,7 +136,7 @@ def synthetic_rows(count: int) -> predictors.TrainingSet:
 
 
 def add_trials(store: Store, tables: ProbeTables) -> None:
-    """Finished trials of a new family, with random outcomes."""
+    """Add finished trials of a new family with random outcomes."""
     run = start_run(store, "new", "collect")
     named = {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
     log_probe(run, "new", named)
@@ -161,7 +161,7 @@ def add_trials(store: Store, tables: ProbeTables) -> None:
 
 
 def measure_retrain(options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of a fit, and seconds and memory of a whole retrain on top of it."""
+    """Measure the seconds of a fit, and the seconds and memory of a whole retrain."""
     data = synthetic_rows(options.rows)
     predictor = predictors.create_predictor("lightgbm")
     started = time.perf_counter()
@@ -183,7 +183,7 @@ def measure_retrain(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def retrain_here(store: str) -> None:
-    """In a process of its own: retrain, and print what it took."""
+    """Retrain in a process of its own, and print seconds and memory."""
     started = time.perf_counter()
     result = agent.retrain(StoreSettings(store=store))
     took = {
@@ -198,7 +198,7 @@ def retrain_here(store: str) -> None:
 
 
 def measure_folder(options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds to the first steps on a folder of many small files."""
+    """Measure the seconds to the first steps on a folder of many small files."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "many"
         write_folder(folder, options.files)
@@ -215,7 +215,7 @@ def measure_folder(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_folder(folder: Path, count: int, n_classes: int = 10, side: int = 64) -> None:
-    """JPEG files of noise around a colour for each class."""
+    """Write JPEG files of noise around one colour per class."""
     rng = np.random.default_rng(0)
     for label in range(n_classes):
         (folder / f"class{label}").mkdir(parents=True)
@@ -226,7 +226,7 @@ def write_folder(folder: Path, count: int, n_classes: int = 10, side: int = 64) 
 
 
 def pick_until(step: str, folder: str, place: str) -> None:
-    """In a process of its own: pick, and print the time once the first step is over."""
+    """Pick in a process of its own, and print the time after the first step."""
     import os
 
     from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -254,13 +254,13 @@ PARTS = {
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report, a figure a line."""
+    """Render the report, one figure per line."""
     aside = ("device", "machine", "threads", "versions")
     return "\n".join(f"{name}: {value}" for name, value in report.items() if name not in aside)
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     if len(sys.argv) > 1 and sys.argv[1] == "--child":
         what, *arguments = sys.argv[2:]
         retrain_here(*arguments) if what == "retrain" else pick_until(what, *arguments)

@@ -1,15 +1,15 @@
-"""What side by side gains: seconds of P trials one after the other over those of all together.
+"""Compare P trials one after the other with P trials side by side.
 
-Placements are single edges drawn uniformly, all with the same seed, on images decoded beforehand;
-cached activations are filled before anything is timed. What is timed are whole trials, with the
-validation after each epoch, by `run_trials`, as `autoplace collect` calls it. The losses of every
-step must agree within 1e-4 relative on a CPU, or the benchmark fails; on a GPU, whose kernels round
-differently for other batches, the largest difference is reported.
+Placements are single edges drawn uniformly, all with the same seed, on images decoded beforehand.
+The caches are filled before anything is timed. The timed work is whole trials by `run_trials`, with
+validation after each epoch. On a CPU, the losses of every step must agree within 1e-4 (relative),
+or the benchmark fails. On a GPU, whose kernels round differently for other batches, the largest
+difference is reported.
 
-- `throughput_ratio`: those seconds' ratio, by batch.
-- `operator_ratio`: operators dispatched by the trials in turn over those of all together, views not
-  counted. Each is at least one kernel launch on a GPU, so where launches are what takes the time,
-  this is about what running side by side can gain; it needs no GPU to be counted.
+- `throughput_ratio`: seconds of the trials in turn over seconds side by side, by batch size.
+- `operator_ratio`: operators dispatched by the trials in turn over those side by side, not counting
+  views. Each operator is at least one kernel launch on a GPU. If launches take most of the time,
+  this is about the possible gain. It can be counted without a GPU.
 
     python experiments/benchmarks/population.py --backbone saliency-vits14 --batch 16 64 --json
 """
@@ -37,7 +37,7 @@ TOLERANCE = 1e-4
 
 
 class Dispatched(TorchDispatchMode):
-    """Counts the operators that are dispatched within it and compute something."""
+    """Counts the operators that are dispatched while it is active and compute something."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Dispatched(TorchDispatchMode):
 
 
 def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Trial]:
-    """Distinct single edges, uniform over all n²."""
+    """Draw distinct single edges, uniformly from all n²."""
     n_nodes = task.chain.n_nodes
     drawn = np.random.default_rng(options.seed).choice(n_nodes**2, count, replace=False)
     spec = AdapterSpec.of(options.adapter, r=options.rank)
@@ -58,14 +58,14 @@ def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Tri
 
 
 def losses(results: list[Any]) -> np.ndarray:
-    """(trials, steps). Raises SystemExit for a trial that failed."""
+    """Return losses (trials, steps). Raises SystemExit if a trial failed."""
     if not all(result.is_done for result in results):
         raise SystemExit(f"a trial failed: {results}")
     return np.array([result.step_losses for result in results])
 
 
 def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> dict[str, Any]:
-    """Both ways with so many placements; raises SystemExit where losses differ on a CPU."""
+    """Run both ways with `count` placements; raises SystemExit if losses differ on a CPU."""
     settings = TrialSettings(epochs=options.epochs, batch_size=batch, lr=options.lr)
     trials = draw_trials(task, options, count)
     found: dict[str, np.ndarray] = {}
@@ -76,7 +76,7 @@ def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> 
     def in_turn() -> None:
         found["in turn"] = losses([run_trials(task, [trial], settings)[0] for trial in trials])
 
-    together()  # fills the cache, and pays for what only the first call does
+    together()  # fills the cache and does the work of a first call
     ratios, took = [], []
     for _ in range(options.repeats):
         one, other = seconds(in_turn), seconds(together)
@@ -102,7 +102,7 @@ def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> 
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The benchmark's document; its ratios are of the most placements, by batch."""
+    """Return the benchmark's document; its ratios are for the most placements, by batch size."""
     where = describe_machine()
     torch.manual_seed(options.seed)
     chain = create_chain(options.backbone, pretrained=options.pretrained)
@@ -132,7 +132,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report in a few lines for people."""
+    """Render a short report for people."""
     lines = [
         f"{run['placements']} placements of {report['model']} side by side, batches of "
         f"{run['batch']}: {run['throughput_ratio']:.2f} times the trials a second, "
@@ -147,7 +147,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     adapter = PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=128)

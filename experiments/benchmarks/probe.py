@@ -1,17 +1,17 @@
-"""What a probe costs and how true it is, against its floor, autograd and the full gradients.
+"""Measure the cost and accuracy of a probe against its floor, autograd and full gradients.
 
-Floor: a forward pass and a backward pass from the cross-entropy of a linear head down to the
-embeddings, no gradients for weights, over the same images, as many at once. The probe scores all
-n² edges with every column of its tables. Images are decoded beforehand.
+The floor is a forward pass and a backward pass from the cross-entropy of a linear head down to the
+embeddings, without gradients for weights, over the same images in batches of the same size. The
+probe scores all n² edges and fills every column of its tables. Images are decoded beforehand.
 
-- `ratio_to_forward_backward`: probe and floor take turns; the median of the ratios of neighbours,
-  so that a load that drifts touches both alike.
-- `peak_memory_ratio`: memory that the probe takes over what the floor takes, each at its highest
-  above the loaded model and images, in a process of its own.
-- `speedup_over_autograd`: seconds to insert each edge's map and ask autograd for its gradient
-  (mean of a sample, times n²) over the probe's seconds.
+- `ratio_to_forward_backward`: the median ratio of neighbouring runs of probe and floor, which take
+  turns, so that a changing load affects both equally.
+- `peak_memory_ratio`: peak memory of the probe over that of the floor, each measured above the
+  loaded model and images, in a process of its own.
+- `speedup_over_autograd`: seconds to insert each edge's map and get its gradient from autograd (the
+  mean of a sample, times n²), over the probe's seconds.
 - `sketch_spearman`: rank correlation over edges (all, or a sample) of each statistic with that of
-  the unsketched gradients in float64, under the same folds and micro-batches.
+  the full gradients in float64, with the same folds and micro-batches.
 
     python experiments/benchmarks/probe.py --backbone vit_small_patch16_224 --random-weights --json
 """
@@ -48,7 +48,7 @@ COMPARED = {
 
 
 class Benchmark:
-    """A backbone, images in memory, a head for the floor; probe and floor as calls."""
+    """A backbone, images in memory and a head for the floor, with probe and floor as methods."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -67,33 +67,33 @@ class Benchmark:
         )
 
     def probe(self) -> ProbeTables:
-        """The probe, as `run_probe` does it."""
+        """Run the probe as `run_probe` does."""
         split: Any = self.split
         return run_probe(self.chain, split, self.n_classes, self.settings, self.options.seed)
 
     def floor(self) -> None:
-        """The floor, as many images at once as the probe."""
+        """Run the floor, with the same batch size as the probe."""
         forward_backward(self.chain, self.split, self.head, self.settings.probe_batch)
 
     def insert(self, edge: Edge) -> None:
-        """One edge by autograd."""
+        """Get the gradient of one edge from autograd."""
         insert_and_differentiate(self.chain, self.split, self.head, self.options.batch, edge)
 
     def sample(self, count: int, seed: int) -> list[Edge]:
-        """Distinct edges, uniform over all n²."""
+        """Draw distinct edges, uniformly from all n²."""
         n = self.chain.n_nodes
         drawn = np.random.default_rng(seed).choice(n**2, min(count, n**2), replace=False)
         return [Edge(*map(int, divmod(k, n))) for k in drawn]
 
 
 def raised_by(options: argparse.Namespace, name: str) -> int:
-    """Bytes that one call of a benchmark's method takes; runs in a process of its own."""
+    """Return the bytes that one call of a method takes; runs in a process of its own."""
     benchmark = Benchmark(options)
     return raised_bytes(getattr(benchmark, name))
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
-    """GiB that probe and floor take, and their ratio."""
+    """Measure the GiB of probe and floor, and their ratio."""
     context = multiprocessing.get_context("spawn")
     taken = {}
     for name in ("probe", "floor"):
@@ -107,7 +107,7 @@ def memory(options: argparse.Namespace) -> dict[str, float]:
 
 
 def fidelity(benchmark: Benchmark, tables: ProbeTables) -> dict[str, Any]:
-    """Rank correlations with the full gradients in float64; leaves the chain in float64."""
+    """Compute rank correlations with the full gradients; leaves the chain in float64."""
     options = benchmark.options
     edges = benchmark.sample(options.reference_edges, options.seed + 1)
     reference = reference_statistics(
@@ -127,11 +127,11 @@ def fidelity(benchmark: Benchmark, tables: ProbeTables) -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The benchmark's document."""
+    """Return the benchmark's document."""
     where = describe_machine()
     report = memory(options) if options.memory else {}
     benchmark = Benchmark(options)
-    benchmark.floor()  # the first run of each also pays for allocations
+    benchmark.floor()  # the first run of each also allocates memory
     tables = benchmark.probe()
     floors, probes = [], []
     for _ in range(options.repeats):
@@ -163,7 +163,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report in a few lines for people."""
+    """Render a short report for people."""
     lines = [
         f"A probe of all {report['edges']} edges of {report['model']} costs "
         f"{report['ratio_to_forward_backward']:.2f} forward and backward passes, "
@@ -184,7 +184,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     defaults = ProbeSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=defaults.probe_images)

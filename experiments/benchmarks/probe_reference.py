@@ -1,4 +1,4 @@
-"""What a probe is compared with: the floor, adapters really inserted, gradients in full."""
+"""References for a probe: the floor, inserted adapters and full gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autoplace.settings import ProbeSettings
 def forward_backward(
     chain: ResidualChain, split: ImagesInMemory, head: nn.Linear, batch_size: int
 ) -> None:
-    """The floor: gradients of the loss with respect to the embeddings of every image."""
+    """Run the floor: get gradients of the loss with respect to the embeddings of every image."""
     for batch in split.batches(batch_size):
         embeddings = hidden = chain.embed(batch.images.to(head.weight)).detach().requires_grad_()
         for node in range(1, chain.n_nodes):
@@ -33,7 +33,7 @@ def forward_backward(
 
 
 class FullMap(nn.Module):
-    """The linear map on the normalised stream, zero at first, whose gradient the probe measures."""
+    """The linear map on the normalised stream, initially zero, whose gradient is measured."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class FullMap(nn.Module):
 def insert_and_differentiate(
     chain: ResidualChain, split: ImagesInMemory, head: nn.Linear, batch_size: int, edge: Edge
 ) -> Tensor:
-    """The gradient (dim, dim) of one edge's map, by autograd with the adapter in place."""
+    """Return the gradient (dim, dim) of one edge's map, from autograd with the adapter inserted."""
     model = AdaptedModel(chain, Placement.of([edge]), tuple(map(str, range(head.out_features))))
     model.adapters[str(edge)] = FullMap(chain.dim)
     model.head = head
@@ -61,7 +61,7 @@ def insert_and_differentiate(
 
 
 class FullMeasurement(Measurement):
-    """Unsketched gradients (edges, dim, dim) of some edges alone: of all there is no room."""
+    """Full gradients (edges, dim, dim) of some edges; all of them would not fit in memory."""
 
     def __init__(self, chain: ResidualChain, edges: Sequence[Edge]) -> None:
         super().__init__(chain, width=0, seed=0)
@@ -69,7 +69,7 @@ class FullMeasurement(Measurement):
 
     @torch.no_grad()
     def products(self, captured: Captured, cotangents: list[Tensor], labels: Tensor) -> Tensor:
-        """Multiply what each edge reads with what it gets, one edge at a time."""
+        """Multiply sources and cotangents, one edge at a time."""
         hidden = [normalise(each.detach()).flatten(0, 1) for each in captured.hidden]
         targets = [each.flatten(0, 1) for each in cotangents]
         return torch.stack([hidden[e.source].T @ targets[e.target] for e in self._edges])
@@ -83,7 +83,7 @@ def reference_statistics(
     seed: int,
     edges: Sequence[Edge],
 ) -> pd.DataFrame:
-    """The statistics of some edges in float64 without a sketch, one row an edge.
+    """Compute statistics of some edges in float64 without a sketch, one row per edge.
 
     The chain is left in float64.
     """

@@ -1,4 +1,4 @@
-"""What benchmarks of a model run on: a backbone and images, as options and as fields."""
+"""The backbone and images that a benchmark runs on, as options and as fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autoplace.backbones import ResidualChain
 
 
 def add_subject_options(parser: argparse.ArgumentParser, images: int) -> None:
-    """Backbone, its weights, images and seed, and whether to print JSON."""
+    """Add options for the backbone, its weights, the images, the seed and JSON."""
     parser.add_argument("--backbone", default="starter", help="'starter' or a timm name")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--pretrained", action="store_true", default=True, help="the default")
@@ -21,7 +21,7 @@ def add_subject_options(parser: argparse.ArgumentParser, images: int) -> None:
 
 
 def describe_subject(chain: ResidualChain, options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of a benchmark's document that say what it ran on."""
+    """Return the fields of a benchmark's document that describe the backbone and images."""
     return {
         "model": chain.name,
         "weights": "pretrained" if options.pretrained else "random",

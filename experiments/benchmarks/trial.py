@@ -1,16 +1,16 @@
-"""What a trial costs: seconds of training steps by the cached suffix, uncached, and by PEFT's LoRA.
+"""Compare the training time of a cached suffix, of no cache and of PEFT's LoRA.
 
-Single edges are drawn uniformly from all n². Each is trained with the same seeds from cached
-frozen activations, running only the suffix, and uncached, running the whole schedule each step
-(two full passes for a recurrent edge). Both must give the same loss at every step, within 1e-4
-relative, or the benchmark fails. Images are decoded beforehand; the seconds to fill the cache count
-as the cached way's.
+Single edges are drawn uniformly from all n². Each is trained twice with the same seeds: from cached
+frozen activations, which runs only the suffix, and without a cache, which runs the whole schedule
+in each step (two full passes for a recurrent edge). Both must give the same loss at every step
+within 1e-4 (relative), or the benchmark fails. Images are decoded beforehand. The time to fill the
+cache is included in the cached time.
 
 - `speedup_over_uncached`: total uncached seconds over total cached seconds.
-- `speedup_over_peft_lora`: seconds of Hugging Face PEFT's LoRA (`qkv` of every block) on the same
-  timm model, images, batch and number of steps, over the cached seconds, both as means.
-- `ratio_to_suffix`: cached seconds over those of the floor, forward and backward passes of the
-  suffix alone, with no adapter, cache or optimiser.
+- `speedup_over_peft_lora`: mean seconds of Hugging Face PEFT's LoRA (`qkv` of every block), with
+  the same timm model, images, batch size and number of steps, over the mean cached seconds.
+- `ratio_to_suffix`: cached seconds over those of the floor, which is forward and backward passes of
+  the suffix alone, without adapter, cache or optimiser.
 
     python experiments/benchmarks/trial.py --edges 40 --lora --json
 """
@@ -48,7 +48,7 @@ Pass = Callable[[Tensor, int], Iterator[tuple[Tensor, Tensor]]]
 def train(
     parameters: list[nn.Parameter], one_pass: Pass, n_rows: int, options: argparse.Namespace
 ) -> list[float]:
-    """The steps of a trial; returns the loss at each."""
+    """Run the steps of a trial and return the loss of each."""
     optimiser = torch.optim.AdamW(parameters, lr=options.lr, fused=True)
     order = torch.Generator().manual_seed(options.seed)
     losses = []
@@ -63,7 +63,7 @@ def train(
 
 
 class Benchmark:
-    """One backbone, one set of images, one cache: what all trained edges share."""
+    """The backbone, images and cache that all trained edges share."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -84,7 +84,7 @@ class Benchmark:
         )
 
     def placements(self) -> list[Placement]:
-        """Single edges, uniform over all n² and distinct."""
+        """Draw distinct single edges, uniformly from all n²."""
         n_nodes = self.chain.n_nodes
         rng = np.random.default_rng(self.options.seed)
         count = min(self.options.edges, n_nodes**2)
@@ -93,12 +93,12 @@ class Benchmark:
         return [Placement.of([Edge(*map(int, divmod(k, n_nodes)))], spec) for k in drawn]
 
     def model(self, placement: Placement) -> AdaptedModel:
-        """A fresh model, the same for the same seed."""
+        """Make a new model; equal seeds give equal models."""
         torch.manual_seed(self.options.seed)
         return AdaptedModel(self.chain, placement, self.classes).to(self.device)
 
     def cached(self, placement: Placement) -> list[float]:
-        """Train as trials do."""
+        """Train from the cache, as trials do."""
         model = self.model(placement)
         population = Population([model], [0])
 
@@ -110,7 +110,7 @@ class Benchmark:
         return train(list(population.parameters()), one_pass, self.n_rows, self.options)
 
     def uncached(self, placement: Placement) -> list[float]:
-        """Train the whole network, as its definition says."""
+        """Train the whole network without a cache."""
         model = self.model(placement)
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return train(trainable, self.whole(model), self.n_rows, self.options)
@@ -128,7 +128,7 @@ class Benchmark:
         return train(trainable, self.whole(adapted), self.n_rows, self.options)
 
     def whole(self, model: nn.Module) -> Pass:
-        """A pass of a model that reads images."""
+        """Run a pass of a model that reads images."""
 
         def one_pass(order: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
             for rows in order.to(self.device).split(self.options.batch):
@@ -137,7 +137,7 @@ class Benchmark:
         return one_pass
 
     def floor(self, placement: Placement) -> None:
-        """As many forward and backward passes of the suffix alone."""
+        """Run the same number of forward and backward passes of the suffix alone."""
         start = placement.lowest_target
         assert start is not None
         head = nn.Linear(self.chain.num_features, len(self.classes)).to(self.device)
@@ -155,7 +155,7 @@ class Benchmark:
                 torch.autograd.grad(loss, leaf)
 
     def compare(self, placement: Placement) -> dict[str, Any]:
-        """Train a placement both ways. Raises SystemExit where the losses differ."""
+        """Train a placement both ways; raises SystemExit if the losses differ."""
         losses: dict[str, list[float]] = {}
         took = {
             way: seconds(lambda way=way: losses.update({way: getattr(self, way)(placement)}))
@@ -179,17 +179,17 @@ class Benchmark:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The benchmark's document."""
+    """Return the benchmark's document."""
     where = describe_machine()
     benchmark = Benchmark(options)
     placements = benchmark.placements()
-    warm_up = benchmark.model(placements[0])  # the first pass pays for what only it does
+    warm_up = benchmark.model(placements[0])  # the first pass does extra work
     benchmark.floor(placements[0])
     next(benchmark.whole(warm_up)(torch.arange(options.batch), 0))[0].sum().backward()
     edges, lora = [], []
     for number, placement in enumerate(placements):
         edges.append(benchmark.compare(placement))
-        # In between, so that a load that drifts touches all alike.
+        # Interleaved, so that a changing load affects all equally.
         if options.lora and number % max(1, len(placements) // options.lora_runs) == 0:
             lora.append(round(seconds(benchmark.lora), 4))
     cached, uncached, suffix = (
@@ -220,7 +220,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """The report in a few lines for people."""
+    """Render a short report for people."""
     lines = [
         f"Training {len(report['edges'])} single edges of {report['model']} from cached "
         f"activations is {report['speedup_over_uncached']:.2f} times as fast as without them"
@@ -238,7 +238,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     trial, adapter = TrialSettings(), PlacementSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_subject_options(parser, images=256)

@@ -54,7 +54,7 @@ def _tasks_of(done: pd.DataFrame, chosen_by: str) -> list[str]:
 
 
 def _package_versions() -> str:
-    """Return the versions of packages that pictures are made from; on Debian, also of its own."""
+    """Return the versions of the packages that pictures are made from."""
     found = [f"fontawesomefree {version('fontawesomefree')}"]
     for package in PACKAGES:
         query = ["dpkg-query", "-W", "-f=${Version}", package]
@@ -76,11 +76,11 @@ def data_card(log: predictors.PlacementLog) -> str:
         "`experiments/log/make.py run --plan cpu`, then `experiments/log/export.py`. A common "
         f"panel of {make.SHORT} placements on every task at seed 0; on "
         f"{', '.join(make.REPEATED)} also at seeds 1 and 2; five of them at seed 1 on the other "
-        "tasks of fashion-vit8; fresh random placements with their propensity; maps of single "
-        f"edges on {', '.join(_tasks_of(done, 'map'))}. `experiments/log/complete.py` goes on.",
+        "tasks with fashion-vit8; new random placements with their propensity; maps of single "
+        f"edges on {', '.join(_tasks_of(done, 'map'))}. `experiments/log/complete.py` continues.",
         "",
         f"800 + 200 training images, 2,000 test images (digits: 797); {make.EPOCHS} epochs, batch "
-        "32, AdamW; one split per task, the seed is the trial's. Learning rates by backbone and "
+        "32, AdamW; one split per task; seeds are those of trials. Learning rates by backbone and "
         "number of edges, chosen on data outside this log: "
         + "; ".join(
             f"{backbone} "
@@ -89,7 +89,7 @@ def data_card(log: predictors.PlacementLog) -> str:
         )
         + ".",
         "",
-        f"Machine: {machine['device']}, one thread a trial, no GPU, two processes side by side. "
+        f"Machine: {machine['device']}, one thread per trial, no GPU, two processes at once. "
         f"Versions: {json.dumps(machine['versions'])}. {done['seconds'].sum() / 3600:.1f} hours of "
         "trials.",
         "",
@@ -100,24 +100,26 @@ def data_card(log: predictors.PlacementLog) -> str:
             for task in list_tasks()
         ),
         "",
-        f"Pictures were made with {_package_versions()}; other versions may draw others under the "
-        "same fingerprint.",
+        f"Pictures were made with {_package_versions()}. Other versions may draw other pictures "
+        "with the same fingerprint.",
         "",
-        "No picture is in the log, only outcomes and statistics of gradients; it is Apache-2.0.",
+        "The log contains no pictures, only outcomes and statistics of gradients. Its licence is "
+        "Apache-2.0.",
         "",
-        "## Beware",
+        "## Limits",
         "",
-        "- The backbones are small and were trained by this project; their cards say how far.",
-        "- Validation has 200 images: one of them is half a point of accuracy.",
+        "- The backbones are small and were trained by this project; their cards say how good they "
+        "are.",
+        "- Validation has 200 images, so one image is half a point of accuracy.",
         "- `seconds` were measured on a machine that was busy with other trials.",
-        "- Columns with `test` in their name are for evaluation. No predictor reads them.",
+        "- Columns with `test` in their name are for evaluation. No predictor learns from them.",
         "",
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Gather, check, write."""
+    """Gather, check and write the log."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)

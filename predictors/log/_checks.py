@@ -122,7 +122,7 @@ def validate_log(log: pd.DataFrame) -> None:
     if len(found):
         lines = [f"row {c.row} (trial {c.trial_id}): {c.reason}" for c in found[:3].itertuples()]
         raise PredictorError(
-            f"{found['row'].nunique()} of {len(log)} rows of the placement log are bad: "
+            f"the placement log has {found['row'].nunique()} bad rows among {len(log)}: "
             f"{'; '.join(lines)}{'; …' if len(found) > 3 else ''}"
         )
 

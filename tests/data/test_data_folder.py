@@ -138,7 +138,7 @@ def test_fewer_than_four_images_in_a_class(write_images, transform, prefix):
 
 def test_an_empty_class_folder(flat_folder, transform):
     (flat_folder / "emu").mkdir()
-    with pytest.raises(DataError, match="emu' holds no images"):
+    with pytest.raises(DataError, match="emu' has no images"):
         load_data(flat_folder, transform=transform)
 
 
@@ -183,5 +183,5 @@ def test_a_file_that_is_no_manifest(tmp_path, transform):
 
 @pytest.mark.parametrize(("option", "value"), [("max_bad", 1.5), ("seed", -1)])
 def test_options_out_of_range(flat_folder, transform, option, value):
-    with pytest.raises(DataError, match="give"):
+    with pytest.raises(DataError, match="must be"):
         load_data(flat_folder, transform=transform, **{option: value})

@@ -194,7 +194,7 @@ def test_an_empty_cell(write_manifest, transform, column, suffix):
 
 def test_a_label_that_is_no_text(write_manifest, transform):
     file = write_manifest(lambda t: t.assign(label=0.5), ".parquet")
-    with pytest.raises(DataError, match="has a float as its label"):
+    with pytest.raises(DataError, match="label is of type float"):
         load_data(file, transform=transform)
 
 
