@@ -1,4 +1,4 @@
-"""Composes training images from banks of objects and backgrounds, with the labels it knows."""
+"""Compose training images from banks of objects and backgrounds, with their labels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ CLOTHES = 10  # classes of Fashion-MNIST, the first of the banks
 
 
 class Composition(NamedTuple):
-    """A batch of images and everything that is known about how they were made."""
+    """A batch of images with everything that is known about how they were made."""
 
     images: Tensor  # (batch, 3, 32, 32) in [-1, 1]
-    single: Tensor  # (batch,) bool: one foremost object whose class and pose may be asked for
+    single: Tensor  # (batch,) bool: whether one foremost object has a class and pose to predict
     classes: Tensor  # (batch,) its class
     pose: Tensor  # (batch, POSE), see `_pose`
     maps: Tensor  # (batch, 1 + kinds, MAP, MAP) share of a cell covered by any, and by each kind
 
 
 class Composer:
-    """Pastes objects at random places, scales, angles and colours. Images are of three sorts.
+    """Pastes objects at random places, scales, angles and colours into three kinds of image.
 
-    Plain: one upright light object on black (or the reverse), as scanned drawings are. Single: one
-    object in any pose, with or without far smaller ones around it. Crowd: two to five small ones.
+    Plain: one upright light object on black (or the reverse), like a scanned drawing. Single: one
+    object in any pose, with or without much smaller ones around it. Crowd: two to five small
+    objects.
     """
 
     slots = 5
@@ -43,7 +44,7 @@ class Composer:
         self.backgrounds = torch.from_numpy(banks["backgrounds"])
         self.generator = torch.Generator().manual_seed(seed)
         self.n_classes = int(self.classes.max()) + 1
-        # Classes are drawn evenly within clothes and within what is drawn by formula.
+        # Classes are drawn evenly among clothes and among formula-drawn objects.
         weight = 1.0 / torch.bincount(self.classes)[self.classes].double()
         is_clothes = self.classes < CLOTHES
         weight[is_clothes] *= clothes / CLOTHES
@@ -54,7 +55,7 @@ class Composer:
         return torch.rand(shape, generator=self.generator) * (high - low) + low
 
     def _poses(self, plain: Tensor, crowd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scale (batch, slots), angle (batch, slots) and centre (batch, slots, 2)."""
+        """Draw scale (batch, slots), angle (batch, slots) and centre (batch, slots, 2)."""
         batch = len(plain)
         scale = torch.exp(self._rand(batch, self.slots, low=-1.4, high=-0.6))
         large = torch.exp(self._rand(batch, low=-1.2, high=0.05))
@@ -70,7 +71,7 @@ class Composer:
         return scale, angle, centre
 
     def _paste(self, index: Tensor, scale: Tensor, angle: Tensor, centre: Tensor) -> Tensor:
-        """Objects (n, 32, 32) in [0, 1], moved to their places; arguments (n,), centre (n, 2)."""
+        """Move objects (n, 32, 32) in [0, 1] to their places; arguments (n,), centre (n, 2)."""
         n = len(index)
         stretch = torch.exp(self._rand(n, low=-0.2, high=0.2))
         cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
@@ -81,13 +82,13 @@ class Composer:
             torch.cat([linear, shift], -1), [n, 1, SIZE, SIZE], align_corners=False
         )
         grey = self.objects[index][:, None].float() / 255
-        # Small copies are read from a blurred original, else sampling would skip thin strokes.
+        # Small copies use a blurred original, because sampling would otherwise skip thin strokes.
         small = scale < 0.6
         grey[small] = F.avg_pool2d(grey[small], 3, 1, 1)
         return F.grid_sample(grey, grid, padding_mode="zeros", align_corners=False)[:, 0]
 
     def draw(self, batch: int) -> Composition:
-        """The next random batch."""
+        """Draw the next random batch."""
         sort = self._rand(batch)
         plain = sort < self.plain_share
         crowd = sort > self.plain_share + self.single_share
@@ -116,7 +117,7 @@ class Composer:
             cover = alpha[:, slot, None]
             image = image * (1 - cover) + colour[..., None, None] * shade * cover
 
-        # What later slots cover is not seen of earlier ones: slot 0 is pasted last.
+        # Later slots cover earlier ones: slot 0 is pasted last.
         uncovered = torch.cumprod(1 - alpha, dim=1).roll(1, dims=1)
         uncovered[:, 0] = 1
         seen = alpha * uncovered
@@ -134,7 +135,7 @@ class Composer:
         )
 
     def _degrade(self, image: Tensor, plain: Tensor) -> Tensor:
-        """Grey, inverted, noisy and low-resolution versions of some images, (batch, 3, 32, 32)."""
+        """Make some images grey, inverted, noisy or low-resolution, (batch, 3, 32, 32)."""
         batch = len(image)
         grey = self._rand(batch) < 0.2
         image[grey] = image[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
@@ -150,7 +151,7 @@ class Composer:
 
 
 def _pose(alpha: Tensor, scale: Tensor, angle: Tensor) -> Tensor:
-    """What was asked of the object and what its mask shows: alpha (batch, 32, 32) -> (batch, POSE).
+    """Compute an object's pose from its parameters and mask: (batch, 32, 32) -> (batch, POSE).
 
     Centre of mass, log scale, sine and cosine of the angle, root of the area, root mean square
     radius, the principal axis as (cos 2a, sin 2a) times anisotropy (from the second moments), and

@@ -1,8 +1,8 @@
-"""Banks of grey 32x32 objects drawn by formula, and of backgrounds, for the starter's pre-training.
+"""Banks of grey 32x32 objects drawn by formula, and of backgrounds, for pre-training.
 
 Every bank is a `uint8` array rendered once with NumPy. Classes are parameter sets of a formula,
 instances are perturbations of these parameters (Kataoka et al. 2020, "Pre-training without Natural
-Images"). No discs, squares, triangles or digits are drawn: the built-in tasks are made of those.
+Images"). No discs, squares, triangles or digits are drawn, because the built-in tasks use them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GRID_X, GRID_Y = (g.ravel() for g in np.meshgrid(_axis, _axis))  # pixel centres
 
 
 def _attractors(maps: np.ndarray, points: int, rng: np.random.Generator) -> np.ndarray:
-    """Grey images of iterated function systems, by a chaos game run for all systems at once.
+    """Draw grey images of iterated function systems, by a chaos game for all systems at once.
 
     maps: (systems, k, 6) rows a b c d e f of x' = ax + by + e, y' = cx + dy + f.
     Returns (systems, 32, 32) in [0, 1]; each attractor is fitted to the frame.
@@ -30,7 +30,7 @@ def _attractors(maps: np.ndarray, points: int, rng: np.random.Generator) -> np.n
     y = np.zeros_like(x)
     rows = np.arange(systems)[:, None]
     kept = []
-    # A map is chosen with a probability proportional to its area, so that the cover is even.
+    # Maps are chosen with probability proportional to area, so that points spread evenly.
     area = np.abs(maps[..., 0] * maps[..., 3] - maps[..., 1] * maps[..., 2]) + 0.02
     cumulative = np.cumsum(area / area.sum(1, keepdims=True), axis=1).astype(np.float32)
     for step in range(16):
@@ -55,7 +55,7 @@ def _attractors(maps: np.ndarray, points: int, rng: np.random.Generator) -> np.n
 
 
 def _contractions(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Random affine maps (*shape, 6) whose singular values lie in [0.25, 0.8]."""
+    """Draw random affine maps (*shape, 6) with singular values in [0.25, 0.8]."""
     one, two = rng.uniform(0, 2 * np.pi, (2, *shape))
     s, t = rng.uniform(0.25, 0.8, (2, *shape)) * np.where(rng.random((2, *shape)) < 0.3, -1, 1)
     maps = np.empty((*shape, 6), np.float32)
@@ -68,7 +68,7 @@ def _contractions(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarra
 
 
 def fractals(classes: int, instances: int, rng: np.random.Generator) -> np.ndarray:
-    """Fractals of iterated function systems of 3 maps: (classes, instances, 32, 32) uint8."""
+    """Draw fractals of iterated function systems of 3 maps: (classes, instances, 32, 32) uint8."""
     chosen: list[np.ndarray] = []
     while len(chosen) < classes:
         candidates = _contractions((64, 3), rng)
@@ -94,10 +94,10 @@ def _radial(edge: np.ndarray, outlined: np.ndarray, rng: np.random.Generator) ->
 def contours(
     classes: int, instances: int, orders: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Radial contours, r(angle) = 1 + a sum of 2 or 3 harmonics of the given orders.
+    """Draw radial contours, r(angle) = 1 + a sum of 2 or 3 harmonics of the given orders.
 
     Returns uint8 (classes, instances, 32, 32) and which are outlines, bool (classes, instances).
-    Harmonics are strong and at least two, so that no class is a disc or a regular polygon.
+    There are at least two strong harmonics, so that no class is a disc or a regular polygon.
     """
     angle = np.arctan2(GRID_Y, GRID_X)
     order = np.array(orders, dtype=np.float32)
@@ -119,7 +119,7 @@ def contours(
 def polygons(
     classes: int, instances: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Irregular star-shaped polygons of 5 to 9 corners; returns as `contours`."""
+    """Draw irregular star-shaped polygons of 5 to 9 corners; returns the same as `contours`."""
     angle = np.arctan2(GRID_Y, GRID_X) % (2 * np.pi)
     outlined = rng.random((classes, instances)) < 0.3
     bank = np.empty((classes, instances, SIZE, SIZE), np.uint8)
@@ -130,7 +130,7 @@ def polygons(
         turns = turns + rng.normal(0, 0.05 * spread, (instances, corners))
         radii = rng.uniform(0.3, 1.0, corners) + rng.normal(0, 0.05, (instances, corners))
         radii = np.maximum(radii, 0.2)
-        # The side that a pixel's angle meets: between corner `sector` - 1 and corner `sector`.
+        # The side at a pixel's angle is between corner `sector` - 1 and corner `sector`.
         sector = (angle[None, :, None] >= turns[:, None, :]).sum(-1)
         rows = np.arange(instances)[:, None]
         before, after = (sector - 1) % corners, sector % corners
@@ -144,7 +144,7 @@ def polygons(
 
 
 def _strokes(knots: np.ndarray) -> np.ndarray:
-    """Points along a Catmull-Rom curve through `knots` (n, k, 2): (n, (k - 1) * 12, 2)."""
+    """Return points along a Catmull-Rom curve through `knots` (n, k, 2): (n, (k - 1) * 12, 2)."""
     before = np.concatenate([2 * knots[:, :1] - knots[:, 1:2], knots[:, :-1]], axis=1)[:, :-1]
     start, end = knots[:, :-1], knots[:, 1:]
     after = np.concatenate([knots[:, 2:], 2 * knots[:, -1:] - knots[:, -2:-1]], axis=1)
@@ -157,7 +157,7 @@ def _strokes(knots: np.ndarray) -> np.ndarray:
 
 
 def glyphs(classes: int, instances: int, rng: np.random.Generator) -> np.ndarray:
-    """Pen strokes through 4 to 6 random knots: uint8 as `fractals`."""
+    """Draw pen strokes through 4 to 6 random knots; returns the same as `fractals`."""
     pixels = np.stack([GRID_X, GRID_Y], axis=-1)
     bank = np.empty((classes, instances, SIZE, SIZE), np.uint8)
     for number in range(classes):
@@ -174,7 +174,7 @@ def glyphs(classes: int, instances: int, rng: np.random.Generator) -> np.ndarray
 
 
 def fashion(folder: Path = FASHION_MNIST) -> tuple[np.ndarray, np.ndarray]:
-    """Fashion-MNIST's training images in a 32x32 frame (60000, 32, 32) uint8, labels (60000,)."""
+    """Read Fashion-MNIST's training images, (60000, 32, 32) uint8 with a frame, and labels."""
     images = gzip.decompress((folder / "train-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes())
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
@@ -182,7 +182,7 @@ def fashion(folder: Path = FASHION_MNIST) -> tuple[np.ndarray, np.ndarray]:
 
 
 def backgrounds(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Plain, graded, cloudy, striped and grainy backgrounds: (count, 3, 32, 32) uint8."""
+    """Draw plain, graded, cloudy, striped and grainy backgrounds: (count, 3, 32, 32) uint8."""
     base = rng.random((count, 3, 1), dtype=np.float32)
     other = rng.random((count, 3, 1), dtype=np.float32)
     direction = rng.uniform(0, 2 * np.pi, (count, 1))
@@ -222,7 +222,7 @@ KINDS = (
 
 
 def render_banks(seed: int) -> dict[str, np.ndarray]:
-    """All banks: `objects` (n, 32, 32) with `classes` (n,) and `kinds` (n,), and `backgrounds`.
+    """Render `objects` (n, 32, 32) with `classes` (n,) and `kinds` (n,), and `backgrounds`.
 
     A kind is an index of KINDS; backgrounds are (6000, 3, 32, 32).
     """

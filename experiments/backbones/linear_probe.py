@@ -1,8 +1,8 @@
-"""Linear probes of the shipped backbones, which tell whether their features are worth adapting.
+"""Linear probes of the shipped backbones, which show how useful their features are.
 
-For each built-in task, an L2 logistic regression (C cross-validated on the training split, then
-scored once on the test split) on frozen features, on raw pixels and on the features of the same
-architecture with random weights. `cards` writes the table into each backbone's card.
+For each built-in task, an L2 logistic regression is fitted on frozen features, on raw pixels and on
+the features of the same architecture with random weights. C is cross-validated on the training
+split, and the test split is scored once. `cards` writes the table into each backbone's card.
 
     python experiments/backbones/linear_probe.py measure
     python experiments/backbones/linear_probe.py cards
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from machine import describe_machine
 
-STRENGTHS = np.logspace(-5, 1, 7)  # C; raw pixels (3,072 columns) want far smaller ones
+STRENGTHS = np.logspace(-5, 1, 7)  # values of C; raw pixels (3,072 columns) need much smaller ones
 RESULT = Path(__file__).parent / "linear_probe.json"
 SHIPPED = Path(__file__).resolve().parents[2] / "autoplace" / "backbones" / "shipped"
 BEGIN, END = "<!-- linear probe: begin -->", "<!-- linear probe: end -->"
@@ -43,14 +43,15 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 
 def fit_and_score(train: Rows, test: Rows, seed: int) -> float:
-    """Test accuracy of a cross-validated logistic regression on (rows, columns) features."""
+    """Return the test accuracy of a cross-validated logistic regression on (rows, columns)."""
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
     model = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
         {"logisticregression__C": STRENGTHS},
         cv=folds,
     )
-    with warnings.catch_warnings():  # the weakest penalties need not converge: they are not chosen
+    # Fits with the weakest penalties may not converge, but they are not chosen.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(*train)
     return round(float(model.score(*test)), 4)
@@ -58,7 +59,7 @@ def fit_and_score(train: Rows, test: Rows, seed: int) -> float:
 
 @torch.no_grad()
 def chain_features(chain: ResidualChain, images: Tensor) -> np.ndarray:
-    """What a new head reads: images (rows, 3, H, W) -> (rows, num_features)."""
+    """Return the features that a new head reads: images (rows, 3, H, W) -> (rows, num_features)."""
     parts = []
     for batch in images.split(256):
         h = chain.embed(batch)
@@ -69,13 +70,13 @@ def chain_features(chain: ResidualChain, images: Tensor) -> np.ndarray:
 
 
 def whole(split: ImageSplit) -> tuple[Tensor, np.ndarray]:
-    """All images (rows, 3, H, W) and labels (rows,) of a split."""
+    """Load all images (rows, 3, H, W) and labels (rows,) of a split."""
     batch = split.load(np.arange(len(split)))
     return batch.images, np.asarray(batch.labels)
 
 
 def probe(name: str, chains: dict[str, ResidualChain], seed: int) -> dict[str, object]:
-    """One task's row of the table. All chains take the same input."""
+    """Return one task's row of the table; all chains take the same input."""
     transform = create_transform(next(iter(chains.values())).data_config)
     data = load_data(f"builtin:{name}", transform=transform, seed=seed)
     (train_x, train_y), (test_x, test_y) = whole(data.train), whole(data.test)
@@ -92,7 +93,7 @@ def probe(name: str, chains: dict[str, ResidualChain], seed: int) -> dict[str, o
 
 
 def measure(seed: int) -> None:
-    """Probe every task under every backbone and its random twin; write the document."""
+    """Probe every task with every backbone and its random twin; write the document."""
     start = time.monotonic()
     torch.manual_seed(seed)
     chains = {name: create_chain(name) for name in RECIPES}
@@ -116,14 +117,14 @@ def measure(seed: int) -> None:
 
 
 def _ahead(rows: list[dict], other: str | None) -> dict[str, int]:
-    """On how many tasks each backbone is ahead of a column, or of its random twin."""
+    """Count the tasks on which each backbone beats a column, or its random twin."""
     return {
         name: sum(row[name] > row[other or f"{name}:random"] for row in rows) for name in RECIPES
     }
 
 
 def write_cards() -> None:
-    """Put each backbone's table between the two marks of its card."""
+    """Write each backbone's table between the two marks in its card."""
     report = json.loads(RESULT.read_text())
     for name in RECIPES:
         lines = [
@@ -150,7 +151,7 @@ def write_cards() -> None:
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["measure", "cards"])
     parser.add_argument("--seed", type=int, default=0)

@@ -1,8 +1,8 @@
-"""Pre-trains a backbone of `recipes.py` on composed images, on one CPU core.
+"""Pre-train a backbone of `recipes.py` on composed images, on one CPU core.
 
-Linear heads on the average-pooled features (what a downstream head reads) answer the recipe's
-questions at once: which objects an image shows, where they are, the pose of the foremost one. Only
-the backbone is kept, as a moving average of its weights.
+Linear heads on the average-pooled features, which a downstream head also reads, answer the recipe's
+questions together: which objects an image shows, where they are, and the pose of the foremost one.
+Only the backbone is kept, as a moving average of its weights.
 
     python experiments/backbones/pretrain.py starter --minutes 55 --cache banks.npz
 """
@@ -44,7 +44,7 @@ EMA_DECAY = 0.999
 
 
 class Pretrainer(nn.Module):
-    """The backbone and its throw-away linear heads."""
+    """The backbone and its linear heads, which are discarded after training."""
 
     def __init__(self, recipe: Recipe, n_classes: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Pretrainer(nn.Module):
         self.pose = nn.Linear(dim, POSE)
 
     def losses(self, batch: Composition) -> dict[str, Tensor]:
-        """Mean losses of the questions. Class and pose are asked where they are unambiguous."""
+        """Return mean losses of the questions; class and pose only where they are unambiguous."""
         tokens = self.backbone.forward_features(batch.images)
         features = self.backbone.forward_head(tokens, pre_logits=True)
         alone = features[batch.single]
@@ -69,7 +69,7 @@ class Pretrainer(nn.Module):
 
 
 def load_banks(cache: Path, seed: int) -> dict[str, np.ndarray]:
-    """The rendered banks, from `cache` where it exists."""
+    """Return the rendered banks, from `cache` if it exists."""
     if not cache.exists():
         np.savez(cache, **render_banks(seed))
     with np.load(cache) as archive:
@@ -77,7 +77,7 @@ def load_banks(cache: Path, seed: int) -> dict[str, np.ndarray]:
 
 
 def learning_rate(progress: float, peak: float) -> float:
-    """Linear warm-up, then a cosine to a hundredth of the peak."""
+    """Return the rate: linear warm-up, then a cosine to a hundredth of the peak."""
     if progress < WARM_UP:
         return peak * progress / WARM_UP
     rest = (progress - WARM_UP) / (1 - WARM_UP)
@@ -85,14 +85,14 @@ def learning_rate(progress: float, peak: float) -> float:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(content)
     os.replace(temporary, path)
 
 
 def save_backbone(folder: Path, recipe: Recipe, average: dict[str, Tensor], run: dict) -> None:
-    """Write the weights and the config that states their checksum."""
+    """Write the weights, and the config with their checksum."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({key: value.contiguous() for key, value in average.items()})
     config = {
@@ -120,7 +120,7 @@ def save_backbone(folder: Path, recipe: Recipe, average: dict[str, Tensor], run:
 
 
 def main() -> None:
-    """Parse and run."""
+    """Parse options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("backbone", choices=list(RECIPES))
     parser.add_argument("--minutes", type=float, default=55.0, help="wall time of the training")
@@ -140,14 +140,14 @@ def main() -> None:
     recipe = RECIPES[options.backbone]
     banks = load_banks(options.cache, options.seed)
     before = read_run(recipe) if options.resume else None
-    # Another stream of images than the run before had.
+    # Use other images than the previous run.
     draws = options.seed + (before["steps"] if before else 0)
     composer = Composer(banks, recipe.clothes, draws)
     model = Pretrainer(recipe, composer.n_classes)
     if before:
         model.backbone.load_state_dict(load_file(SHIPPED / recipe.name / WEIGHTS_FILE))
     average = {key: value.clone() for key, value in model.backbone.state_dict().items()}
-    # Muon leaves the plateau at a ViT's start in far fewer images than AdamW does.
+    # Muon leaves the initial plateau of a ViT after far fewer images than AdamW.
     hidden = [p for p in model.backbone.blocks.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if all(p is not h for h in hidden)]
     optimizers = [
@@ -192,7 +192,7 @@ def main() -> None:
 
 
 def read_run(recipe: Recipe) -> dict:
-    """How the shipped weights, from which a run goes on, were made."""
+    """Read how the shipped weights, from which a run continues, were made."""
     config = json.loads((SHIPPED / recipe.name / "config.json").read_text())
     return {**config["recipe"], "sha256": config["sha256"]}
 
@@ -204,7 +204,7 @@ def describe(
     losses: dict[str, float],
     before: dict | None,
 ) -> dict:
-    """The part of the config that says how these weights were made."""
+    """Return the part of the config that describes how the weights were made."""
     return {
         "seed": options.seed,
         "steps": steps,

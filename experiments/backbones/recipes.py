@@ -1,7 +1,7 @@
-"""What each backbone that the project trains is made of: architecture, images, questions asked.
+"""The recipe of each backbone that this project trains: architecture, images and questions.
 
-They differ on purpose in depth, width and what they were shown, so that what holds for a placement
-on one of them can be told from what holds on all.
+They differ on purpose in depth, width and training images, so that effects of one backbone can be
+distinguished from effects that all backbones share.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ class Recipe:
 
     Parameters
     ----------
-    name : the backbone's name and that of its folder in the package.
-    version : raised whenever the recipe changes.
-    depth, dim, heads : the timm VisionTransformer's; n = 2 * depth + 1 nodes.
-    clothes : share of Fashion-MNIST's classes among the objects; the rest is drawn by formula.
-    questions : weight of each loss: "class" of the foremost object, its "pose", and the "maps" of
-        where each kind of object is.
+    name : str
+        Name of the backbone and of its folder in the package.
+    version : int
+        Raised whenever the recipe changes.
+    depth, dim, heads : int
+        Arguments of the timm VisionTransformer; it has n = 2 * depth + 1 nodes.
+    clothes : float
+        Share of Fashion-MNIST's classes among the objects; the rest is drawn by formula.
+    questions : dict of str to float
+        Weight of each loss: "class" and "pose" of the foremost object, and "maps", which show where
+        each kind of object is.
     """
 
     name: str
@@ -34,7 +39,7 @@ class Recipe:
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Arguments of timm's VisionTransformer."""
+        """Return the arguments of timm's VisionTransformer."""
         return {
             "img_size": 32,
             "patch_size": 8,

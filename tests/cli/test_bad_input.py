@@ -80,7 +80,8 @@ DATA = {
     "empty folder": (lambda g: ["pick", g.classes("empty")], "no class folders"),
     "one class only": (lambda g: ["pick", g.classes("one", red=8)], "only one class, 'red'"),
     "three images in a class": (
-        lambda g: ["pick", g.classes("few", red=8, rare=3)], "class 'rare' .* 3 images, but at least 4"
+        lambda g: ["pick", g.classes("few", red=8, rare=3)],
+        "class 'rare' .* 3 images, but at least 4",
     ),
     "unreadable manifest": (
         lambda g: ["pick", g.file("m.parquet", b"no table")], r"m\.parquet"
