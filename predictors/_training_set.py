@@ -112,8 +112,8 @@ class TrainingSet:
 
         A trial that both hold, by its id, counts once, with the outcome that `other` has. So rows
         that were made from a store earlier can be united with the same store as it is now: what is
-        new or was corrected there is learnt, and nothing counts twice. A task has the family that
-        `other` says, the rest of a family follows.
+        new or was corrected there is learnt, and nothing counts twice. A task that both hold has
+        the family that `other` says.
 
         Parameters
         ----------
@@ -133,14 +133,13 @@ class TrainingSet:
                 gains[row] = {**gains[row], **other.gains[theirs[key]]}
                 extra[theirs[key]] = False
         rest = other.select(extra)
-        families = dict(zip(self.groups, self.families, strict=True))
-        families |= dict(zip(other.groups, other.families, strict=True))
-        groups = np.concatenate([self.groups, rest.groups])
+        families = dict(zip(self._tasks(), self.families, strict=True))
+        families |= dict(zip(other._tasks(), other.families, strict=True))
         return type(self)(
             pd.concat([self.X, rest.X], ignore_index=True),
             np.concatenate([gains, rest.gains]),
-            groups,
-            np.array([families[group] for group in groups], dtype=object),
+            np.concatenate([self.groups, rest.groups]),
+            np.array([families[t] for t in self._tasks() + rest._tasks()], dtype=object),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -188,6 +187,10 @@ class TrainingSet:
         gains = np.empty(len(table), dtype=object)
         gains[:] = [json.loads(text) for text in table["_trials"]]
         return cls(X, gains, groups, families)
+
+    def _tasks(self) -> list[str]:
+        """Task of each row."""
+        return [group.partition(":")[0] for group in self.groups]
 
     def _keys(self) -> list[tuple[str, str]]:
         """Group and placement of each row."""

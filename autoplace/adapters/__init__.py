@@ -6,7 +6,6 @@ from autoplace.adapters._budget import (
     ParameterBudget,
     count_parameters,
     edge_parameters,
-    within_budget,
 )
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._registry import (
@@ -31,5 +30,4 @@ __all__ = [
     "list_adapters",
     "normalise",
     "register_adapter",
-    "within_budget",
 ]

@@ -124,33 +124,3 @@ def edge_parameters(spec: AdapterSpec, dim: int) -> int:
     1536
     """
     return adapter_class(spec.kind).parameters_at(adapter_config(spec).r, dim)
-
-
-def within_budget(
-    edges: Sequence[Edge], kind: str, dim: int, max_parameters: int
-) -> Placement | None:
-    """Put adapters of the highest common rank that a budget allows on the edges.
-
-    Parameters
-    ----------
-    edges : sequence of Edge
-        Distinct edges, in any order.
-    kind : str
-        Adapter kind.
-    dim : int
-        Width of the residual stream.
-    max_parameters : int
-        Most adapter parameters of the placement.
-
-    Returns
-    -------
-    Placement or None
-        As `ParameterBudget.fit` returns it.
-
-    Examples
-    --------
-    >>> from autoplace.placement import Edge
-    >>> str(within_budget([Edge(1, 5)], "linear", dim=96, max_parameters=1600))
-    '1>5@linear:r=8'
-    """
-    return ParameterBudget(kind, dim, max_parameters).fit(edges)

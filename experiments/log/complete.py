@@ -28,7 +28,7 @@ RATES = HERE.parents[1] / "autoplace" / "training" / "learning_rates.json"
 
 
 def steps(store: str, work: Path, out: Path) -> Iterator[list[str]]:
-    """The commands, in order; each passes over what is done already."""
+    """Yield the commands, in order; each skips what is done already."""
     script = [sys.executable]
     yield [*script, "-m", "autoplace", "logs", "import", str(shipped_log()), "--store", store]
     tuned = json.loads(RATES.read_text())["rates"]

@@ -30,7 +30,7 @@ PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji"
 
 
 def gather(uris: list[str]) -> predictors.PlacementLog:
-    """The finished and failed trials of some stores on tasks of the suite, each once."""
+    """Gather the finished and failed trials of some stores on tasks of the suite, each once."""
     parts, probes = [], {}
     for uri in uris:
         store = Store(uri)
@@ -65,7 +65,7 @@ def _package_versions() -> str:
 
 
 def data_card(log: predictors.PlacementLog) -> str:
-    """The plain card, and where the data come from, how trials ran and what to beware of."""
+    """Extend the plain card: where the data come from, how trials ran, what to beware of."""
     done = log.trials[log.trials["status"] == "done"]
     rates = done.groupby(["backbone", "n_edges"])["learning_rate"].first()
     machine = describe_machine()

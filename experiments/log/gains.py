@@ -45,7 +45,7 @@ def panel_matrix(done: pd.DataFrame, backbone: str, column: str = "gain") -> pd.
 
 
 def families(done: pd.DataFrame) -> dict[str, str]:
-    """The family of each task."""
+    """Return the family of each task."""
     return dict(zip(done["task_name"], done["family"], strict=True))
 
 

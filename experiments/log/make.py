@@ -22,24 +22,23 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
-from panel import read_panel, write_panel
+from panel import BUDGET_EDGES, read_panel, write_panel
 
-from autoplace.adapters import within_budget
 from autoplace.agent import (
     Progress,
     collect_task,
     open_task,
     parameter_budget,
-    sample_requests,
+    sample_trials,
 )
 from autoplace.backbones import create_chain
 from autoplace.data import BuiltinTask, list_tasks
-from autoplace.execution import TrialRequest
 from autoplace.placement import Edge, Placement
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, read_rows
-from autoplace.training import Task
+from autoplace.training import Task, Trial
 from predictors import log_table
+from predictors.vocabulary import Role
 
 # Six families on which the whole panel is repeated.
 REPEATED = (
@@ -89,30 +88,30 @@ PLANS = {
 }
 
 
-def requests(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[TrialRequest]:
-    """What a stage asks of a task."""
+def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Trial]:
+    """Yield the trials that a stage asks of a task."""
     chain = task.chain
     if stage.kind == "map":
-        budget = parameter_budget(settings, chain.dim)
+        budget = parameter_budget(settings, chain.n_nodes, chain.dim)
         nodes = [round(k * (chain.n_nodes - 1) / (LATTICE - 1)) for k in range(LATTICE)]
         for edge in (Edge(i, j) for i in nodes for j in nodes):
-            placement = within_budget((edge,), settings.adapter, chain.dim, budget)
+            placement = budget.fit((edge,))
             assert placement is not None, "one edge fits the budget of six"
-            yield TrialRequest(placement, 0, "map", "map", 1.0)
+            yield Trial(placement, 0, Role.PANEL, "map", 1.0)
     elif stage.kind == "fresh":
         # Other placements for each task: they are to widen the space.
         draw = replace(settings, placements=stage.count, seed=zlib.crc32(task.data.name.encode()))
-        for request in sample_requests(chain.n_nodes, chain.dim, draw):
-            yield replace(request, seed=0)
+        for trial in sample_trials(chain.n_nodes, chain.dim, draw):
+            yield replace(trial, seed=0)
     else:
         panel = read_panel(chain.name, stage.count if stage.kind == "panel" else SHORT)
         if stage.kind == "spread":
             panel = [panel[k * len(panel) // stage.count] for k in range(stage.count)]
         for seed in stage.seeds:
             if seed:
-                yield TrialRequest(Placement(), seed, "head-only", "head-only", 1.0)
+                yield Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)
             for name, placement in panel:
-                yield TrialRequest(placement, seed, "panel", f"panel:{name}", 1.0)
+                yield Trial(placement, seed, Role.PANEL, f"panel:{name}", 1.0)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -127,6 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
             settings = CollectSettings(
                 backbone=backbone,
                 epochs=EPOCHS,
+                edges=BUDGET_EDGES,
                 store=arguments.store,
                 parallel_placements=arguments.parallel_placements,
             )
@@ -143,15 +143,15 @@ def _tasks(stage: Stage, pattern: str) -> list[BuiltinTask]:
 
 def _run_task(stage: Stage, each: BuiltinTask, settings: CollectSettings, store: Store) -> None:
     chain = create_chain(settings.backbone)
-    task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain)
+    task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain=chain)
     log = log_table(read_rows(store))
     log = log[(log["task"] == task.fingerprint) & (log["epochs"] == settings.epochs)]
     log = log[log["status"] == "done"]
     done = set(zip(log["placement"], log["seed"].astype(int), strict=True))
     missing = [
-        request
-        for request in requests(stage, task, settings)
-        if (str(request.placement), request.seed) not in done
+        trial
+        for trial in planned(stage, task, settings)
+        if (str(trial.placement), trial.seed) not in done
     ]
     if not missing:
         return

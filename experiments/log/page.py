@@ -121,7 +121,7 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
 
 
 def filled(text: str, report: Report) -> str:
-    """The page with what stands between the marks of each table replaced.
+    """Replace what stands between the marks of each table of the page.
 
     Raises ValueError for a table that has no place.
     """

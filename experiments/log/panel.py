@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from autoplace.adapters import within_budget
 from autoplace.agent import Progress, open_task, parameter_budget, probe_task
 from autoplace.placement import Edge, Placement
 from autoplace.placement.generators import every_block, first_k, gga, last_k, random_edges
@@ -25,6 +24,7 @@ from tuning_sets import write_tuning_sets
 
 FOLDER = Path(__file__).parent / "panels"
 SEED = 11
+BUDGET_EDGES = 6  # of rank 8: the budget of the log, for every backbone alike
 # Source and target as shares of the depth; the short panel has the first three of each kind.
 SINGLES = {
     "sequential": ((0.2, 0.2), (0.55, 0.55), (0.9, 0.9), (0.05, 0.05), (0.4, 0.4), (0.75, 0.75)),
@@ -74,8 +74,8 @@ def sets(
 
 
 def make_panel(backbone: str, work: Path) -> list[tuple[str, Placement]]:
-    """The long panel, the short one first. work: where the tuning sets are written."""
-    settings = CollectSettings(backbone=backbone)
+    """Make the long panel, the short one first. work: where the tuning sets are written."""
+    settings = CollectSettings(backbone=backbone, edges=BUDGET_EDGES)
     ranks, ties = [], []
     for folder in write_tuning_sets(work):
         task = open_task(str(folder), settings, settings, Progress())
@@ -83,12 +83,12 @@ def make_panel(backbone: str, work: Path) -> list[tuple[str, Placement]]:
         ranks.append(tables.matrix("gradient_rank"))
         ties.append(np.nan_to_num(tables.matrix("stable_rank")))
     n_nodes, dim = task.chain.n_nodes, task.chain.dim
-    budget = parameter_budget(settings, dim)
+    budget = parameter_budget(settings, n_nodes, dim)
     found: dict[Placement, str] = {}
     for short in (True, False):
         means = (np.mean(ranks, 0), np.mean(ties, 0))
         for name, edges in (*singles(n_nodes, short), *sets(n_nodes, *means, short)):
-            placement = within_budget(edges, settings.adapter, dim, budget)
+            placement = budget.fit(edges)
             if placement is not None:
                 found.setdefault(placement, name)
         if short:
@@ -106,7 +106,7 @@ def write_panel(backbone: str, work: Path) -> None:
 
 
 def read_panel(backbone: str, length: int) -> list[tuple[str, Placement]]:
-    """The first `length` placements of a backbone's panel, each with its name."""
+    """Read the first `length` placements of a backbone's panel, each with its name."""
     lines = (FOLDER / f"{backbone}.txt").read_text().splitlines()[:length]
     pairs = (line.split(" ", 1) for line in lines)
     return [(name, Placement.parse(text)) for name, text in pairs]

@@ -35,4 +35,4 @@ class StandingPredictor(Predictor):
 
     @abstractmethod
     def _number(self, X: pd.DataFrame) -> Floats:
-        """The number trusted, (rows,); NaN where it is not known."""
+        """Return the number trusted, (rows,); NaN where it is not known."""

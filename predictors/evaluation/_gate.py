@@ -20,7 +20,7 @@ MOST_SEEDS = 8
 ROWS_TO_FIT = 10_000
 TOP_SHARE = 0.25
 MARGIN = 0.02
-INTERVAL = 0.8
+INTERVAL = 0.95
 MIN_FAMILIES = 4
 DRAWS = 10_000
 
@@ -42,7 +42,7 @@ class GateDecision:
         Challenger's expected gain minus the present predictor's, in spreads of a task; NaN where
         they could not be compared.
     low, high : float
-        Interval of 80 % of the difference.
+        The 95 % interval of the difference.
 
     Examples
     --------
@@ -90,18 +90,23 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
     One measure decides: the expected gain of a placement drawn from the quarter predicted best,
     over the mean of all, in standard deviations of the task's gains. The gain of the single best
     of k, which `regret` reports, is one noisy measurement; the mean of a quarter is several.
-    Predictions are the mean over four seeds of the recipe, because the luck of one seed is as large
-    as the difference that one more family makes.
+    Predictions are the mean over up to eight seeds of the recipe, because with little data the luck
+    of one seed is larger than what one more family adds; from 10,000 rows there is one seed.
 
     A task weighs `reliability · sqrt(placements)`. Its reliability is the share of the variance of
     its gains that is not noise, `1 - noise² / (trials · spread²)`, or 0 where that is negative;
     noise² is the variance between trials of one placement, pooled over all tasks.
 
     The weighted mean over tasks of the difference is the estimate. Families are drawn with
-    replacement, 10,000 times with a fixed seed, for its 80 % interval (percentile bootstrap; tasks
+    replacement, 10,000 times with a fixed seed, for its 95 % interval (percentile bootstrap; tasks
     stay with their family and both predictors are scored on the same tasks). The challenger is
-    promoted if the difference is above 0.02 and the interval above 0, so that noise alone passes in
-    one case of ten. Less than four families do not give an interval: then it is not promoted.
+    promoted if the difference is above 0.02 and the interval above 0. The interval is that wide
+    because ten families make a bootstrap interval too narrow. Fewer than four families give none:
+    then it is not promoted.
+
+    Records of one family more seldom make a difference that ten families can show. Records that are
+    not promoted are not lost: they stay in the store, and the next retrain judges them with what
+    has been added since.
 
     `experiments/retrain_gate.py` replays the gate on the shipped log with honest, useless and
     harmful records; the rule was chosen on one half of the families, and its rates are reported
@@ -184,7 +189,7 @@ def _same_rows(one: TrainingSet, other: TrainingSet) -> bool:
 def _compare(
     before: Floats, after: Floats, left_out: TrainingSet, noise: float
 ) -> tuple[float, float]:
-    """Sums over the tasks of a family of weight · difference, and of weights."""
+    """Sum weight · difference, and weights, over the tasks of a family."""
     total = weights = 0.0
     for group in sorted(set(left_out.groups)):
         of_task = left_out.groups == group
@@ -201,7 +206,7 @@ def _compare(
 
 
 def _decide(comparisons: Floats, scores: pd.DataFrame) -> GateDecision:
-    """The decision from the sums of each family, (families, 2)."""
+    """Decide from the sums of each family, (families, 2)."""
     comparisons = comparisons[comparisons[:, 1] > 0]
     if len(comparisons) < MIN_FAMILIES:
         reason = (

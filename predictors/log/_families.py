@@ -66,7 +66,7 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
 def _united(
     families: pd.Series[Any], digests: pd.Series[Any], given: pd.DataFrame
 ) -> dict[str, str]:
-    """The name of the united family of each task.
+    """Return the name of the united family of each task.
 
     families: of each task; digests: set of each task, in the same order; given: rows of families
     given by the user, oldest first.
@@ -84,7 +84,7 @@ def _united(
 
 
 def _digests_by_task(rows: pd.DataFrame) -> pd.Series[Any]:
-    """The set of image digests of each task, over all its rows; index: tasks, sorted."""
+    """Collect the image digests of each task, over all its rows; index: tasks, sorted."""
     texts = rows.groupby("task")["image_digests"].unique()
     return texts.map(lambda own: {word for text in own if pd.notna(text) for word in text.split()})
 

@@ -203,7 +203,7 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame, names: Iterable[str] = COLUMN_NAMES) -> pd.DataFrame:
-    """The table with columns `names` as float64 with NaN, or as texts with None."""
+    """Return the table with columns `names` as float64 with NaN, or as texts with None."""
     dtypes = {column.name: column.dtype for column in LOG_COLUMNS}
     columns: dict[str, pd.Series[Any]] = {}
     for name in names:

@@ -14,7 +14,6 @@ from autoplace.adapters import (
     edge_parameters,
     list_adapters,
     register_adapter,
-    within_budget,
 )
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 from autoplace.placement.generators import every_block, last_k
@@ -82,12 +81,6 @@ def test_the_smallest_budget_holds_one_edge_of_rank_one_and_nothing_more(spec):
 def test_ranks_stop_at_the_width_of_the_stream(spec):
     placement = ParameterBudget(spec.kind, DIM, 10**6).fit([Edge(1, 2)])
     assert placement.items[0][1] == AdapterSpec.of(spec.kind, r=DIM)
-
-
-def test_the_function_and_the_budget_agree(spec):
-    for parameters in (23, 500, 10**5):
-        fitted = ParameterBudget(spec.kind, 96, parameters).fit(last_k(25, 6))
-        assert within_budget(last_k(25, 6), spec.kind, 96, parameters) == fitted
 
 
 @pytest.mark.parametrize("ask", [lambda b: b.smallest, lambda b: b.fit([Edge(0, 1)])])

@@ -19,7 +19,7 @@ import export
 import gains
 import make
 import page
-from panel import read_panel
+from panel import BUDGET_EDGES, read_panel
 
 from autoplace.adapters import count_parameters
 from autoplace.agent import parameter_budget
@@ -34,7 +34,9 @@ PANELS = ("starter", "fashion-vit8")
 @pytest.mark.parametrize("backbone", PANELS)
 def test_the_panel_holds_the_four_kinds_evenly_and_keeps_to_the_budget(backbone):
     chain = create_chain(backbone, pretrained=False)
-    budget = parameter_budget(CollectSettings(), chain.dim)
+    budget = parameter_budget(
+        CollectSettings(edges=BUDGET_EDGES), chain.n_nodes, chain.dim
+    ).parameters
     for length, each in ((make.SHORT, 3), (make.LONG, 6)):
         panel = read_panel(backbone, length)
         assert len({placement for _, placement in panel}) == length

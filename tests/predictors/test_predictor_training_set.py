@@ -70,12 +70,12 @@ def test_rows_that_only_one_side_has_are_all_there(data) -> None:
 def test_a_task_has_the_family_that_the_newer_set_says(data) -> None:
     task = data.groups == data.groups[0]
     newer = data.select(task & (np.cumsum(task) <= 3))
-    renamed = TrainingSet(
-        newer.X, newer.gains, newer.groups, np.full(len(newer), "mine", dtype=object)
-    )
+    longer = np.array([f"{group}:crop" for group in newer.groups], dtype=object)
+    renamed = TrainingSet(newer.X, newer.gains, longer, np.full(len(newer), "mine", dtype=object))
     union = data.union(renamed)
-    assert set(union.families[task]) == {"mine"}
-    assert (union.families[~task] == data.families[~task]).all()
+    assert len(union) == len(data) + 3
+    assert set(union.families[: len(data)][task]) == {"mine"} == set(union.families[len(data) :])
+    assert (union.families[: len(data)][~task] == data.families[~task]).all()
 
 
 def test_the_mean_does_not_depend_on_the_order_of_trials(data) -> None:
