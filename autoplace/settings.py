@@ -1,6 +1,6 @@
 """Every option, defined once: flags, YAML, environment and MLflow parameters come from here.
 
-Torch-free, so that the command line can show its help without loading the machinery.
+This module does not import torch, so that the command line can show its help quickly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from predictors.vocabulary import METRICS
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 PRECISIONS = ("float32", "bf16")
-HIGHEST_SEED = 2**32 - 1  # what scikit-learn takes
+HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -26,12 +26,12 @@ def option(default: Any, help_text: str, **extra: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all settings; checks ranges and choices.
+    """Base class of all settings; it checks ranges and choices.
 
     Raises
     ------
     UserError
-        A value out of range; the message names the option, its value and what is allowed.
+        A value is out of range. The message names the option, its value and what is allowed.
 
     Examples
     --------
@@ -59,24 +59,26 @@ class Settings:
                 raise UserError(f"{flag} is {value}; it must be at most {rules['high']}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Names and values, for MLflow parameters and the resolved config."""
+        """Return names and values, for MLflow parameters and the resolved config."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings(Settings):
-    """What to adapt, to which images, judged how."""
+    """The backbone to adapt, the data and the metric."""
 
-    backbone: str = option("starter", "A timm model name, or 'starter', the shipped backbone.")
+    backbone: str = option("starter", "A timm model name, or a shipped backbone such as 'starter'.")
     checkpoint: str | None = option(
-        None, "Weights of the backbone: a safetensors file, or a torch file read weights-only."
+        None, "Weights of the backbone: a safetensors file, or a torch file (read weights-only)."
     )
-    metric: str = option("accuracy", "What validation picks by.", choices=METRICS)
+    metric: str = option("accuracy", "Metric that decides on validation.", choices=METRICS)
     max_bad: float = option(
-        0.05, "Share of unreadable images above which to stop.", low=0.0, high=1.0
+        0.05, "Stop if more than this share of the images is unreadable.", low=0.0, high=1.0
     )
     family: str | None = option(
-        None, "Source or generator of the data; its tasks always share a fold. Default: its name."
+        None,
+        "Source or generator of the data; a family is never split between folds. Default: that of "
+        "the built-in task, or a name made from the images.",
     )
     seed: int = option(
         0, "Seed of splits, probes, candidates and training.", low=0, high=HIGHEST_SEED
@@ -88,17 +90,17 @@ class TaskSettings(Settings):
 class ProbeSettings(Settings):
     """How the probe measures every edge."""
 
-    probe_images: int = option(256, "Training images the probe looks at.", low=8)
+    probe_images: int = option(256, "Training images that the probe uses.", low=8)
     probe_batch: int = option(
-        32, "Images per pass of the probe, which is what memory holds.", low=1
+        32, "Images per pass of the probe; only one pass is in memory at a time.", low=1
     )
     probe_micro_batches: int = option(
-        8, "Parts of the images whose gradients are compared, for the signal-to-noise.", low=2
+        8, "Groups of images whose gradients are compared to get the signal-to-noise.", low=2
     )
     sketch: int = option(
         128,
-        "Width to which wider residual streams are projected, sources to 3/4 and cotangents to 3/2 "
-        "of it; 0 means never.",
+        "Project wider residual streams to this width (sources to 3/4 and cotangents to 3/2 of "
+        "it); 0 turns this off.",
         low=0,
     )
 
@@ -109,40 +111,42 @@ class PlacementSettings(Settings):
 
     edges: int | None = option(
         None,
-        "Edges of the placement that defines the budget; default: one per two blocks.",
+        "Number of edges that sets the parameter budget; default: one per two blocks.",
         low=1,
     )
-    rank: int = option(8, "Rank of its adapters.", low=1)
+    rank: int = option(8, "Adapter rank that sets the parameter budget.", low=1)
     max_params: int | None = option(
-        None, "Adapter parameters allowed; replaces --edges and --rank.", low=1
+        None, "Adapter parameters allowed; overrides --edges and --rank.", low=1
     )
     adapter: str = option("bottleneck", "Adapter kind of the candidates.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputSettings(Settings):
-    """What trials read at each step, and where that is kept in between."""
+    """What trials read at each step, and where it is cached."""
 
     augment: str = option(
         "none",
-        "Random views of training images: shifted ('crop'), or also mirrored ('crop-flip').",
+        "Change training images at random: 'crop' shifts them, 'crop-flip' also mirrors them.",
         choices=("none", "crop", "crop-flip"),
     )
     views: int = option(
-        0, "Views kept of each augmented image; 0: a new one each epoch, and nothing kept.", low=0
+        0, "Cached views of each augmented image; 0: a new view in each epoch, and no cache.", low=0
     )
     precision: str = option(
-        "float32", "What trials compute in; bf16 needs a device that has it.", choices=PRECISIONS
+        "float32",
+        "Number format of trials; bf16 needs a device that supports it.",
+        choices=PRECISIONS,
     )
     cache_gb: float = option(
-        4.0, "GiB of memory for cached activations; more of them go to --cache-dir.", low=0.0
+        4.0, "GiB of memory for cached activations; the rest goes to files in --cache-dir.", low=0.0
     )
     cache_dir: str | None = option(
-        None, "Folder for cached activations; default: the system's for temporary files."
+        None, "Folder for cached activations; default: the system's temporary folder."
     )
     cache_precision: str = option(
         "float32",
-        "What activations are cached in.",
+        "Number format of cached activations.",
         choices=(*PRECISIONS, "float16"),
     )
 
@@ -163,7 +167,7 @@ class TrialSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorSettings(Settings):
-    """Who predicts."""
+    """Which predictor to use."""
 
     predictor: str | None = option(
         None, "Folder of a predictor; default: the store's champion, else the shipped one."
@@ -210,9 +214,9 @@ class PickSettings(
     5
     """
 
-    top_k: int = option(5, "Predicted placements to fine-tune.", low=1)
+    top_k: int = option(5, "Number of predicted placements to fine-tune.", low=1)
     budget: str | None = option(
-        None, "Deadline such as 90s, 20m or 2h; the best finished trial is tested and returned."
+        None, "Time limit such as 90s, 20m or 2h; the best finished trial is tested and returned."
     )
 
 
@@ -228,29 +232,30 @@ class CollectSettings(
     0
     """
 
-    placements: int = option(30, "Placements to sample for each task.", low=1)
+    placements: int = option(30, "Number of placements to sample for each task.", low=1)
     placements_file: str | None = option(
-        None, "Text file of placements to run instead, one a line."
+        None, "Text file of placements to run instead, one per line."
     )
     parallel_placements: str = option(
-        "1", "Placements trained side by side: a number, or 'auto' for what the device gains from."
+        "1",
+        "Placements to train side by side: a number, or 'auto' for as many as the device can use.",
     )
 
 
 def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> SettingsT:
-    """Create settings from names and values, as YAML or a caller gives them.
+    """Create settings from names and values, as given in YAML or by a caller.
 
     Parameters
     ----------
     kind : type of Settings
-        Which settings.
+        The class of settings to create.
     options : mapping of str to value
-        Dashes and underscores are the same.
+        Dashes and underscores in a name are the same.
 
     Raises
     ------
     UserError
-        A name that does not exist (a near one is suggested), or a value of the wrong type.
+        A name is unknown (the message suggests a similar one), or a value has the wrong type.
 
     Examples
     --------
@@ -270,7 +275,7 @@ def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> Settin
 
 
 def value_type(each: Field[Any]) -> type:
-    """Return the Python type of a field's value, None aside."""
+    """Return the Python type of a field's value, leaving out None."""
     return {"int": int, "float": float, "str": str}[str(each.type).split(" ")[0]]
 
 

@@ -1,4 +1,4 @@
-"""The commands, one module each; `steps/` holds what they are made of, in the order of a pick."""
+"""The commands, one module each; `steps/` contains the steps that they are made of."""
 
 from autoplace.agent._collect import collect, collect_task
 from autoplace.agent._doctor import Examination, examine

@@ -1,4 +1,4 @@
-"""`autoplace collect`: fine-tune sampled or given placements on tasks, to learn from."""
+"""`autoplace collect`: fine-tune sampled or given placements, to learn from the results."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def collect(
 
     See `autoplace.collect`.
 
-    Runs the placements of a file, or else `settings.placements` sampled
-    ones: half single edges, the four kinds evenly, half random sets, each with its propensity.
-    Head-only runs first on every task. Test outcomes are recorded for evaluation; no predictor
-    reads them.
+    Runs the placements in a file, or else `settings.placements` sampled ones: half of them are
+    single edges, with all four kinds equally often, and half are random sets. Each has its
+    propensity. Head-only runs first on every task. Test outcomes are recorded for evaluation only;
+    no predictor learns from them.
 
     Raises
     ------
     UserError
-        Before anything is trained, except for too many unreadable images, which show when the turn
-        of their task comes.
+        Raised before anything is trained, except for too many unreadable images, which are noticed
+        only when their task is read.
     """
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
@@ -51,7 +51,7 @@ def collect(
     else:
         trials = sample_trials(chain.n_nodes, chain.dim, settings)
     tasks = [open_task(each, settings, settings, progress, chain=chain) for each in sources]
-    while tasks:  # removed from the list, so that a finished task's cached activations are freed
+    while tasks:  # popped, so that the cached activations of a finished task are freed
         yield from collect_task(tasks.pop(0), trials, settings, store, progress)
 
 
@@ -62,20 +62,20 @@ def collect_task(
     store: Store,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
-    """Probe a task, run head-only, then the trials; yields the row of each.
+    """Probe a task, run head-only and then the trials; yield the row of each trial.
 
     Parameters
     ----------
     task : Task
-        What placements are trained on.
+        The task to train placements on.
     trials : sequence of Trial
-        All but head-only, which always runs first.
+        All trials except head-only, which always runs first.
     settings : CollectSettings
         How to probe and to train.
     store : Store
         Where results are recorded.
     progress : Progress
-        Told of every outcome.
+        Notified of every outcome.
 
     Yields
     ------
@@ -117,6 +117,6 @@ def collect_task(
                 yield row
                 if head_only is None:
                     raise UserError(
-                        f"head-only, which gains are measured from, did not finish: {result}; "
+                        f"head-only did not finish, so no gain can be measured: {result}; "
                         "lower --lr"
                     )

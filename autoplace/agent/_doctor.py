@@ -1,4 +1,4 @@
-"""`autoplace doctor`: whether this installation can work."""
+"""`autoplace doctor`: check whether this installation works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from predictors import PredictorError
 
 
 class _Notes(Progress):
-    """Collects what would be printed."""
+    """Collects notes instead of printing them."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -29,14 +29,14 @@ class _Notes(Progress):
 
 @dataclass
 class Examination:
-    """What was found.
+    """The result of examining an installation.
 
     Attributes
     ----------
     versions : dict of str to str
-        Of Python, autoplace and the libraries an outcome may depend on.
+        Versions of Python, autoplace and the libraries that an outcome may depend on.
     device : str
-        What trials would run on.
+        The device that trials would run on.
     store : str
         Tracking URI, without its password.
     predictor : str or None
@@ -44,9 +44,9 @@ class Examination:
     starter : str or None
         SHA-256 of the shipped backbone's weights.
     notes : list of str
-        What the user should know and that stops nothing.
+        What the user should know, but which does not stop anything.
     problems : list of str
-        What does not work.
+        What does not work, and what to do.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Examination:
 
 
 def examine(settings: StoreSettings) -> Examination:
-    """Look at versions, device, store, predictor and the shipped backbone.
+    """Examine versions, device, store, predictor and the shipped backbone.
 
     Examples
     --------

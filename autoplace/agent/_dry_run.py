@@ -1,4 +1,4 @@
-"""What a pick would do and about how long it would take; nothing is trained or written."""
+"""What a pick would do and how long it would take; nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class DryRun:
     Attributes
     ----------
     candidates : int
-        Placements that were predicted.
+        Number of placements whose gain was predicted.
     trials : list of str
         Placements that would be fine-tuned.
     estimated_seconds : float
-        Of the whole pick.
+        Estimated time of the whole pick.
     predictor : str
         `shipped`, `champion` or a folder.
 
@@ -45,7 +45,7 @@ class DryRun:
     predictor: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
@@ -55,7 +55,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     Raises
     ------
     UserError, PredictorError
-        What the user can mend.
+        Something that the user can fix.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    Deadline.parse(settings.budget)  # what pick would refuse is refused here
+    Deadline.parse(settings.budget)  # a budget that pick would refuse is refused here too
     store = Store(settings.store)
     store.check()
     plan = make_plan(source, settings, store, progress)
@@ -76,7 +76,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     for trial in plan.trials:
         seconds[trial.placement] = _trial_seconds(plan.task, trial.placement, settings)
         progress.advance(str(trial.placement))
-    # Which placement wins is not known; a repeat costs about what a trial costs on average.
+    # The winner is not known yet; a repeat costs about as much as the average trial.
     repeats = 2 * (SEEDS - 1) * sum(seconds.values()) / len(seconds)
     estimate = time.perf_counter() - started + sum(seconds.values()) + repeats
     return DryRun(

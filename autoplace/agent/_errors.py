@@ -1,4 +1,4 @@
-"""The error of this room."""
+"""The error of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class NothingFinishedError(Exception):
     Parameters
     ----------
     outcomes : sequence of Outcome
-        Of the trials that were started.
+        Outcomes of the trials that were started.
     deadline_reached : bool
         Whether the time budget is the reason.
 

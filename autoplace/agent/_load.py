@@ -1,4 +1,4 @@
-"""Loading the winner of a pick."""
+"""Load the winner of a pick."""
 
 from __future__ import annotations
 

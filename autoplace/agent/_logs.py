@@ -1,4 +1,4 @@
-"""`autoplace logs`: placement logs between files and the store."""
+"""`autoplace logs`: import placement logs into the store and export them from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_PROBE = "its probe is not in the log"
 
 @dataclass(frozen=True)
 class Transfer:
-    """What came of an import or export.
+    """The result of an import or export.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class Transfer:
 
 
 def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
-    """Bring the trials of a log's folder into the store, with their probes, to be learnt from.
+    """Import the trials of a log, with their probes, into the store to learn from.
 
     Raises
     ------
     PredictorError
-        It is not a placement log.
+        `path` is not a placement log.
     TrackingError
         The store cannot be used.
 
@@ -74,23 +74,23 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
 
 
 def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Transfer:
-    """Write the store's finished and failed trials, and their probes, as a log's folder.
+    """Write the store's finished and failed trials, with their probes, to a log folder.
 
     Parameters
     ----------
     out : path
         A new folder.
     settings : StoreSettings
-        Which store.
+        The store to export from.
     tasks : str, default="*"
         Wildcard pattern of task names.
 
     Raises
     ------
     UserError
-        The store holds no such trial.
+        The store has no such trial.
     PredictorError
-        The folder is in use.
+        The folder is not empty.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
     over = records["status"].isin([Status.DONE, Status.FAILED])
     if not over.any():
         raise UserError(
-            f"{store.address} holds no finished or failed trial; 'autoplace collect' makes some"
+            f"{store.address} has no finished or failed trial; run 'autoplace collect' first"
         )
     chosen = records[over & records["task_name"].map(lambda name: fnmatch(str(name), tasks))]
     if chosen.empty:
@@ -120,7 +120,7 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
         try:
             probes[key] = fetch_probe(store, key)
         except ProbeMissingError:
-            continue  # the trials are worth keeping, though nothing can be learnt from them
+            continue  # worth exporting, although nothing can be learnt from its trials
     log = predictors.PlacementLog(trials, probes, aside)
     predictors.write_log(log, out, predictors.log_card(log))
     return Transfer(len(trials), log.reasons(), str(out))

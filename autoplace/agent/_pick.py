@@ -25,7 +25,7 @@ from autoplace.training import Deadline, DeadlineReachedError
 
 
 def pick(source: str, settings: PickSettings, progress: Progress | None = None) -> PickResult:
-    """Find the best adapter placement of a data set, fine-tune it, compare it, record it.
+    """Find, fine-tune, compare and record the best adapter placement of a data set.
 
     See `autoplace.pick`.
 
@@ -36,12 +36,12 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     settings : PickSettings
         Every option.
     progress : Progress, optional
-        Told of each stage.
+        Notified of each stage.
 
     Raises
     ------
     UserError, PredictorError
-        What the user can mend; nothing has been written then.
+        Something that the user can fix; nothing has been written in this case.
     NothingFinishedError
         No trial finished.
     """

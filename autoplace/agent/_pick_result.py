@@ -1,4 +1,4 @@
-"""What `pick` gives back: the ranking, the winner, and what is known of it on test."""
+"""The result of `pick`: the ranking, the winner and the test figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from predictors.vocabulary import Role
 
 @dataclass(frozen=True)
 class Tested:
-    """One placement on the test images: its metric for every seed that was trained.
+    """One placement on the test images, with its metric for every trained seed.
 
     Examples
     --------
@@ -30,7 +30,7 @@ class Tested:
 
     @property
     def mean(self) -> float:
-        """Mean over seeds."""
+        """Return the mean over seeds."""
         return sum(self.values) / len(self.values)
 
 
@@ -41,30 +41,30 @@ class PickResult:
     Attributes
     ----------
     run_id : str
-        Of the parent run in MLflow.
+        Id of the parent run in MLflow.
     folder : Path
-        The winner, as `autoplace.load` reads it.
+        Folder of the winner, which `autoplace.load` reads.
     task : TaskSummary
-        What was adapted to.
+        The task that the backbone was adapted to.
     metric : str
-        What validation chose by.
+        The metric that decided on validation.
     n_candidates : int
-        Placements that were predicted.
+        Number of placements whose gain was predicted.
     predictor : str
         `shipped`, `champion` or a folder.
     winner : Placement
-        Best on validation.
+        The best placement on validation.
     winner_role : Role
-        Why it ran: a baseline may win.
+        Why the winner was trained; a baseline may win.
     ranking : DataFrame (trials, 10)
-        One row per trial of the choice, best validation first: `placement`, `role`, `chosen_by`,
+        One row per placement, best on validation first: `placement`, `role`, `chosen_by`,
         `predicted`, `status`, `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`.
     tested : dict of str to Tested
         By role: `winner`, `every-block`, `head-only`.
     differences : dict of str to Interval
         Winner minus each baseline, on test.
     deadline_reached : bool
-        Whether the time budget ended it early.
+        Whether the time budget ran out.
     seconds : float
         Wall time.
 
@@ -90,7 +90,7 @@ class PickResult:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; not-a-number becomes null."""
+        """Return plain JSON values; NaN becomes null."""
         rows = self.ranking.astype(object).where(self.ranking.notna(), None)
         return {
             "run_id": self.run_id,

@@ -1,4 +1,4 @@
-"""What a pick is going to do, from DATA to its trials; nothing is trained or written."""
+"""What a pick will do, from DATA to its trials; nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from autoplace.training import Task, Trial
 
 @dataclass(frozen=True)
 class Plan:
-    """What a pick is going to do.
+    """What a pick will do.
 
     Attributes
     ----------
     task : Task
-        What placements are trained on.
+        The task to train placements on.
     probe : Probe
         What was measured before any training.
     candidates : list of Candidate
-        All that was proposed.
+        All proposed candidates.
     predicted : ndarray (candidates,)
-        Predicted gain over head-only of each.
+        Predicted gain of each over head-only.
     trials : list of Trial
         Baselines, then the top k.
     predictor : str
-        Where the predictor comes from.
+        `shipped`, `champion` or a folder.
     """
 
     task: Task
@@ -53,7 +53,7 @@ def make_plan(source: str, settings: PickSettings, store: Store, progress: Progr
     Raises
     ------
     UserError, PredictorError
-        What the user can mend.
+        Something that the user can fix.
     """
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress)
@@ -68,5 +68,7 @@ def make_plan(source: str, settings: PickSettings, store: Store, progress: Progr
     )
     trials = select_trials(candidates, predicted, space.every_block, settings.top_k, settings.seed)
     if space.every_block is None:
-        progress.note("every-block does not fit the parameter budget even at rank 1; not compared")
+        progress.note(
+            "every-block does not fit the parameter budget, even at rank 1, and is not compared"
+        )
     return Plan(task, probe, candidates, predicted, trials, active.origin)

@@ -14,7 +14,7 @@ from autoplace.data import DataError, UnreadableImageError, read_image
 
 @dataclass(frozen=True)
 class Prediction:
-    """The class of an image.
+    """The predicted class of an image.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ def predict(
     store: str | None = None,
     checkpoint: str | Path | None = None,
 ) -> Iterator[Prediction]:
-    """Classify image files with the winner of a pick, one after the other.
+    """Classify image files one by one with the winner of a pick.
 
     See `autoplace.predict`.
     """

@@ -1,4 +1,4 @@
-"""`autoplace probe`: measure every edge, predict the gain of each, draw."""
+"""`autoplace probe`: measure every edge, predict its gain and draw heat maps."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ProbeResult:
     Attributes
     ----------
     tables : ProbeTables
-        Edges, nodes and task, as measured.
+        The measured tables of edges, nodes and task.
     edges : DataFrame (n², columns)
-        The table of edges with a column `predicted`, best predicted first.
+        The table of edges with a column `predicted`, best prediction first.
     task : TaskSummary
-        What was probed.
+        The task that was probed.
     predictor : str
         `shipped`, `champion` or a folder.
 
@@ -54,7 +54,7 @@ class ProbeResult:
     predictor: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; all n² edges, best predicted first."""
+        """Return plain JSON values, with all n² edges, best prediction first."""
         edges = [
             {
                 "edge": str(Edge(row["source"], row["target"])),
@@ -107,7 +107,8 @@ def probe(
     tables = probe_task(task, settings, progress).tables
     keys = tables.edges[["source", "target"]].to_numpy().tolist()
     singles = (budget.fit([Edge(i, j)]) for i, j in keys)
-    placements = [placement for placement in singles if placement is not None]  # all: see budget
+    # No placement is None: the budget fits every single edge.
+    placements = [placement for placement in singles if placement is not None]
     gains = predict_gains(active.predictor, placements, tables, task.chain.name)
     edges = tables.edges.assign(predicted=gains).sort_values(
         "predicted", ascending=False, kind="stable", ignore_index=True

@@ -1,10 +1,10 @@
-"""What the agent says while it works; the command line decides how that looks."""
+"""Progress messages of the agent; the command line decides how to show them."""
 
 from __future__ import annotations
 
 
 class Progress:
-    """Silent by default; subclasses print.
+    """Receives progress messages and ignores them; subclasses print them.
 
     Examples
     --------
@@ -16,10 +16,10 @@ class Progress:
     """
 
     def stage(self, text: str, total: int | None = None) -> None:
-        """Start a stage of work; `total` is its number of steps where that is known."""
+        """Start a stage of work; `total` is its number of steps, if known."""
 
     def advance(self, text: str = "") -> None:
-        """Finish one step of the stage; `text` says what it gave."""
+        """Finish one step of the stage; `text` is its result."""
 
     def note(self, text: str) -> None:
-        """Say something that the user should know and that stops nothing."""
+        """Report something that the user should know, but which does not stop anything."""

@@ -1,4 +1,4 @@
-"""What an outcome was made with: library versions and the commit of autoplace's own source."""
+"""What produced an outcome: library versions and the commit of autoplace's own source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2]  # the folder that holds autoplace/
 
 @cache
 def library_versions() -> str:
-    """Versions that an outcome may depend on, as a JSON object."""
+    """Return the versions that an outcome may depend on, as a JSON object."""
     versions = {"python": platform.python_version(), "autoplace": __version__}
     for package in PACKAGES:
         try:
@@ -29,9 +29,9 @@ def library_versions() -> str:
 
 @cache
 def git_commit(source: Path = SOURCE) -> str | None:
-    """Commit of autoplace's source; None where it does not run from a checkout of its own.
+    """Return the commit of autoplace's source, or None if it does not run from its own checkout.
 
-    A repository around an installation, such as the user's own project, is not the source.
+    A repository around an installation, such as the user's own project, does not count.
     """
     try:
         top_level = _git(source, "rev-parse", "--show-toplevel")

@@ -1,4 +1,4 @@
-"""`autoplace retrain`: the next predictor, trained on all records; promoted only if better."""
+"""`autoplace retrain`: train the next predictor on all records; promote it only if better."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from predictors.vocabulary import HEAD_ONLY
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """What came of a retrain.
+    """The result of a retrain.
 
     Attributes
     ----------
     rows, new_rows : int
-        Placements learnt from, and how many of them the present predictor had not seen.
+        Number of placements learnt from, and how many of them are new to the present predictor.
     set_aside : dict of str to int
         Finished trials that were not used, by reason.
     families : tuple of str
-        Of the tasks learnt from.
+        Families of the tasks learnt from.
     decision : predictors.GateDecision
         Whether the challenger was promoted, why, and the scores.
     version : int or None
-        Of the registered predictor, where it was promoted.
+        Version of the registered predictor, if it was promoted.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class RetrainResult:
     version: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; not-a-number becomes null."""
+        """Return plain JSON values; NaN becomes null."""
         table = self.decision.scores.reset_index().astype(object)
         return {
             "rows": self.rows,
@@ -71,15 +71,15 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
 
     See `autoplace.retrain`.
 
-    The decision is that of `predictors.gate`. A present predictor of another feature schema is
-    replaced by the shipped one; its rows come back from the store's own records and probes.
+    `predictors.gate` decides. If the champion has another feature schema, the shipped predictor
+    takes its place, and the rows are rebuilt from the store's own records and probes.
 
     Raises
     ------
     UserError
-        The records hold nothing new.
+        The records contain nothing new.
     PredictorError
-        Too few families to judge by.
+        There are too few families to compare predictors.
     """
     progress = progress or Progress()
     store = Store(settings.store)
@@ -87,22 +87,22 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     progress.stage("Reading the records")
     pushed = push_unsent(store)
     if pushed:
-        progress.note(f"{pushed} runs that had lost MLflow were sent to it from their ledgers")
+        progress.note(f"{pushed} runs that MLflow had missed were sent to it from their ledgers")
     present = predictors.load_training_set(load_active_predictor(store, progress=progress).folder)
     learnable = read_learnable(store)
     for reason, count in learnable.set_aside.items():
         progress.note(f"{count} finished trials set aside: {reason}")
     if not (learnable.log["placement"] != HEAD_ONLY).any():
         raise UserError(
-            f"{store.address} holds no finished trials to learn from; "
+            f"{store.address} has no finished trials to learn from; "
             "run 'autoplace collect' or 'autoplace pick' first"
         )
     everything = present.union(training_set(learnable.log, learnable.probes.__getitem__))
     new_rows = len(everything) - len(present)
     if not new_rows and int(everything.counts.sum()) == int(present.counts.sum()):
         raise UserError(
-            "the records hold no trial that the present predictor has not learnt from; "
-            "collect more first"
+            "the present predictor has already learnt from every recorded trial; "
+            "run 'autoplace collect' first"
         )
     progress.stage("Comparing on left-out families")
     decision = predictors.gate(present, everything)
@@ -114,7 +114,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
 
 
 def _promote(store: Store, data: predictors.TrainingSet, scores: pd.DataFrame) -> int:
-    """Fit on all rows, register, make it the champion; returns the version."""
+    """Fit a predictor on all rows, register it as the champion and return its version."""
     predictor = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)
     with tempfile.TemporaryDirectory(prefix="autoplace-") as temporary:
         folder = predictors.save_predictor(

@@ -15,7 +15,7 @@ from autoplace.settings import StoreSettings
 @settings_options(StoreSettings)
 @json_option()
 def doctor(settings: StoreSettings, as_json: bool) -> int:
-    """Show versions, device and store, and whether they work."""
+    """Show versions, device and store, and check that they work."""
     from autoplace.agent import examine
     from autoplace.cli._render import print_json
 

@@ -1,4 +1,4 @@
-"""How a command ends."""
+"""The exit codes of commands."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     BAD_INPUT = 2
-    DEADLINE = 3  # --budget ended it early
+    DEADLINE = 3  # --budget ran out
     INTERRUPTED = 130

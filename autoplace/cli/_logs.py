@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def logs() -> None:
-    """Import, export, check or describe a placement log."""
+    """Import, export, check or describe placement logs."""
 
 
 @logs.command("import")
@@ -25,14 +25,14 @@ def logs() -> None:
 @settings_options(StoreSettings)
 @json_option()
 def import_(log: str, settings: StoreSettings, as_json: bool) -> None:
-    """Bring the trials of LOG, a folder that export wrote, into the store, to be learnt from."""
+    """Import the trials of LOG, a folder that export wrote, into the store to learn from."""
     from autoplace.agent import import_log
 
     done = import_log(log, settings)
-    told = f"{done.rows} new trials in {done.place}"
+    summary = f"{done.rows} new trials in {done.place}"
     if done.rows:
-        told += "; 'autoplace retrain' learns from them"
-    _tell(done, told, as_json)
+        summary += "; 'autoplace retrain' learns from them"
+    _print_transfer(done, summary, as_json)
 
 
 @logs.command()
@@ -45,14 +45,14 @@ def export(out: str, settings: StoreSettings, tasks: str, as_json: bool) -> None
     from autoplace.agent import export_log
 
     done = export_log(out, settings, tasks=tasks)
-    _tell(done, f"{done.rows} trials written to {done.place}", as_json)
+    _print_transfer(done, f"{done.rows} trials written to {done.place}", as_json)
 
 
 @logs.command()
 @click.argument("log", required=False)
 @json_option()
 def validate(log: str | None, as_json: bool) -> None:
-    """Check LOG, a folder or a Parquet file of trials; default: the log that is shipped."""
+    """Check LOG, a folder or a Parquet file of trials; default: the shipped log."""
     from autoplace.cli._render import print_json
     from predictors import read_log, shipped_log
 
@@ -66,15 +66,15 @@ def validate(log: str | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{len(found.trials)} rows in order, {len(found.probes)} probes")
-    _tell_set_aside(found.reasons())
+    click.echo(f"{len(found.trials)} valid rows, {len(found.probes)} probes")
+    _print_set_aside(found.reasons())
 
 
 @logs.command()
 @click.argument("log", required=False)
 @json_option()
 def stats(log: str | None, as_json: bool) -> None:
-    """Describe LOG, per backbone and task; default: the log that is shipped."""
+    """Describe LOG, per backbone and task; default: the shipped log."""
     from autoplace.cli._render import print_json, table
     from predictors import log_stats, read_log, shipped_log
 
@@ -84,21 +84,21 @@ def stats(log: str | None, as_json: bool) -> None:
         return
     click.echo(table(list(found.columns), found.to_numpy().tolist()))
     click.echo(
-        f"{found['trials'].sum()} finished trials, {found['task_name'].nunique()} data sets of "
+        f"{found['trials'].sum()} finished trials, {found['task_name'].nunique()} data sets from "
         f"{found['family'].nunique()} families, {found['backbone'].nunique()} backbones"
     )
 
 
-def _tell(done: Transfer, told: str, as_json: bool) -> None:
+def _print_transfer(done: Transfer, summary: str, as_json: bool) -> None:
     from autoplace.cli._render import print_json
 
     if as_json:
         print_json(asdict(done))
         return
-    click.echo(told)
-    _tell_set_aside(done.set_aside)
+    click.echo(summary)
+    _print_set_aside(done.set_aside)
 
 
-def _tell_set_aside(reasons: Mapping[str, int]) -> None:
+def _print_set_aside(reasons: Mapping[str, int]) -> None:
     for reason, count in reasons.items():
         click.echo(f"set aside: {count} row{'s'[: count > 1]}, {reason}")

@@ -17,14 +17,14 @@ from predictors import PredictorError
 COMMANDS = {
     "pick": "Find, fine-tune and compare the best adapter placement for DATA.",
     "probe": "Score every edge on DATA with one pass, without training.",
-    "collect": "Log placement results on DATA... to learn from.",
-    "retrain": "Train the next predictor on the records; promote it if better.",
-    "logs": "Import, export, check or describe a placement log.",
+    "collect": "Fine-tune placements on DATA... and record the results to learn from.",
+    "retrain": "Train the next predictor on the records; promote it if it is better.",
+    "logs": "Import, export, check or describe placement logs.",
     "predict": "Classify images with the winner of a pick.",
     "backbones": "List backbones with their nodes and edges.",
     "tasks": "List the built-in tasks with source, licence, family and group.",
-    "ui": "Open the MLflow UI on the right store.",
-    "doctor": "Show versions, device and store, and whether they work.",
+    "ui": "Open the MLflow UI on the store.",
+    "doctor": "Show versions, device and store, and check that they work.",
 }
 
 
@@ -65,7 +65,7 @@ def autoplace() -> None:
     """Decide where in a frozen vision backbone to put adapters.
 
     DATA is an image folder, a CSV or Parquet manifest, or builtin:NAME. Results go to stdout,
-    progress to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 3 the --budget ended it early.
+    progress to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 3 --budget ran out.
     """
 
 
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     Parameters
     ----------
     arguments : list of str, optional
-        Default: those of the process.
+        Default: the arguments of the process.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     verbose = "-v" in arguments or "--verbose" in arguments
     if not verbose:
-        # Users cannot act on odd image files and on library deprecations.
+        # Users cannot act on warnings about odd image files or deprecations in libraries.
         warnings.filterwarnings("ignore")
     sys.exit(_run(arguments, verbose))
 
@@ -100,7 +100,7 @@ def _run(arguments: list[str], verbose: bool) -> int:
     except click.ClickException as error:
         return _refuse(error, error.format_message(), verbose)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what finished is recorded", err=True)
+        click.echo("interrupted; finished trials are recorded", err=True)
         return ExitCode.INTERRUPTED
     except (UserError, PredictorError) as error:
         return _refuse(error, str(error), verbose)

@@ -1,4 +1,4 @@
-"""Click options made from the settings' fields; YAML and environment lie under the flags."""
+"""Click options made from the settings' fields; flags override environment and YAML."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def json_option(help_text: str = "One JSON document on stdout.") -> Callable[...
 def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add a flag for every field of `kind`, and `-c`; the command gets one `settings`.
 
-    An option without a flag comes from the environment (`AUTOPLACE_TOP_K`), else from the YAML
-    file, else from the field's default.
+    If a flag is not given, the value comes from the environment (`AUTOPLACE_TOP_K`), else from the
+    YAML file, else from the field's default.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +36,7 @@ def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Cal
             return command(*args, settings=create_settings(kind, chosen), **values)
 
         with_settings.__name__, with_settings.__doc__ = command.__name__, command.__doc__
-        # Options that the command itself was given (--json, arguments) stay its own.
+        # Keep the command's own options and arguments, such as --json.
         with_settings.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
         wrapped: Callable[..., Any] = with_settings
         for each in reversed(fields(kind)):
@@ -57,7 +57,7 @@ def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Cal
             is_eager=True,
             expose_value=False,
             callback=lambda context, _, path: _read_config(context, path, kind),
-            help="YAML file of these options; flags and environment come before it.",
+            help="YAML file of these options; flags and environment variables override it.",
         )(wrapped)
 
     return decorate
@@ -77,7 +77,7 @@ def _read_config(context: click.Context, path: str | None, kind: type[Settings])
         )
     named = {str(name): value for name, value in (values or {}).items()}
     try:
-        create_settings(kind, named)  # names and values are checked while the file can be named
+        create_settings(kind, named)  # checked here, where the message can name the file
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     context.default_map = {name.replace("-", "_"): value for name, value in named.items()}

@@ -12,7 +12,7 @@ from autoplace.settings import PickSettings
 @click.command()
 @click.argument("data")
 @settings_options(PickSettings)
-@click.option("--dry-run", is_flag=True, help="Tell what would be done and how long it takes.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and how long it would take.")
 @json_option()
 def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int:
     """Find, fine-tune and compare the best adapter placement for DATA."""

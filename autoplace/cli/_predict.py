@@ -14,7 +14,9 @@ from autoplace.settings import StoreSettings
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @settings_options(StoreSettings)
-@click.option("--checkpoint", default=None, help="The backbone's weights, if they have moved.")
+@click.option(
+    "--checkpoint", default=None, help="Path of the backbone's weights, if they have moved."
+)
 @json_option("One JSON line per image.")
 def predict(
     run: str,

@@ -22,7 +22,7 @@ from autoplace.agent import Progress
 
 
 class LineProgress(Progress):
-    """One line for each thing that happens, for logs and pipes."""
+    """One line per message, for logs and pipes."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -44,7 +44,7 @@ class LineProgress(Progress):
 
 
 class BarProgress(Progress):
-    """A bar per stage with elapsed and remaining time; what happened stays above it."""
+    """A bar per stage with elapsed and remaining time; messages stay above it."""
 
     def __init__(self) -> None:
         self.rich = RichProgress(

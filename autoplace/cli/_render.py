@@ -15,14 +15,14 @@ BEST_EDGES = 15
 
 
 def print_json(value: Any) -> None:
-    """One line of strict JSON on stdout; not-a-number becomes null."""
+    """Print one line of strict JSON on stdout; NaN becomes null."""
     from autoplace.tracking import to_json
 
     click.echo(to_json(value))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns aligned by their widest cell; floats with four decimals, missing as a dash."""
+    """Align columns by their widest cell; floats have four decimals, a dash means missing."""
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def shortened(placement: str, width: int = 44) -> str:
-    """Cut a placement's text to fit a column; a cut one says how many edges it has."""
+    """Shorten a placement's text to fit a column; shortened text gives the number of edges."""
     if len(placement) <= width:
         return placement
     edges = placement.count(">")
@@ -91,7 +91,7 @@ def render_pick(result: PickResult) -> str:
     if result.winner_role.is_baseline:
         lines.append(f"No predicted placement beat {result.winner_role} on validation.")
     if result.deadline_reached:
-        lines.append("The time budget ended this early: the best of what finished is given.")
+        lines.append("The time budget ran out: this is the best of the finished trials.")
     lines += [
         "",
         f"Winner {result.winner}",
@@ -108,11 +108,11 @@ def render_probe(result: ProbeResult, folder: object) -> str:
     columns = ("edge", "kind", "predicted", "gradient_rank", "stable_rank", "frobenius_norm", "snr")
     return "\n".join(
         [
-            f"Best {len(edges)} single edges by the {result.predictor} predictor "
+            f"Best {len(edges)} single edges, ranked by the {result.predictor} predictor "
             "(predicted: gain over head-only)",
             table(columns, [[edge[column] for column in columns] for edge in edges]),
             "",
-            f"All edges, nodes and the task as Parquet, and the heat maps: {folder}",
+            f"Tables of all edges, nodes and the task (Parquet), and heat maps: {folder}",
         ]
     )
 
@@ -122,7 +122,7 @@ def render_dry_run(result: DryRun) -> str:
     trials = "\n".join(f"  {shortened(placement, 70)}" for placement in result.trials)
     return (
         f"{result.candidates} candidates, ranked by the {result.predictor} predictor\n"
-        f"Would fine-tune, then repeat winner and every-block:\n{trials}\n"
+        f"Would fine-tune these, then repeat the winner and the baselines:\n{trials}\n"
         f"Estimated time: {result.estimated_seconds:.0f} s. Nothing was trained or recorded."
     )
 

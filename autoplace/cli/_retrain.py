@@ -12,7 +12,7 @@ from autoplace.settings import StoreSettings
 @settings_options(StoreSettings)
 @json_option()
 def retrain(settings: StoreSettings, as_json: bool) -> None:
-    """Train the next predictor on the records; promote it if better."""
+    """Train the next predictor on the records; promote it if it is better."""
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress
     from autoplace.cli._render import print_json, render_retrain

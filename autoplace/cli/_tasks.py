@@ -11,7 +11,7 @@ from autoplace.cli._options import json_option
 @click.argument("pattern", required=False)
 @json_option()
 def tasks(pattern: str | None, as_json: bool) -> None:
-    """List the built-in tasks; a PATTERN such as 'fonts-*' chooses by name or family."""
+    """List the built-in tasks; a PATTERN such as 'fonts-*' selects by name or family."""
     from autoplace.cli._render import print_json, table
     from autoplace.data import SIZES, DataError, list_tasks
 
@@ -35,6 +35,6 @@ def tasks(pattern: str | None, as_json: bool) -> None:
     ]
     click.echo(table(("task", "family", "group", "classes", "asks", "source", "licence"), rows))
     click.echo(
-        f"{SIZES['train']} images to train on, {SIZES['val']} to validate, {SIZES['test']} to test "
-        "(digits: 797); give one as DATA by builtin:TASK"
+        f"{SIZES['train']} training, {SIZES['val']} validation and {SIZES['test']} test images "
+        "(digits: 797 test images); use builtin:TASK as DATA"
     )

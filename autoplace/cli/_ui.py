@@ -14,11 +14,14 @@ from autoplace.settings import StoreSettings
 @settings_options(StoreSettings)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def ui(settings: StoreSettings, arguments: tuple[str, ...]) -> int:
-    """Open the MLflow UI on the right store; further ARGUMENTS (--port 5001) go to MLflow."""
+    """Open the MLflow UI on the store; ARGUMENTS such as --port 5001 are passed on to MLflow."""
     from autoplace.tracking import Store, TrackingError, open_ui_command
 
     store = Store(settings.store)
     store.check()
     if not store.exists:
-        raise TrackingError(f"there is no MLflow store {store.address} yet; pick or collect first")
+        raise TrackingError(
+            f"there is no MLflow store at {store.address} yet; "
+            "run 'autoplace pick' or 'autoplace collect' first"
+        )
     return subprocess.run([*open_ui_command(store), *arguments]).returncode

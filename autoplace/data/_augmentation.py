@@ -1,4 +1,4 @@
-"""Random views of training images: shifted, and mirrored if wanted."""
+"""Random views of training images: shifted, and optionally mirrored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARGIN = 8  # an image is shifted by up to an eighth of its side
 class Augmentation:
     """Random views of training images: which view an epoch sees, and how it is made.
 
-    A view depends only on the seed, its number and the image's index, so it can be made again.
+    A view depends only on the seed, its number and the image's index, so it can be reproduced.
 
     Parameters
     ----------

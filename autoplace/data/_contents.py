@@ -1,4 +1,4 @@
-"""Digests of what some of a data set's files contain: who shares images, and which ones changed."""
+"""Digests of the contents of sampled files, to find data sets that share images or changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from autoplace.data._listing import ImageFile
 
-SAMPLE_SIZE = 512  # files that are read; all of a smaller data set
+SAMPLE_SIZE = 512  # files to read; a smaller data set is read whole
 N_DIGESTS = 64  # digests that a data set is recognised by
 
 _N_READERS = 4  # reading waits for the disk, and hashing releases the interpreter lock
@@ -18,9 +18,9 @@ _N_READERS = 4  # reading waits for the disk, and hashing releases the interpret
 def content_digests(files: Iterable[ImageFile]) -> dict[str, str]:
     """Hash the contents of up to `SAMPLE_SIZE` files of a data set.
 
-    The files whose base name and size have the smallest hash are taken: the same ones in every
-    copy of the data, whatever its folders and classes are called, and many of the same ones in
-    data that hold a part of it. Missing, empty and unreadable files are skipped.
+    The sample consists of the files whose base name and size have the smallest hash. So every copy
+    of the data gives the same sample, whatever its folders and classes are called, and a part of
+    the data gives many of the same files. Missing, empty and unreadable files are skipped.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def content_digests(files: Iterable[ImageFile]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The key of each file that was read, and 16 hexadecimal digits of the digest of its bytes.
+        Maps the key of each file that was read to 16 hexadecimal digits, the digest of its bytes.
     """
     filled = (file for file in files if file.n_bytes > 0)
     sample = heapq.nsmallest(SAMPLE_SIZE, filled, key=lambda file: (_rank(file), file.key))
@@ -40,10 +40,10 @@ def content_digests(files: Iterable[ImageFile]) -> dict[str, str]:
 
 
 def smallest_digests(contents: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the `N_DIGESTS` smallest digests, sorted, each once.
+    """Return the `N_DIGESTS` smallest distinct digests, sorted.
 
-    Data sets that share a good part of their images have digests in common, since an image is
-    kept or left out by its own digest alone (the bottom-k sketch of Broder 1997).
+    Data sets that share many of their images have digests in common, because only its own digest
+    decides whether an image is kept (the bottom-k sketch of Broder 1997).
     """
     return tuple(sorted(set(contents.values()))[:N_DIGESTS])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# Files are recognised by content and decoded by these decoders only. Some others of Pillow start
-# external programs (EPS), and none is a usual format for photographs.
+# Files are recognised by content and decoded only by these decoders. Some of Pillow's others start
+# external programs (EPS), and none of them is for a usual format of photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SUFFIXES = (
@@ -69,7 +69,7 @@ def read_image(path: str) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImageError(
-                    f"{width}x{height} pixels, the limit is {MAX_PIXELS:,} in total"
+                    f"{width}x{height} pixels; the limit is {MAX_PIXELS:,} in total"
                 )
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
@@ -88,13 +88,13 @@ def read_image(path: str) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to 8-bit RGB.
 
-    Transparent parts are laid over white. Values of 16 bits are scaled to 8 bits and rounded
-    (`convert` would clip them).
+    Transparent parts become white. 16-bit values are scaled to 8 bits and rounded (`convert` would
+    clip them).
 
     Raises
     ------
     UnreadableImageError
-        If pixels are floats, whose range is not known, or have more than 16 bits.
+        If pixels are floats, whose range is unknown, or have more than 16 bits.
     """
     if image.mode == "F":
         raise UnreadableImageError("float pixels have no known range; save it with 8 or 16 bits")

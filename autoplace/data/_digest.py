@@ -1,4 +1,4 @@
-"""Short names for values: what fingerprints of tasks and keys of probes are made of."""
+"""Short digests of values, used as fingerprints of tasks and keys of probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity of a data set before a single image is decoded."""
+"""The identity of a data set, known before any image is decoded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def fingerprint(
 ) -> str:
     """Compute the SHA-256 of a data set's list of images and of some images' contents.
 
-    Neither the order of the rows nor the place of the data set matters.
+    Neither the order of the rows nor the location of the data set matters.
 
     Parameters
     ----------
     rows : iterable of (str, str, str, int)
         Split, path relative to the data, class name and number of bytes of every image.
     contents : mapping of str to str, default=None
-        Path relative to the data, and digest of the file's bytes, of those images that were read.
+        Maps the relative path of each image that was read to the digest of its bytes.
 
     Returns
     -------

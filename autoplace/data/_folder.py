@@ -14,8 +14,8 @@ from autoplace.data._listing import SPLIT_NAMES, ImageFile, Listing, shorten
 def list_folder(folder: Path) -> Listing:
     """List the images of a folder by name and size, without opening them.
 
-    Each class is a folder, whose name is the name of the class and which is searched to any depth.
-    Hidden entries are ignored.
+    Each class is a folder with the name of the class, which is searched to any depth. Hidden
+    entries are ignored.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def _list_folder(folder: Path) -> Listing:
     if not directories:
         raise DataError(
             f"no class folders in '{folder}'; put the images of each class in a folder of its own, "
-            "under train/, val/ and test/ or directly"
+            "either directly or under train/, val/ and test/"
         )
     split_folders = _split_folders(folder, directories)
     if not split_folders:
@@ -67,7 +67,7 @@ def _split_folders(folder: Path, directories: list[str]) -> dict[str, str]:
     if found and "train" not in found:
         raise DataError(
             f"'{folder}' has {', '.join(f'{d}/' for d in found.values())} but no train/; add it "
-            "(rename a class that has the name of a split)"
+            "(or rename any class that has the name of a split)"
         )
     return found
 
@@ -91,7 +91,7 @@ def _add_classes(listing: Listing, root: Path, parent: Path, split: str | None) 
                 ignored.append(key)
         if split is None and len(listing.files) == n_before:
             raise DataError(
-                f"class folder '{parent / label}' holds no images; add at least 4, or remove it"
+                f"class folder '{parent / label}' has no images; add at least 4, or remove it"
             )
     if ignored:
         listing.notes.append(f"not image files, ignored: {shorten(ignored)}")
@@ -108,7 +108,7 @@ def _directories(folder: Path) -> list[str]:
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
     for entry in _visible(folder):
-        # A link to a folder could lead back to a folder above it, and the search would not end.
+        # A link to a folder could lead back to a folder above it, and the search would never end.
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))
         else:

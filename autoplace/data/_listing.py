@@ -1,4 +1,4 @@
-"""The list of image files that both a folder and a manifest give, before any is decoded."""
+"""The list of image files of a folder or a manifest, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ImageFile:
     label : str
         Name of the class.
     split : str or None, default=None
-        "train", "val" or "test"; None if the data does not say.
+        "train", "val" or "test"; None if the data does not give one.
     group : str or None, default=None
         Images of one group must be in one split; None if the data has no groups.
     """
@@ -57,6 +57,6 @@ class Listing:
 
 
 def shorten(names: list[str]) -> str:
-    """Join the first three names and the number of the others, for a note."""
+    """Join the first three names and the number of other names, for a note."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,4 +1,4 @@
-"""Load the data set that a user names as DATA."""
+"""Load the data set that a user gives as DATA."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def load_data(
     transform : callable
         Maps an RGB picture to a tensor of shape (3, height, width); see `create_transform`.
     seed : int, default=0
-        Seed of the splits that the data does not bring, and of generated pictures.
+        Seed of the splits that the data lacks, and of generated pictures.
     max_bad : float, default=0.05
         Fraction of the images that may be unreadable.
     family : str or None, default=None
-        The source of the images. By default a built-in task's own family, and for other data a name
-        made from the contents of the images, so that copies of the same images are one family.
+        The source of the images. The default is a built-in task's own family; for other data it is
+        a name made from the contents of the images, so that copies of the same images are one
+        family.
 
     Returns
     -------
@@ -75,9 +76,9 @@ def load_data(
     torch.Size([2, 3, 32, 32])
     """
     if not 0 <= max_bad <= 1:
-        raise DataError(f"max-bad is {max_bad:g}; give a fraction from 0 to 1")
+        raise DataError(f"max-bad is {max_bad:g}; it must be between 0 and 1")
     if seed < 0:
-        raise DataError(f"seed is {seed}; give 0 or a positive whole number")
+        raise DataError(f"seed is {seed}; it must be 0 or a positive whole number")
     text = os.fspath(source)
     if text.startswith(PREFIX):
         return load_builtin(text, transform=transform, seed=seed, max_bad=max_bad, family=family)
@@ -106,14 +107,14 @@ def _list(text: str) -> Listing:
             return _manifest.list_manifest(path)
         raise DataError(
             f"'{text}' is neither a folder nor a manifest; "
-            f"a manifest's name ends in {' or '.join(_manifest.SUFFIXES)}"
+            f"the name of a manifest ends in {' or '.join(_manifest.SUFFIXES)}"
         )
     names = [name.removeprefix(PREFIX) for name in list_builtin()]
     near = difflib.get_close_matches(text, names, n=1)
     hint = (
         f"did you mean '{PREFIX}{near[0]}'?"
         if near
-        else "'autoplace tasks' lists the built-in ones"
+        else "'autoplace tasks' lists the built-in tasks"
     )
     raise DataError(f"no such folder or manifest: '{text}'; {hint}")
 
@@ -122,18 +123,18 @@ def _check_classes(text: str, files: list[ImageFile]) -> None:
     counts = Counter(file.label for file in files)
     if not files:
         raise DataError(
-            f"no images in '{text}'; each class needs a folder of at least {MIN_IMAGES}"
+            f"no images in '{text}'; each class needs a folder with at least {MIN_IMAGES} images"
         )
     if len(counts) == 1:
         raise DataError(
-            f"'{text}' has one class only, '{next(iter(counts))}'; at least two are needed, "
-            "each in a folder of its own or with its own label"
+            f"'{text}' has only one class, '{next(iter(counts))}'; at least two are needed, "
+            "each with its own folder or label"
         )
     few = sorted(label for label, count in counts.items() if count < MIN_IMAGES)
     if few:
         raise DataError(
-            f"class '{few[0]}' in '{text}' has {counts[few[0]]} images, at least {MIN_IMAGES} are "
-            f"needed{f' (also in {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
+            f"class '{few[0]}' in '{text}' has {counts[few[0]]} images, but at least {MIN_IMAGES} "
+            f"are needed{f' (also in {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
             "add images or remove the class"
         )
 
@@ -150,10 +151,10 @@ def _check_presence(text: str, files: list[ImageFile], max_bad: float) -> None:
 def _complete_splits(
     text: str, files: list[ImageFile], seed: int, notes: list[str]
 ) -> list[ImageFile]:
-    """Set aside from train the splits that the data does not bring."""
+    """Take the splits that the data lacks from the training images."""
     present = {file.split or "train" for file in files}
     if "train" not in present:
-        raise DataError(f"no image of '{text}' is in train; put some images there")
+        raise DataError(f"'{text}' has no training images; put some images in train")
     _check_groups(text, files)
     missing = [split for split in ("val", "test") if split not in present]
     if not missing:
@@ -162,7 +163,7 @@ def _complete_splits(
     groups = [file.group for file in pool if file.group is not None]
     carved = carve([file.label for file in pool], missing, seed=seed, groups=groups or None)
     notes.append(
-        f"{' and '.join(missing)} set aside from train, about {HELD_OUT_FRACTION:.0%} each, "
+        f"{' and '.join(missing)} taken from train, about {HELD_OUT_FRACTION:.0%} each, "
         f"stratified{', groups kept together' if groups else ''}, seed {seed}"
     )
     new_split = {file.key: split for file, split in zip(pool, carved, strict=True)}
@@ -178,7 +179,7 @@ def _check_groups(text: str, files: list[ImageFile]) -> None:
         if len(splits) > 1:
             raise DataError(
                 f"group '{group}' in '{text}' is in {' and '.join(sorted(splits))}; "
-                "put all its images in one split, or leave the split column out"
+                "put all its images in one split, or remove the split column"
             )
 
 
@@ -189,7 +190,7 @@ def _check_splits(text: str, files: list[ImageFile], notes: list[str]) -> tuple[
         if not labels[split]:
             raise DataError(
                 f"no images are left for {split} in '{text}'; "
-                "add images, smaller groups or a split column"
+                "add images, make groups smaller or add a split column"
             )
         unknown = sorted(labels[split] - labels["train"])
         if unknown:

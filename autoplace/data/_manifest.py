@@ -30,7 +30,7 @@ def list_manifest(manifest: Path) -> Listing:
     ------
     DataError
         If the table cannot be read, columns are unknown or missing, cells are empty, a split's name
-        is unknown, a file is listed twice, or a path leads out of the folder.
+        is unknown, a file is listed twice, or a path is outside the folder.
     """
     columns, rows = _read_csv(manifest) if _is_csv(manifest) else _read_parquet(manifest)
     _check_columns(manifest, columns)
@@ -46,7 +46,7 @@ def list_manifest(manifest: Path) -> Listing:
         path, key = _inside(cells["path"], folder, real_folder, where)
         if key in row_of:
             raise DataError(
-                f"'{manifest}' lists '{key}' twice, in rows {row_of[key]} and {number}; keep one"
+                f"'{manifest}' lists '{key}' twice, in rows {row_of[key]} and {number}; remove one"
             )
         row_of[key] = number
         split = _split(cells["split"], where) if "split" in cells else None
@@ -72,8 +72,8 @@ def _read_csv(manifest: Path) -> tuple[list[str], list[Row]]:
                     continue
                 if len(cells) != len(columns):
                     raise DataError(
-                        f"line {reader.line_num} of '{manifest}' has {len(cells)} cells, the "
-                        f"header {len(columns)}; quote values that contain commas"
+                        f"line {reader.line_num} of '{manifest}' has {len(cells)} cells, but the "
+                        f"header has {len(columns)}; quote values that contain commas"
                     )
                 rows.append(dict(zip(columns, cells, strict=True)))
             return columns, rows
@@ -107,7 +107,7 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
                 f"known columns: {', '.join(COLUMNS)}"
             )
         if columns.count(column) > 1:
-            raise DataError(f"column '{column}' occurs twice in '{manifest}'; keep one")
+            raise DataError(f"column '{column}' occurs twice in '{manifest}'; remove one")
     for column in REQUIRED:
         if column not in columns:
             raise DataError(
@@ -123,7 +123,7 @@ def _cell(value: object, column: str, where: str) -> str:
             return text
     elif value is not None:
         raise DataError(
-            f"{where} has a {type(value).__name__} as its {column}; write text or a whole number"
+            f"{where}: {column} is of type {type(value).__name__}; use text or a whole number"
         )
     raise DataError(f"{where} has no {column}; fill it in or remove the row")
 
@@ -135,16 +135,16 @@ def _split(text: str, where: str) -> str:
 
 
 def _inside(text: str, folder: Path, real_folder: str, where: str) -> tuple[str, str]:
-    """Return the path to open and the key of a row. Links are followed before the check."""
+    """Return the path to open and the key of a row; links are resolved before the check."""
     path = os.path.join(folder, text)
     try:
         real = os.path.realpath(path)
         inside = os.path.commonpath([real, real_folder]) == real_folder and real != real_folder
     except (OSError, ValueError) as error:
-        raise DataError(f"{where}: {text!r} cannot be a path ({error}); correct it") from error
+        raise DataError(f"{where}: {text!r} is not a valid path ({error}); correct it") from error
     if not inside:
         raise DataError(
-            f"{where}: path '{text}' leads out of the manifest's folder\n"
+            f"{where}: path '{text}' is outside the manifest's folder\n"
             f"move the image into '{folder}' and give its path relative to that folder"
         )
     return path, Path(os.path.relpath(real, real_folder)).as_posix()

@@ -1,4 +1,4 @@
-"""What is known after decoding: unreadable images, digests of pixels, equal images."""
+"""Results of decoding: unreadable images, digests of pixels, equal images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoplace.data._errors import DataError
 
 @dataclass(frozen=True)
 class BadImage:
-    """An image that is skipped, and the reason.
+    """An image that was skipped, and the reason.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class BadImage:
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """A picture that occurs in more than one split: the decoded pixels are equal.
+    """A picture that occurs in more than one split with equal decoded pixels.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ class DecodingRecord:
         self._bad[path] = reason
         if len(self._bad) > self._max_bad * self._n_images:
             raise DataError(
-                f"{len(self._bad)} of {self._n_images} images cannot be read, more than a fraction "
-                f"of {self._max_bad:g}; the last: {path} ({reason})\n"
-                "fix or remove them, or allow more with --max-bad"
+                f"{len(self._bad)} of {self._n_images} images cannot be read, which is more than "
+                f"--max-bad {self._max_bad:g} allows; the last one: {path} ({reason})\n"
+                "fix or remove them, or raise --max-bad"
             )
 
     def is_bad(self, path: str) -> bool:

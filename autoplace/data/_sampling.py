@@ -13,7 +13,7 @@ def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     labels : ndarray
         Class indices of shape (rows,).
     count : int
-        Size of the sample. All rows are returned if there are no more than that.
+        Size of the sample. If there are not more rows, all of them are returned.
     seed : int
         Seed of the sample and of its order.
 

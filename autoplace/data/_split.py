@@ -16,7 +16,7 @@ from autoplace.data._decoding import UnreadableImageError
 from autoplace.data._errors import DataError
 from autoplace.data._record import DecodingRecord, pixel_digest
 
-# Decoding releases the interpreter lock; with more than a few threads the transform is the limit.
+# Decoding releases the interpreter lock; beyond a few threads, the transform is the bottleneck.
 N_THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -64,7 +64,7 @@ class ImageSplit:
     name : str
         "train", "val" or "test".
     paths : list of str
-        Where each image comes from, for people to read; unique over all splits.
+        Where each image comes from, for people to read; unique across all splits.
     labels : ndarray
         Class indices of shape (images,).
     read : callable
@@ -72,7 +72,7 @@ class ImageSplit:
     transform : callable
         Maps a picture to a tensor of shape (3, height, width).
     record : DecodingRecord
-        What is known of the decoded images; shared with the other splits.
+        Results of decoding; shared with the other splits.
 
     Examples
     --------
@@ -132,13 +132,13 @@ class ImageSplit:
         Raises
         ------
         DataError
-            If none is left, or if the whole data set now has more unreadable images than allowed.
+            If no image is left, or if the data set now has more unreadable images than allowed.
         """
         batches = list(self.batches(max(1, len(indices)), indices))
         if not batches:
             raise DataError(
                 f"none of the {len(indices)} images needed from '{self.name}' can be read; "
-                "fix or remove the images listed as bad"
+                "fix or remove the unreadable images"
             )
         return batches[0]
 
@@ -150,7 +150,7 @@ class ImageSplit:
         Parameters
         ----------
         batch_size : int
-            Images of a batch. Unreadable images make a batch smaller.
+            Images per batch. Unreadable images make a batch smaller.
         indices : sequence of int or None, default=None
             Which images, in this order; all by default.
 

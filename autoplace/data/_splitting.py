@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from autoplace.data._errors import DataError
 
-# Of the images at hand, for each of val and test: 60/20/20 of a folder without splits.
+# Share of the images for each of val and test: a folder without splits is divided 60/20/20.
 HELD_OUT_FRACTION = 0.2
 
 
@@ -21,10 +21,10 @@ def carve(
     seed: int,
     groups: Sequence[str] | None = None,
 ) -> list[str]:
-    """Choose a split for every image: each missing split gets a fifth, "train" the rest.
+    """Choose a split for every image: a fifth for each missing split, the rest for "train".
 
-    The result depends only on the order of the images, which the caller sorts, and on the seed.
-    Every class of three or more images is in every split, unless groups prevent it.
+    The result depends only on the seed and on the order of the images, which the caller sorts.
+    Every class with three or more images is in every split, unless groups prevent it.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def _carve_groups(
     n_groups = len(np.unique(groups))
     if n_groups <= len(missing):
         raise DataError(
-            f"{n_groups} groups are too few to set {' and '.join(missing)} aside from train; "
-            "give a split column or smaller groups"
+            f"{n_groups} groups are too few to take {' and '.join(missing)} from train; "
+            "add a split column or make groups smaller"
         )
     counts = np.unique(labels, return_counts=True)[1]
     # One fold for each missing split and at least one for train, but no more than the smallest
@@ -81,13 +81,13 @@ def _carve_groups(
     n_folds = min(round(1 / HELD_OUT_FRACTION), n_groups, max(counts.min(), len(missing) + 1))
     if counts.max() < n_folds:
         raise DataError(
-            f"no class of train has the {n_folds} images needed to set "
-            f"{' and '.join(missing)} aside; add images or give a split column"
+            f"no class in train has the {n_folds} images needed to take "
+            f"{' and '.join(missing)} from it; add images or a split column"
         )
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     splits = np.full(len(labels), "train", dtype=object)
     with warnings.catch_warnings():
-        # A note on the finished splits tells which classes are not in all of them.
+        # A later note says which classes are not in all splits.
         warnings.filterwarnings("ignore", message="The least populated class")
         held_out = [index for _, index in folds.split(labels, labels, groups)]
     for split, index in zip(missing, held_out, strict=False):

@@ -16,16 +16,16 @@ FamilySource = Literal["given", "builtin", "default"]
 def default_family(digests: tuple[str, ...], fingerprint: str) -> str:
     """Name the family of a data set after its images: `images-` and part of the smallest digest.
 
-    A folder's name would not do: `a/images` and `b/images` have nothing in common, while two copies
-    of the same images may have different names. Data sets of one default family share at least the
-    image with that digest, and adding or removing other images seldom changes it.
+    The folder's name is not used, because `a/images` and `b/images` may have nothing in common and
+    two copies of the same images may have different names. Data sets with the same default family
+    share at least the image with that digest. Adding or removing other images rarely changes it.
 
     Parameters
     ----------
     digests : tuple of str
         Digests of sampled images, sorted.
     fingerprint : str
-        Fingerprint of the data set, which names a family of its own where no image could be read.
+        Fingerprint of the data set, used instead if no image could be read.
     """
     return f"images-{(digests[0] if digests else fingerprint)[:8]}"
 
@@ -42,11 +42,11 @@ class TaskData:
     name : str
         Short name for people, such as "shapes-count".
     source : str
-        What was given to `load_data`.
+        The source given to `load_data`.
     family : str
         The source or generator of the images. Evaluation on held-out data never divides it.
     family_source : {"given", "builtin", "default"}
-        Whether the family was given by the user, is that of a built-in task, or is the default.
+        Whether the user gave the family, a built-in task defines it, or it is the default.
     group : str
         "natural", "specialised" or "structured" as in VTAB; "user" for a user's own data.
     classes : tuple of str
@@ -54,15 +54,15 @@ class TaskData:
     train, val, test : ImageSplit
         The splits.
     fingerprint : str
-        SHA-256 over the paths, sizes, labels and splits of all images and the contents of some;
+        SHA-256 of the paths, sizes, labels and splits of all images and of the contents of some;
         known before any image is decoded.
     record : DecodingRecord
-        What is known of the images decoded so far.
+        Results of the images decoded so far.
     image_digests : tuple of str, default=()
         The 64 smallest digests of sampled files, sorted. Data sets that share images have digests
         in common. Empty for built-in tasks, whose family is fixed.
     notes : list of str
-        What a user should know about how the data was read, one sentence each.
+        Notes for the user on how the data was read, one sentence each.
 
     Examples
     --------

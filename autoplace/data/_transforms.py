@@ -1,4 +1,4 @@
-"""The transform from a picture to the tensor that a backbone was trained on."""
+"""The transform from a picture to the tensor that a backbone expects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 def create_transform(data_config: Mapping[str, Any]) -> Callable[[Image.Image], Tensor]:
     """Create timm's evaluation transform from a backbone's data config.
 
-    Training uses it too: without random augmentation the activations of frozen layers are constant
+    Training uses it too: without random augmentation, the activations of frozen layers are constant
     and can be cached.
 
     Parameters
     ----------
     data_config : mapping of str to Any
-        What `timm.data.resolve_model_data_config` returns, or the same read from JSON.
+        The result of `timm.data.resolve_model_data_config`, possibly read back from JSON.
 
     Returns
     -------

@@ -98,7 +98,7 @@ def test_a_placements_file_without_a_placement_or_that_is_no_text_is_refused(tmp
     empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
     empty.write_text("# nothing yet\n")
     binary.write_bytes(b"\xff\xfe\x00\x80")
-    for file, told in ((empty, "holds no placement"), (binary, "give a text file"),
+    for file, told in ((empty, "contains no placement"), (binary, "give a text file"),
                        (tmp_path / "absent.txt", "No such file")):  # fmt: skip
         with pytest.raises(UserError, match=told):
             read_placements(str(file))

@@ -78,7 +78,7 @@ def of_another_schema(data: bytes) -> bytes:
 DATA = {
     "missing folder": (lambda g: ["pick", "nowhere"], "no such folder or manifest: 'nowhere'"),
     "empty folder": (lambda g: ["pick", g.classes("empty")], "no class folders"),
-    "one class only": (lambda g: ["pick", g.classes("one", red=8)], "one class only, 'red'"),
+    "one class only": (lambda g: ["pick", g.classes("one", red=8)], "only one class, 'red'"),
     "three images in a class": (
         lambda g: ["pick", g.classes("few", red=8, rare=3)], "class 'rare' .* 3 images, at least 4"
     ),
@@ -174,7 +174,9 @@ STORES = {
         "holds no complete winner",
     ),
     "records of nothing": (lambda g: ["retrain"], "no (predictor|finished trials)"),
-    "a UI of nothing": (lambda g: ["ui"], "no MLflow store .* pick or collect first"),
+    "a UI of nothing": (
+        lambda g: ["ui"], "no MLflow store at .* run 'autoplace pick' or 'autoplace collect' first"
+    ),
     "a predictor with a wrong checksum": (
         lambda g: ["pick", g.images, "--predictor",
                    g.predictor("model.txt", lambda data: data + b"\n", mend_sum=False)],

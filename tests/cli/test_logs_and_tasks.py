@@ -48,7 +48,7 @@ def test_validate_counts_what_it_sets_aside(cli, exported, tmp_path):
     pd.concat([trials, trials.iloc[:2]]).to_parquet(tmp_path / "twice.parquet")
     done = cli("logs", "validate", tmp_path / "twice.parquet", cwd=tmp_path)
     assert done.code == 0
-    assert f"{len(trials)} rows in order" in done.out
+    assert f"{len(trials)} valid rows" in done.out
     assert "set aside: 2 rows, repeats an earlier row" in done.out
     document = cli("logs", "validate", tmp_path / "twice.parquet", "--json", cwd=tmp_path).document
     assert [row["reason"] for row in document["set_aside"]] == ["repeats an earlier row"] * 2

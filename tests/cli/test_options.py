@@ -150,4 +150,4 @@ def test_the_list_of_commands_says_what_each_does_and_the_exit_codes(cli, tmp_pa
     assert done.code == 0
     assert all(text in done.out for text in COMMANDS)
     assert "2 bad input" in done.out
-    assert "3 the --budget ended it early" in done.out
+    assert "3 --budget ran out" in done.out

@@ -143,7 +143,7 @@ def test_a_budget_that_ends_it_early_returns_the_best_finished_trial_with_code_3
         assert done.code == 3
         if done.out:
             break
-    assert "The time budget ended this early" in done.out
+    assert "The time budget ran out" in done.out
     assert "Winner " in done.out
     run_id = done.out.partition("autoplace predict ")[2].split()[0]
     run = client.get_run(run_id)

@@ -107,7 +107,7 @@ def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_used(
     assert len(predictors.load_training_set(active.folder)) == 120
     again = cli("retrain", "--store", store.uri, cwd=store.folder)
     assert again.code == 2
-    assert "no trial that the present predictor has not learnt from" in again.err
+    assert "the present predictor has already learnt from every recorded trial" in again.err
     doctor = cli("doctor", "--json", "--store", store.uri, cwd=store.folder)
     assert doctor.document["predictor"] == "champion"
 

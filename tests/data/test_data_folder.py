@@ -44,7 +44,7 @@ def test_missing_splits_are_carved_from_train(write_images, transform, present):
             given = [6, 6] if len(present) == 1 else [8, 8]
         expected = given if split.name in present else carved
         assert np.bincount(split.labels).tolist() == expected
-    assert any("set aside from train" in note for note in data.notes)
+    assert any("taken from train" in note for note in data.notes)
 
 
 def test_the_split_does_not_depend_on_the_order_of_the_listing(write_images, transform):
@@ -124,7 +124,7 @@ def test_split_folders_without_images(tmp_path, transform):
 
 def test_one_class_only(write_images, transform):
     root = write_images(f"cat/{i}.png" for i in range(8))
-    with pytest.raises(DataError, match="one class only, 'cat'; at least two"):
+    with pytest.raises(DataError, match="only one class, 'cat'; at least two"):
         load_data(root, transform=transform)
 
 

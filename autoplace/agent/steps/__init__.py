@@ -1,9 +1,9 @@
-"""What commands are made of, one file per step.
+"""The steps that commands are made of, one file per step.
 
-Those of `pick`, in the order of its walk: active_predictor, open, space, probe, propose, predict,
-select, read, record, document_plan, executor, contest, record_trials, row, schedule, testing,
-document, card, save. `collect` samples its placements (sample); `retrain` takes its rows from the
-records (training_rows).
+The steps of `pick`, in order: active_predictor, open, space, probe, propose, predict, select, read,
+record, document_plan, executor, contest, record_trials, row, schedule, testing, document, card,
+save. `collect` also samples its placements (sample), and `retrain` reads its rows from the records
+(training_rows).
 """
 
 from autoplace.agent.steps._open import open_task

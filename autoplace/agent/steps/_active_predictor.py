@@ -1,4 +1,4 @@
-"""The predictor that is in use: the one given, else the store's champion, else the shipped one."""
+"""The active predictor: the given one, else the store's champion, else the shipped one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ActivePredictor:
     origin : str
         `shipped`, `champion` or the folder given.
     folder : Path
-        Where it lies.
+        Its folder.
     """
 
     predictor: predictors.Predictor
@@ -32,24 +32,24 @@ class ActivePredictor:
 def load_active_predictor(
     store: Store, given: str | None = None, progress: Progress | None = None
 ) -> ActivePredictor:
-    """Load the predictor in use.
+    """Load the active predictor.
 
-    A champion that was trained on another feature schema is passed over with a note, in favour of
-    the shipped predictor.
+    If the champion was trained on another feature schema, a note says so and the shipped predictor
+    is used instead.
 
     Parameters
     ----------
     store : Store
-        Whose champion is looked for.
+        The store whose champion is used.
     given : str, optional
-        Folder of a predictor; it comes before the champion.
+        Folder of a predictor to use instead of the champion.
     progress : Progress, optional
-        Told of a champion that is passed over.
+        Notified if the champion is not used.
 
     Raises
     ------
     PredictorError
-        The predictor is damaged, or the one given is of another feature schema.
+        The predictor is damaged, or the given one has another feature schema.
     TrackingError
         The store cannot be read.
     """

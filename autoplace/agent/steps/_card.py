@@ -7,7 +7,7 @@ from autoplace.training import Task
 
 
 def winner_card(result: PickResult, task: Task) -> str:
-    """Markdown that says what the model is, what it was measured on, and against what."""
+    """Write Markdown that says what the model is, how well it does and what it is compared with."""
     lines = [
         f"# {task.chain.name} adapted to {task.data.name}",
         "",
@@ -29,7 +29,8 @@ def winner_card(result: PickResult, task: Task) -> str:
     lines += [
         "",
         "Validation chose the winner; the test split was read once, afterwards. The stored model",
-        "is the one validation saw, of the first seed. The backbone's weights are not stored here.",
+        "is that of the first seed, which validation chose. The backbone's weights are not stored",
+        "here.",
         "",
     ]
     return "\n".join(lines)

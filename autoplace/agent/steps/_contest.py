@@ -1,4 +1,4 @@
-"""The contest of a pick: rounds of trials run, are recorded, and decide the next round."""
+"""The contest of a pick: run rounds of trials; each round decides the next."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from predictors.vocabulary import Role
 
 @dataclass(frozen=True)
 class Contest:
-    """What came of the trials of a pick.
+    """The results of the trials of a pick.
 
     Attributes
     ----------
     outcomes : list of Outcome
-        Of all trials that were started, the repeats last.
+        Outcomes of all trials that were started, the repeats last.
     winner : Outcome
-        Best on validation, of the first seed.
+        The best outcome on validation, for the first seed.
     head_only : Outcome or None
-        What gains are measured from; None where it did not finish.
+        The outcome that gains are measured from; None if head-only did not finish.
     is_complete : bool
-        False where the time budget ended it early.
+        False if the time budget ran out.
     """
 
     outcomes: list[Outcome]
@@ -43,20 +43,20 @@ def run_contest(
     trials: TrialRecord,
     progress: Progress,
 ) -> Contest:
-    """Fine-tune, choose by validation, repeat the winner and the baselines.
+    """Fine-tune placements, choose by validation, and repeat the winner and the baselines.
 
     Parameters
     ----------
     executor : Executor
         Runs the trials.
     planned : sequence of Trial
-        Baselines and candidates, under one seed.
+        Baselines and candidates, all with one seed.
     metric : str
-        What validation chooses by.
+        The metric that decides on validation.
     trials : TrialRecord
-        Told of every trial.
+        Records every trial.
     progress : Progress
-        Told of every outcome.
+        Notified of every outcome.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def run_contest(
             ended += outcome.is_done or outcome.reason is not None
         if ended < len(current.trials):
             is_complete = False
-            progress.note("the time budget is used up; continuing with what has finished")
+            progress.note("the time budget ran out; continuing with the finished trials")
             break
         current = next_round(outcomes, metric)
     winner = choose_winner(outcomes, metric)

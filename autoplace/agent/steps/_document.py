@@ -1,4 +1,4 @@
-"""The result of a pick, as its parent run keeps it: ranking, figures, test figures."""
+"""Log the result of a pick to its parent run: ranking, figures and test metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from predictors.vocabulary import Role
 def ranking_table(
     contest: Contest, candidates: Sequence[Candidate], predicted: np.ndarray, metric: str
 ) -> pd.DataFrame:
-    """One row per trial of the choice, best validation first, with the gain predicted for it."""
+    """Make the ranking: one row per placement, best on validation first, with predicted gains."""
     gains = {c.placement: gain for c, gain in zip(candidates, predicted, strict=True)}
     reference = np.nan if contest.head_only is None else contest.head_only.val.of(metric)
     rows = []
@@ -46,7 +46,7 @@ def ranking_table(
 
 
 def log_result(record: Record, result: PickResult) -> None:
-    """Record ranking, predicted against measured, and test figures with their intervals."""
+    """Log the ranking, the figure of predicted and measured gains, and the test metrics."""
     figure = predicted_versus_measured(result.ranking, result.metric)
     metrics = {
         f"test/{role}/{result.metric}": tested.mean for role, tested in result.tested.items()

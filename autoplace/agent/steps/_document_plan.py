@@ -1,4 +1,4 @@
-"""What a pick knows before it trains, as its parent run keeps it: heat maps and candidates."""
+"""Log what a pick knows before training to its parent run: heat maps and candidates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from autoplace.report import probe_heat_maps
 def log_candidates(
     record: Record, edges: pd.DataFrame, candidates: Sequence[Candidate], predicted: np.ndarray
 ) -> None:
-    """Record the probe's heat maps and every candidate with its predicted gain.
+    """Log the probe's heat maps and every candidate with its predicted gain.
 
     Parameters
     ----------
     record : Record
-        Where to.
+        The record to log to.
     edges : DataFrame (n², columns)
-        The probe's table.
+        The probe's table of edges.
     candidates : sequence of Candidate
-        All that was proposed.
+        All proposed candidates.
     predicted : ndarray (candidates,)
         Predicted gain of each.
     """

@@ -1,4 +1,4 @@
-"""Who runs the trials."""
+"""Choose how trials run."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def create_executor(
     Parameters
     ----------
     task : Task
-        What placements are trained on.
+        The task to train placements on.
     settings : TrialSettings
-        How each is trained.
+        How each placement is trained.
     deadline : Deadline
         When to stop.
     progress : Progress
-        Told where trials cannot run as asked, or at a rate that nobody tuned.
+        Notified if trials cannot run as requested, or if no learning rate was tuned for them.
     side_by_side : str, default="1"
-        Trials that run together: a number, or `auto`.
+        Number of trials that run together, or `auto`.
     """
     if learning_rate(task.chain.name, 1, settings.lr).source == "untuned":
         progress.note(
-            f"no learning rate was tuned for {task.chain.name}: a cautious one is used; "
-            "--lr sets another"
+            f"no learning rate was tuned for {task.chain.name}; using a cautious one "
+            "(--lr sets another)"
         )
     count = count_side_by_side(side_by_side, task, settings.batch_size, progress.note)
     return InProcessExecutor(task, settings, deadline, side_by_side=count, notify=progress.note)

@@ -1,4 +1,4 @@
-"""From DATA and settings to a task; no image is decoded yet."""
+"""Open a task from DATA and settings; no image is decoded yet."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ def open_task(
     *,
     chain: ResidualChain | None = None,
 ) -> Task:
-    """Load a backbone and the lists of a data set's images.
+    """Load a backbone and the list of a data set's images.
 
     Parameters
     ----------
     source : str
         An image folder, a manifest, or `builtin:NAME`.
     settings : TaskSettings, optional
-        Backbone, metric and seed; default: those of the commands.
+        Backbone, metric and seed; default: the defaults of the commands.
     inputs : InputSettings, optional
         What trials read, and where it is cached.
     progress : Progress, optional
-        Told what a user should know of the data.
+        Receives notes about the data.
     chain : ResidualChain, optional
-        The backbone of the settings, where several tasks share it.
+        The backbone named in the settings, if it is already loaded for another task.
 
     Returns
     -------
     Task
-        With a fingerprint of data, split, label space, backbone and input size.
+        Its fingerprint covers data, split, label space, backbone and input size.
 
     Raises
     ------
     UserError
-        A backbone, data set or device that cannot be used.
+        The backbone, data set or device cannot be used.
 
     Examples
     --------

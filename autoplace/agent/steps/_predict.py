@@ -1,4 +1,4 @@
-"""Predicted gains of placements, from the probe's tables."""
+"""Predict the gains of placements from the probe's tables."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def predict_gains(
     tables: ProbeTables,
     backbone: str,
 ) -> np.ndarray:
-    """Predicted gain over head-only of each placement.
+    """Predict the gain of each placement over head-only.
 
     Parameters
     ----------
     predictor : predictors.Predictor
-        Fitted.
+        A fitted predictor.
     placements : sequence of Placement
-        None of them head-only.
+        Placements other than head-only.
     tables : ProbeTables
-        Of the task.
+        The probe's tables of the task.
     backbone : str
-        Its name.
+        Name of the backbone.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def predict_gains(
 def placement_features(
     placements: Sequence[Placement], tables: ProbeTables, backbone: str
 ) -> pd.DataFrame:
-    """Feature matrix of a predictor, one row per placement."""
+    """Make the feature matrix of a predictor, one row per placement."""
     dim = int(tables.task["dim"].item())
     rows = [
         {

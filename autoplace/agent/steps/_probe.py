@@ -1,4 +1,4 @@
-"""The probe of a task, under a key by which predictors find it again."""
+"""Probe a task; the key identifies the tables, so that they can be found again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
 from autoplace.training import Task
 
-METHOD = 3  # raised when folding, sketching or summing changes: older tables are not these tables
+METHOD = 3  # raised when folding, sketching or summing changes, because tables then differ
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Probe:
     tables : ProbeTables
         Edges (n² rows), nodes (n rows) and task (one row).
     key : str
-        Digest of all that the tables depend on.
+        Digest of everything that the tables depend on.
     """
 
     tables: ProbeTables

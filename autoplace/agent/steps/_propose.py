@@ -1,4 +1,4 @@
-"""Every placement worth predicting for a task, all within one parameter budget."""
+"""Propose every candidate for a task, all within one parameter budget."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ class Candidate:
 
 
 def propose(tables: ProbeTables, budget: ParameterBudget, seed: int) -> list[Candidate]:
-    """All distinct candidates; a placement that is proposed twice keeps its first proposer's name.
+    """Return all distinct candidates.
+
+    A placement that is proposed twice keeps the name of the first generator.
 
     Parameters
     ----------
     tables : ProbeTables
-        Of the task.
+        The probe's tables of the task.
     budget : ParameterBudget
         Edge sets that do not fit are left out.
     seed : int
-        Of the random sets.
+        Seed of the random sets.
     """
     ranks = tables.matrix("gradient_rank")
     ties = np.nan_to_num(tables.matrix("stable_rank"))

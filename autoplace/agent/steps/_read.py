@@ -1,4 +1,4 @@
-"""Decodes a first part of the images, so that much of what is wrong with them shows early."""
+"""Decode the first images of a task, so that most problems with them are found early."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from autoplace.training import Deadline, Task
 
 
 def read_images(task: Task, progress: Progress, deadline: Deadline | None = None) -> None:
-    """Decode up to 1,024 images of each split and say what is wrong with them.
+    """Decode up to 1,024 images of each split and report problems.
 
     Raises
     ------
     DataError
         More images are unreadable than the settings allow.
     DeadlineReachedError
-        The time budget is used up.
+        The time budget ran out.
     """
     progress.stage(f"Reading the first images of {task.data.name}")
     task.read(deadline)
@@ -23,5 +23,5 @@ def read_images(task: Task, progress: Progress, deadline: Deadline | None = None
         progress.note(f"{len(bad)} images cannot be read and are skipped, e.g. {bad[0].path}")
     if equal:
         progress.note(
-            f"{len(equal)} images occur in more than one split; test figures may be too good"
+            f"{len(equal)} images occur in more than one split; test results may be too good"
         )

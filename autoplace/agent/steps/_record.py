@@ -1,4 +1,4 @@
-"""The record of an invocation: tracking is told of its start, its probe and its end."""
+"""Record an invocation: its start, its probe and its end."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ ROLE_TAG = "autoplace.role"
 class Record:
     """One invocation: its parent run and its run folder.
 
-    As a context manager it ends the run FINISHED, KILLED on an interrupt, else FAILED.
+    As a context manager, it ends the run as FINISHED, as KILLED on an interrupt, or as FAILED.
 
     Attributes
     ----------
     journal : Journal
-        Ledger and MLflow.
+        Writes to the ledger and to MLflow.
     task : Task
-        What the invocation works on.
+        The task that the invocation works on.
     settings : PickSettings or CollectSettings
-        Its options.
+        Options of the invocation.
     probe_key : str
-        Of the probe that describes the task.
+        Key of the probe that describes the task.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Record:
         self.settings = settings
         self.probe_key = probe.key
         data = task.data
-        # The store that is used, not the one that was asked for, and never its password.
+        # The resolved address of the store, not the option, and never its password.
         params = {"data": data.source} | settings.as_dict() | {"store": store.address}
         tags = {
             ROLE_TAG: command,
@@ -76,7 +76,7 @@ class Record:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Images that could not be read, and equal ones across splits: listed, never silent.
+        # Unreadable images, and equal images in different splits, are always listed.
         data = self.task.data
         issues = {
             "bad": [vars(image) for image in data.bad_images()],
@@ -87,5 +87,5 @@ class Record:
         if kind is None:
             self.journal.finish("FINISHED")
         else:
-            # KeyboardInterrupt, or GeneratorExit where a caller wants no more of `collect`.
+            # KeyboardInterrupt, or GeneratorExit if a caller stops iterating over `collect`.
             self.journal.finish("FAILED" if issubclass(kind, Exception) else "KILLED")

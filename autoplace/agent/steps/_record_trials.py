@@ -1,4 +1,4 @@
-"""The record of trials: tracking is told of each start, epoch and outcome."""
+"""Record trials: the start, the epochs and the outcome of each."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from autoplace.execution import TrialEvent, TrialStarted
 from autoplace.training import Epoch, Outcome, Scores, Trial, learning_rate, open_outcome
 from predictors.vocabulary import Status
 
-_NAME_LENGTH = 250  # characters of a run's name
+_NAME_LENGTH = 250  # longest name of a run, in characters
 
 
 class TrialRecord:
-    """A child run, ledger lines and a row of the log for each trial of an invocation.
+    """Writes a child run, ledger lines and a row of the log for each trial of an invocation.
 
-    As a context manager it records trials that have not ended by its end as interrupted.
+    As a context manager, it records trials that have not ended when it exits as interrupted.
 
     Parameters
     ----------
     record : Record
-        Of the invocation.
+        The record of the invocation.
     """
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._ids: dict[Trial, str] = {}  # of the trials that have not ended
+        self._ids: dict[Trial, str] = {}  # ids of the trials that have not ended
 
     def __enter__(self) -> Self:
         return self
@@ -40,7 +40,7 @@ class TrialRecord:
             self.end(replace(outcome, status=Status.INTERRUPTED), None)
 
     def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
-        """Record starts and epochs; pass outcomes on, to be given to `end`."""
+        """Record starts and epochs; yield outcomes, which the caller gives to `end`."""
         for event in events:
             match event:
                 case TrialStarted(trial):
@@ -57,9 +57,9 @@ class TrialRecord:
         Parameters
         ----------
         outcome : Outcome
-            Done, failed or interrupted.
+            A done, failed or interrupted outcome.
         head_only : Outcome or None
-            What gains are measured from.
+            The outcome that gains are measured from.
 
         Returns
         -------

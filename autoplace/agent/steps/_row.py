@@ -1,4 +1,4 @@
-"""A trial as a row of the placement log: the one place where its columns are filled."""
+"""A trial as a row of the placement log; its columns are filled only here."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def trial_row(
     trial_id: str,
     probe_key: str,
 ) -> dict[str, Any]:
-    """Fill every column of a trial's row; what was not measured is None.
+    """Fill every column of a trial's row; values that were not measured are None.
 
     Parameters
     ----------
     task : Task
-        What it ran on.
+        The task that the trial ran on.
     settings : TrialSettings
         How it was trained.
     outcome : Outcome
-        Done, failed or interrupted.
+        A done, failed or interrupted outcome.
     head_only : Outcome or None
-        What gains are measured from.
+        The outcome that gains are measured from.
     trial_id : str
         Unique name of the trial.
     probe_key : str
-        Of the probe that describes the task.
+        Key of the probe that describes the task.
     """
     data, trial = task.data, outcome.trial
     kinds = sorted({spec.kind for _, spec in trial.placement})
@@ -97,6 +97,6 @@ def _measured(outcome: Outcome, metric: str) -> dict[str, float]:
 
 
 def _precision(task: Task) -> str:
-    """Name what trials compute in, and what they read where that differs."""
+    """Name the precision of trials, and of their cache if it differs."""
     kept = task.cache_precision
     return task.precision if kept == "float32" else f"{task.precision}, cached in {kept}"

@@ -20,12 +20,12 @@ KINDS = tuple(EdgeKind)
 
 
 def read_trials(path: str, n_nodes: int, seed: int) -> list[Trial]:
-    """Trials of the placements in a file; head-only is left out, for it always runs.
+    """Make trials of the placements in a file, without head-only, which always runs.
 
     Raises
     ------
     UserError
-        As `read_placements`; also for a node that the backbone does not have.
+        As for `read_placements`, or a placement has a node that the backbone does not have.
     """
     placements = read_placements(path)
     for placement in placements:
@@ -65,17 +65,17 @@ def read_placements(path: str) -> list[Placement]:
             raise UserError(f"{path}, line {number}: {error}") from error
         if placement in line_of:
             raise UserError(
-                f"{path}, line {number}: {placement} is in line {line_of[placement]} already; "
-                "give it once"
+                f"{path}, line {number}: {placement} is already in line {line_of[placement]}; "
+                "remove one of them"
             )
         line_of[placement] = number
     if not line_of:
-        raise UserError(f"{path} holds no placement; write one per line, such as 0>5+7>3")
+        raise UserError(f"{path} contains no placement; write one per line, such as 0>5+7>3")
     return list(line_of)
 
 
 def sample_trials(n_nodes: int, dim: int, settings: CollectSettings) -> list[Trial]:
-    """Trials of distinct random placements within the budget, each with its propensity.
+    """Make trials of distinct random placements within the budget, each with its propensity.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def sample_trials(n_nodes: int, dim: int, settings: CollectSettings) -> list[Tri
     Raises
     ------
     UserError
-        The budget does not allow so many.
+        The budget does not allow so many placements.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The winner: saved, read back and scored again, logged as an MLflow model."""
+"""Save the winner, read it back, score it again and log it as an MLflow model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autoplace.model import AdaptedModel, save_adapted
 from autoplace.tracking import log_winner_model
 from autoplace.training import Task
 
-# Share of the largest logit: float32 in other batches, and the whole network, not the suffix.
+# Share of the largest logit. Batches differ, and the whole network runs instead of a suffix.
 TOLERANCE = 1e-3
 BATCH = 128
 
@@ -36,7 +36,7 @@ def save_winner(
     Raises
     ------
     RuntimeError
-        The model that was read back does not predict what was scored.
+        The model that was read back predicts something else than the trained one.
     """
     progress.stage("Saving and re-reading the winner")
     save_adapted(report.model, folder, card, checkpoint)

@@ -1,4 +1,4 @@
-"""Decides, from the outcomes so far, which trials of a pick come next, and which one won."""
+"""Decide from the outcomes so far which trials of a pick run next, and which one won."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from autoplace.training import Outcome, Trial
 from predictors.vocabulary import Role
 
-SEEDS = 3  # of the winner and each baseline
+SEEDS = 3  # for the winner and for each baseline
 
 
 @dataclass(frozen=True)
 class Round:
-    """Trials that can run without knowing one another's outcome."""
+    """Trials that do not depend on one another's outcome."""
 
     name: str
     trials: Sequence[Trial]
 
 
 def next_round(outcomes: Sequence[Outcome], metric: str) -> Round | None:
-    """Winner and baselines under further seeds, once the choice is made; then nothing.
+    """Return the repeats of winner and baselines with more seeds, or None if they have run.
 
     Parameters
     ----------
     outcomes : sequence of Outcome
-        Of all trials so far.
+        Outcomes of all trials so far.
     metric : str
-        What validation chooses by.
+        The metric that decides on validation.
     """
     winner = choose_winner(outcomes, metric)
     if winner is None or any(outcome.trial.role is Role.REPEAT for outcome in outcomes):
@@ -37,7 +37,7 @@ def next_round(outcomes: Sequence[Outcome], metric: str) -> Round | None:
         for outcome in outcomes
         if outcome.is_done and outcome.trial.role.is_baseline and outcome is not winner
     ]
-    # In turn, so that a deadline hits all alike.
+    # One seed of each in turn, so that a deadline affects all equally.
     trials = [
         replace(trial, seed=trial.seed + extra, role=Role.REPEAT)
         for extra in range(1, SEEDS)
@@ -47,9 +47,9 @@ def next_round(outcomes: Sequence[Outcome], metric: str) -> Round | None:
 
 
 def choose_winner(outcomes: Sequence[Outcome], metric: str) -> Outcome | None:
-    """Best trial of the choice on validation; ties go to the lower loss, then to the earlier.
+    """Return the best first-seed trial on validation; ties go to lower loss, then to the earlier.
 
-    None where no trial finished.
+    It is None if no trial finished.
     """
     return max(
         (o for o in outcomes if o.is_done and o.trial.role is not Role.REPEAT),

@@ -1,4 +1,4 @@
-"""What to fine-tune: the baselines, and the best predicted candidates without near-copies."""
+"""Select what to fine-tune: the baselines and the best candidates without near-copies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from autoplace.placement import Placement
 from autoplace.training import Trial
 from predictors.vocabulary import Role
 
-NEAR = 2  # Manhattan distance up to which two edges do much the same
+NEAR = 2  # Manhattan distance up to which two edges have nearly the same effect
 
 
 def baseline_trials(every_block: Placement | None, seed: int) -> list[Trial]:
-    """Make the trials of head-only and, where it fits, every-block."""
+    """Make the trials of head-only and, if it fits the budget, every-block."""
     trials = [Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)]
     if every_block is not None:
         trials.append(Trial(every_block, seed, Role.EVERY_BLOCK, Role.EVERY_BLOCK, 1.0))
@@ -35,15 +35,15 @@ def select_trials(
     Parameters
     ----------
     candidates : sequence of Candidate
-        All that was proposed.
+        All proposed candidates.
     predicted : ndarray (candidates,)
         Predicted gain of each.
     every_block : Placement or None
-        Runs anyway as a baseline, so it takes no place among the top k.
+        It runs as a baseline anyway, so it does not count among the top k.
     top_k : int
-        Candidates to fine-tune.
+        Number of candidates to fine-tune.
     seed : int
-        Of every trial.
+        Seed of every trial.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def select_trials(
 def select_diverse(
     placements: Sequence[Placement], predicted: Sequence[float] | np.ndarray, k: int
 ) -> list[int]:
-    """Return the indices of k placements, best predicted first, without near-copies.
+    """Return the indices of k placements without near-copies, best prediction first.
 
-    Where only near-copies are left, the best predicted of them fill the places.
+    If only near-copies are left, those with the best predictions are added.
 
     Raises
     ------

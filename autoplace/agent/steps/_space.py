@@ -1,4 +1,4 @@
-"""What may be proposed for a backbone; refuses, before the probe, what cannot work."""
+"""The search space of a backbone; settings that cannot work are refused before the probe."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SearchSpace:
     Attributes
     ----------
     budget : ParameterBudget
-        What every candidate may spend: more edges, less rank.
+        The budget of every candidate: the more edges, the lower the rank.
     every_block : Placement or None
-        What a user would do without this tool, at the same budget; None where it does not fit.
+        An adapter in every block, at the same budget; None if it does not fit.
     """
 
     budget: ParameterBudget
@@ -29,7 +29,7 @@ class SearchSpace:
 
 
 def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int = 1) -> SearchSpace:
-    """Space of candidates for a backbone.
+    """Return the search space of a backbone.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
     settings : PlacementSettings
         Budget and adapter kind.
     top_k : int, default=1
-        Candidates that will be wanted.
+        Number of candidates that will be selected.
 
     Raises
     ------
     UserError
         Not even one edge of rank 1 fits the budget, the adapter kind is unknown, or `top_k` is
-        more than could ever be proposed.
+        larger than the number of candidates.
     """
     most = count_candidates(chain.n_nodes)
     if top_k > most:
@@ -57,10 +57,10 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
 
 
 def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> ParameterBudget:
-    """Adapter parameters that every candidate may have.
+    """Return the number of adapter parameters that every candidate may have.
 
-    Without --edges and --max-params it grows with the depth of the backbone, so that an adapter in
-    every block has a rank of 2 at any depth.
+    Without --edges and --max-params it grows with the depth of the backbone, so that adapters at
+    every sub-layer have rank 2 at any depth.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> Par
 
 
 def every_block_baseline(n_nodes: int, budget: ParameterBudget) -> Placement | None:
-    """Adapters in parallel to every sub-layer, or to every MLP where the budget is tight.
+    """Return adapters parallel to every sub-layer, or to every MLP if the budget is tight.
 
-    None where the budget is too small for either.
+    It is None if the budget is too small for either.
     """
     for edges in (every_block(n_nodes, "parallel"), every_block(n_nodes, "mlp")):
         placement = budget.fit(edges)

@@ -1,4 +1,4 @@
-"""The test split, read once, after the choice: winner and baselines, each under all its seeds."""
+"""Read the test split once, after the choice, for the winner and the baselines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WINNER = "winner"
 
 @dataclass(frozen=True)
 class TestReport:
-    """What the test split says of the winner and the baselines.
+    """Test results of the winner and the baselines.
 
     Attributes
     ----------
@@ -36,9 +36,9 @@ class TestReport:
     differences : dict of str to Interval
         Winner minus each baseline.
     model : AdaptedModel
-        The winner of the first seed, as validation saw it.
+        The winner of the first seed, which validation chose.
     logits : ndarray (rows, classes)
-        Of that model on the readable test images.
+        Logits of that model on the readable test images.
     labels : ndarray (rows,)
         True classes of these images.
     """
@@ -52,7 +52,7 @@ class TestReport:
 
 @dataclass(frozen=True)
 class _Predicted:
-    """Predictions of one placement: its first seed's model and logits, the classes of all seeds."""
+    """Predictions of one placement: model and logits of the first seed, classes of all seeds."""
 
     model: AdaptedModel
     logits: np.ndarray
@@ -84,7 +84,7 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
 
 
 def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
-    """Add the test scores of a finished trial: for evaluation, never for choosing."""
+    """Add the test scores of a finished trial, for evaluation only, never for choosing."""
     if not outcome.is_done:
         return outcome
     return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))

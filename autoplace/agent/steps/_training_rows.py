@@ -1,4 +1,4 @@
-"""From the records of a store to the rows that a predictor is trained on."""
+"""Turn the records of a store into the rows that a predictor is trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Learnable:
     Attributes
     ----------
     log : DataFrame (trials, columns)
-        Columns of the placement log.
+        Rows of the placement log.
     probes : dict of str to dict of str to DataFrame
         The tables of the probes that the trials refer to, by key.
     set_aside : dict of str to int
@@ -35,7 +35,7 @@ class Learnable:
 
 
 def read_learnable(store: Store) -> Learnable:
-    """Sort out a store's finished trials and fetch the probes they refer to.
+    """Check a store's finished trials and fetch the probes that they refer to.
 
     Raises
     ------
@@ -60,19 +60,19 @@ def read_learnable(store: Store) -> Learnable:
 def training_set(
     log: pd.DataFrame, tables_of: Callable[[str], Mapping[str, pd.DataFrame]]
 ) -> predictors.TrainingSet:
-    """Features and gains of a placement log.
+    """Make the training set of a placement log: features and gains.
 
     Parameters
     ----------
     log : DataFrame (trials, columns)
         A placement log.
     tables_of : callable
-        From a probe's key to its tables `edges`, `nodes` and `task`.
+        Maps a probe's key to its tables `edges`, `nodes` and `task`.
 
     Raises
     ------
     PredictorError
-        No finished trial with adapters, or rows that are not in order.
+        The log has no finished trial with adapters, or it has bad rows.
 
     Examples
     --------

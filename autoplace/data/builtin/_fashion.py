@@ -53,7 +53,7 @@ def _pick(rng: np.random.Generator, kind: int, split: int) -> np.ndarray:
 
 
 def _same(rng: np.random.Generator, label: int, split: int) -> Image.Image:
-    """Show two garments, one on the left above or below the other; label 1: of the same class."""
+    """Show two garments, the left one higher or lower; label 1 means that the classes are equal."""
     first = int(rng.integers(_CLASSES))
     second = first if label else int((first + rng.integers(1, _CLASSES)) % _CLASSES)
     frame = np.zeros((60, 60), np.uint8)

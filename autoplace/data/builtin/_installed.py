@@ -1,4 +1,4 @@
-"""The installed files that pictures are made from, and where they are looked for."""
+"""Find the installed files that pictures are made from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _USUAL = Path("/usr/share")
 def shared_folder() -> Path:
     """Return the folder that packages install into: `AUTOPLACE_PICTURES`, by default /usr/share.
 
-    A folder named there holds the same paths as /usr/share, such as `fonts/truetype/noto`.
+    That folder must have the same paths in it as /usr/share, such as `fonts/truetype/noto`.
     """
     return Path(os.environ.get(ENVIRONMENT) or _USUAL).expanduser()
 
@@ -27,9 +27,9 @@ def installed(name: str, package: str) -> Path:
     Parameters
     ----------
     name : str
-        Path below the shared folder.
+        Path relative to the shared folder.
     package : str
-        What brings the file, for the message.
+        The package that contains the file, for the message.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def installed(name: str, package: str) -> Path:
     if not path.exists():
         raise DataError(
             f"this task needs {path}\n"
-            f"install {package}, or set {ENVIRONMENT} to a folder that holds it as /usr/share would"
+            f"install {package}, or set {ENVIRONMENT} to a folder with the same paths as /usr/share"
         )
     return path
 
@@ -48,8 +48,8 @@ def installed(name: str, package: str) -> Path:
 def unusual_origin(paths: Iterable[Path]) -> str:
     """Return 16 hexadecimal digits that identify files from `AUTOPLACE_PICTURES`.
 
-    Their contents count, their place does not. Empty if no such file is among the paths: tasks
-    made from what packages install are known by their name and version.
+    Only their contents count, not their location. The text is empty if no such file is among the
+    paths, because tasks made from installed packages are identified by their name and version.
     """
     folder = shared_folder()
     unusual = [] if folder == _USUAL else [p for p in paths if p.is_relative_to(folder)]

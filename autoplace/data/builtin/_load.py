@@ -37,12 +37,12 @@ def load_builtin(
     max_bad : float
         Fraction of the images that may be unreadable.
     family : str or None
-        A family instead of the task's own.
+        A family to use instead of the task's own.
 
     Raises
     ------
     DataError
-        If the name is unknown, or what the pictures are made from is not installed.
+        If the name is unknown, or the files that the pictures are made from are not installed.
 
     Examples
     --------
@@ -93,6 +93,6 @@ def load_builtin(
 
 def _note(task: BuiltinTask) -> str:
     return (
-        f"the pictures of '{task.name}' are made from files in {shared_folder()} ({ENVIRONMENT}): "
-        "results do not compare with those of the usual files"
+        f"the pictures of '{task.name}' are made from files in {shared_folder()} ({ENVIRONMENT}); "
+        "results cannot be compared with those of the usual files"
     )

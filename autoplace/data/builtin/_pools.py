@@ -1,4 +1,4 @@
-"""Pools of the things pictures are made from; what test shows is never in training."""
+"""Pools of the items that pictures are made from; items of test are never in training."""
 
 from __future__ import annotations
 

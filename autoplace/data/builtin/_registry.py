@@ -1,4 +1,4 @@
-"""The registry of built-in tasks: list with wildcards, get by name."""
+"""The registry of built-in tasks: list them with wildcards, get one by name."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def get_task(source: str) -> BuiltinTask:
     Raises
     ------
     DataError
-        If there is none; the message suggests near names.
+        If there is no such task; the message suggests similar names.
     """
     name = source.removeprefix(PREFIX)
     if name not in _TASKS:

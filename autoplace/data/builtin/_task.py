@@ -1,4 +1,4 @@
-"""A built-in task: what it asks, where its pictures come from, and how they are made."""
+"""A built-in task: its question, the source of its pictures, and how they are made."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class BuiltinTask(ABC):
     group : str
         "natural", "specialised" or "structured", as in VTAB.
     asks : str
-        What a class says about a picture, in a few words.
+        What the class of a picture tells, in a few words.
     classes : tuple of str
         Names of the classes; a label is an index into them.
     source, licence : str
-        Of what the pictures are made from.
+        Source and licence of the material that the pictures are made from.
     version : int, default=1
         Increased whenever a picture or label changes; part of the fingerprint.
 
@@ -89,23 +89,23 @@ class BuiltinTask(ABC):
         Parameters
         ----------
         seed : int
-            Another seed gives other pictures, or another split of the same ones.
+            Another seed gives other pictures, or another split of the same pictures.
 
         Raises
         ------
         DataError
-            If what the pictures are made from is not installed.
+            If the files that the pictures are made from are not installed.
         """
 
     def origin(self) -> str:
-        """Identify what the pictures are made from, if packages did not install it; else empty.
+        """Identify the source files of the pictures if they come from `AUTOPLACE_PICTURES`.
 
-        It is part of the fingerprint.
+        The text is part of the fingerprint; it is empty for files that packages installed.
         """
         return ""
 
 
-# From a random stream, a class index and the split's number (0 train, 1 val, 2 test) to a picture.
+# Maps a random stream, a class index and the split's number (0 train, 1 val, 2 test) to a picture.
 Draw = Callable[[np.random.Generator, int, int], Image.Image]
 
 
@@ -144,7 +144,7 @@ class DrawnTask(BuiltinTask):
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What the drawn tasks of a family have in common; see BuiltinTask and DrawnTask."""
+    """The common attributes of a family's drawn tasks; see BuiltinTask and DrawnTask."""
 
     name: str
     source: str = OWN_CODE
