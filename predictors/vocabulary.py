@@ -67,4 +67,4 @@ class FamilySource(StrEnum):
 
     GIVEN = "given"  # by the user
     BUILTIN = "builtin"  # by a built-in task
-    DEFAULT = "default"  # made from the name of the data
+    DEFAULT = "default"  # made from the images

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import predictors
@@ -85,7 +86,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     store = Store(settings.store)
     store.check()
     progress.stage("Reading the records")
-    pushed = push_unsent(store)
+    pushed = push_unsent(store, progress.note)
     if pushed:
         progress.note(f"{pushed} runs that MLflow had missed were sent to it from their ledgers")
     present = predictors.load_training_set(load_active_predictor(store, progress=progress).folder)
@@ -99,7 +100,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
         )
     everything = present.union(training_set(learnable.log, learnable.probes.__getitem__))
     new_rows = len(everything) - len(present)
-    if not new_rows and int(everything.counts.sum()) == int(present.counts.sum()):
+    if not new_rows and np.allclose(everything.y, present.y, rtol=0, atol=1e-12):
         raise UserError(
             "the present predictor has already learnt from every recorded trial; "
             "run 'autoplace collect' first"

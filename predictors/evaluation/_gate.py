@@ -129,6 +129,8 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
             f"the records hold {len(families)} family; leaving families out needs two, "
             "so collect trials on data of another source"
         )
+    if present is not None:
+        present = present.in_families_of(everything)
     noise = _noise_variance(everything)
     tables, comparisons = [], []
     for family in families:

@@ -33,11 +33,13 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
     The most recent row of a task whose family was given by the user decides the family of all its
     rows; where none was given, the most recent row decides.
 
-    Families are then united when two of their tasks have at least 3 sampled images in common (or
-    all, where a sample has fewer). Unrelated sources do share single images: a blank page, a black
-    frame, a "no image" placeholder. As a sample counts each distinct image once, that makes one or
-    two, while copies of a data set, or parts of one, have many in common. A united family has the
-    name that was given last by a user, else the first in the alphabet.
+    Families are then united when two of their tasks have at least 3 sampled images in common, or
+    the same sample. Unrelated sources do share single images: a blank page, a black frame, a "no
+    image" placeholder. As a sample counts each distinct image once, that makes one or two, while
+    copies of a data set, or parts of one, have many in common. Tasks without a sample, which are
+    built-in ones and those recorded before samples were, are united by the name of the data set: it
+    is the same under every backbone. A united family has the name that was given last by a user,
+    else the first in the alphabet.
 
     The result does not change when families are settled again.
 
@@ -53,28 +55,37 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
     ['leaves', 'leaves', 'leaves']
     """
     known = _is_given(log["task"]) & _is_given(log["family"])
-    rows = log.loc[known, ["task", "family", "family_source", "image_digests"]]
+    rows = log.loc[known, ["task", "task_name", "family", "family_source", "image_digests"]]
     if rows.empty:
         return log
     rows = rows.reset_index(drop=True)
     given = rows[rows["family_source"] == FamilySource.GIVEN]
     decisive = pd.concat([rows, given]).groupby("task")["family"].last()
-    names = _united(decisive, _digests_by_task(rows), given)
+    names = _united(
+        decisive, _digests_by_task(rows), rows.groupby("task")["task_name"].last(), given
+    )
     return log.assign(family=log["family"].where(~known, log["task"].map(names)))
 
 
 def _united(
-    families: pd.Series[Any], digests: pd.Series[Any], given: pd.DataFrame
+    families: pd.Series[Any],
+    digests: pd.Series[Any],
+    data_sets: pd.Series[Any],
+    given: pd.DataFrame,
 ) -> dict[str, str]:
     """Return the name of the united family of each task.
 
-    families: of each task; digests: set of each task, in the same order; given: rows of families
-    given by the user, oldest first.
+    families, digests, data_sets: family, set of digests and name of the data set of each task, in
+    the same order; given: rows of families given by the user, oldest first.
     """
     same_family = _incidence(families.map(lambda family: {family}))
-    labels = connected_components(
-        same_family @ same_family.T + _sharing(digests), directed=False, return_labels=True
-    )[1]
+    unsampled = [
+        {name} if not own and pd.notna(name) else set()
+        for name, own in zip(data_sets.reindex(digests.index), digests, strict=True)
+    ]
+    same_name = _incidence(pd.Series(unsampled, index=digests.index))
+    links = same_family @ same_family.T + _sharing(digests) + same_name @ same_name.T
+    labels = connected_components(links, directed=False, return_labels=True)[1]
     # When each task's family was given, as a position in time; -1 for tasks without one.
     time = pd.Series(given.index, index=given["task"]).groupby(level=0).max()
     table = pd.DataFrame({"family": families, "label": labels})
@@ -94,8 +105,8 @@ def _sharing(digests: pd.Series[Any]) -> sparse.csr_array:
     incidence = _incidence(digests)
     common = (incidence @ incidence.T).tocoo()
     sizes = digests.map(len).to_numpy()
-    smaller = np.minimum(sizes[common.row], sizes[common.col])
-    enough = common.data >= np.minimum(SHARED_IMAGES, smaller)
+    larger = np.maximum(sizes[common.row], sizes[common.col])
+    enough = (common.data >= SHARED_IMAGES) | (common.data == larger)
     data = enough.astype(np.int64)
     return sparse.csr_array((data, (common.row, common.col)), shape=common.shape)
 
