@@ -70,7 +70,7 @@ class TaskData:
     >>> data = load_data("builtin:shapes-size", transform=transform)
     >>> data.classes
     ('tiny', 'small', 'medium', 'large', 'huge')
-    >>> data.family, data.family_source, data.group
+    >>> data.family, str(data.family_source), data.group
     ('shapes', 'builtin', 'structured')
     >>> data.profile()["n_images"]
     {'train': 800, 'val': 200, 'test': 2000}
