@@ -1,8 +1,8 @@
-"""Chooses the learning rate per number of edges on the tuning sets, never on what is reported.
+"""Choose the learning rate per number of edges on the tuning sets, never on reported data.
 
-For head-only, and 1, 6 and n - 1 edges under the default parameter budget, two placements each,
-every rate is run on all tuning sets; the rate of the highest mean validation accuracy is chosen,
-the lower mean loss breaks ties. Writes
+The candidates are head-only and two placements each of 1, 6 and n - 1 edges, with the default
+parameter budget. Every rate runs on all tuning sets. The rate with the highest mean validation
+accuracy is chosen; ties go to the lower mean loss. The result is written to
 `autoplace/training/learning_rates.json`.
 
     python experiments/learning_rates.py --work tuning
@@ -36,7 +36,7 @@ TARGET = Path(__file__).parents[1] / "autoplace" / "training" / "learning_rates.
 
 
 def placements(n_nodes: int, budget: ParameterBudget) -> list[Placement]:
-    """Head-only, and two placements each of 1, 6 and n - 1 edges."""
+    """Return head-only, and two placements each of 1, 6 and n - 1 edges."""
     rng = np.random.default_rng(7)
     sets = [
         (Edge(n_nodes // 2, n_nodes // 2 + 1),),
@@ -71,7 +71,7 @@ def main() -> None:
         for rate in RATES:
             trial_settings = PickSettings(epochs=arguments.epochs, lr=rate)
             for outcome in run_trials(task, trials, trial_settings):
-                # A rate at which training breaks down must not be chosen.
+                # A rate at which training fails must not be chosen.
                 done = outcome.is_done
                 scores = (outcome.val.accuracy, outcome.val.loss) if done else (0.0, math.inf)
                 rows.append((folder.name, len(outcome.placement), rate, *scores))

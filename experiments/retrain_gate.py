@@ -1,10 +1,11 @@
 """How often the retrain gate promotes honest, useless and harmful new records.
 
-Replayed on the shipped log: each family in turn is what is new, and the predictor of all others is
-the present one. Honest records are as measured; in useless ones gains are shuffled within each
-task; in harmful ones they are negated. The rule of the gate was chosen with every other family,
-in alphabetical order, as what is new; the rates to look at are those of the rest. In both halves
-all families serve to compare the two predictors.
+The gate is replayed on the shipped log. Each family in turn provides the new records, and the
+present predictor is trained on all others. Honest records are as measured. In useless records, the
+gains are shuffled within each task; in harmful records, they are negated. The rule of the gate was
+chosen with every other family, in alphabetical order, as the new one. The rates that count are
+those of the remaining families. In both halves, all families are used to compare the two
+predictors.
 
     python experiments/retrain_gate.py
 """
@@ -35,7 +36,7 @@ SHUFFLES = {"chosen on": 2, "reported on": 4}
 
 
 def shipped_rows() -> predictors.TrainingSet:
-    """All rows of the shipped log."""
+    """Return all rows of the shipped log."""
     log = predictors.read_log(predictors.shipped_log())
     done = log.trials[log.trials["status"] == predictors.Status.DONE].reset_index(drop=True)
     return training_set(done, log.probes.__getitem__)

@@ -1,8 +1,8 @@
-"""Image folders on which hyper-parameters are chosen and nothing is ever reported.
+"""Image folders for choosing hyper-parameters; no result is ever reported on them.
 
 `polygons` and `glyphs`: irregular polygons and pen strokes of ten new classes each, in random
 colours on random backgrounds; `tallies`: one to five small strokes, to be counted. Their generators
-are those of the backbones' pre-training and none of the suite's: no family that is reported.
+are those of the backbones' pre-training, not those of the built-in tasks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEED = 4242  # not a seed of the starter's pre-training
 
 
 def write_tuning_sets(root: Path) -> list[Path]:
-    """Write the three folders below `root`, one sub-folder a class; returns them."""
+    """Write the three folders under `root`, with one sub-folder per class, and return them."""
     rng = np.random.default_rng(SEED + 2)
     return [
         _on_backgrounds(root / "polygons", polygons(10, PER_CLASS, rng)[0], rng),
@@ -37,7 +37,7 @@ def _glyphs(folder: Path) -> Path:
 
 
 def _on_backgrounds(folder: Path, bank: np.ndarray, rng: np.random.Generator) -> Path:
-    """Objects (10, PER_CLASS, 32, 32) in random colours on random backgrounds."""
+    """Put objects (10, PER_CLASS, 32, 32) in random colours on random backgrounds."""
     behind = backgrounds(10 * PER_CLASS, rng).astype(float)
     for label, number in np.ndindex(10, PER_CLASS):
         alpha = bank[label, number, ..., None] / 255.0

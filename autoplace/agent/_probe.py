@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._space import search_space
 from autoplace.errors import UserError
 from autoplace.placement import Edge

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 import predictors
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._training_rows import read_learnable, training_set
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings

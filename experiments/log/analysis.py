@@ -1,7 +1,7 @@
-"""What the placement log says: numbers to `analysis.json`, figures to `docs/figures`.
+"""Analyse the placement log: write numbers to `analysis.json`, figures to `docs/figures`.
 
-python experiments/log/analysis.py            # of the shipped log
-python experiments/log/analysis.py --log DIR  # of another
+python experiments/log/analysis.py            # the shipped log
+python experiments/log/analysis.py --log DIR  # another log
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OUTCOMES = ("gain", "val_gain", "loss_gain")
 
 
 def analyse(log: PlacementLog) -> dict[str, Any]:
-    """All numbers, by backbone."""
+    """Compute all numbers, by backbone."""
     done = gains.tidy(log.trials)
     family_of = gains.families(done)
 
@@ -79,13 +79,13 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Plain JSON values: what is not known is null."""
+    """Return plain JSON values; unknown values are null."""
     plain = table.astype(object)
     return plain.where(plain.notna(), None).to_dict(orient="records")
 
 
 def _between_backbones(done: pd.DataFrame) -> dict[str, float]:
-    """Per task: correlation of the panel's slots between the two backbones."""
+    """Correlate the panel's slots between the two backbones, per task."""
     names = sorted(set(done["backbone"]))[:2]
     if len(names) < 2:
         return {}
@@ -97,7 +97,7 @@ def _between_backbones(done: pd.DataFrame) -> dict[str, float]:
 
 
 def heat_maps(done: pd.DataFrame, backbone: str) -> Figure:
-    """One map per task of the gains of single edges; source down, target across."""
+    """Draw one map per task of the gains of single edges; rows are sources, columns targets."""
     singles = done[(done["backbone"] == backbone) & (done["n_edges"] == 1) & (done["seed"] == 0)]
     tasks = list(dict.fromkeys(singles["task_name"]))
     columns = 6
@@ -126,7 +126,7 @@ def heat_maps(done: pd.DataFrame, backbone: str) -> Figure:
 
 
 def correlation_maps(done: pd.DataFrame) -> Figure:
-    """Correlation of the panel's gains between tasks, one map per backbone."""
+    """Draw the correlation of the panel's gains between tasks, one map per backbone."""
     names = sorted(set(done["backbone"]))
     figure = Figure(figsize=(8.2 * len(names), 7.4), layout="constrained")
     for axis, backbone in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
@@ -144,7 +144,7 @@ def correlation_maps(done: pd.DataFrame) -> Figure:
 
 
 def edges_curve(report: dict[str, Any]) -> Figure:
-    """Mean gain against the number of edges under one budget."""
+    """Draw the mean gain against the number of edges, with one budget."""
     figure = Figure(figsize=(6.2, 4.2), layout="constrained")
     axis = figure.subplots()
     for backbone, part in report["backbones"].items():
@@ -168,7 +168,7 @@ def edges_curve(report: dict[str, Any]) -> Figure:
 
 
 def spread_chart(report: dict[str, Any]) -> Figure:
-    """Per task and backbone: spread over placements against spread over seeds."""
+    """Draw the spread over placements against the spread over seeds, per task and backbone."""
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     axis = figure.subplots()
     for backbone, part in report["backbones"].items():
@@ -189,7 +189,7 @@ def spread_chart(report: dict[str, Any]) -> Figure:
 
 
 def main() -> None:
-    """Analyse, write numbers and figures."""
+    """Analyse the log and write numbers and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log", type=Path, default=shipped_log())
     parser.add_argument("--figures", type=Path, default=FIGURES)

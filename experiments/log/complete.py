@@ -1,9 +1,9 @@
-"""Completes the log where a GPU is at hand: every backbone, the long panel, maps, fresh placements.
+"""Complete the log on a GPU: every backbone, the long panel, maps, new random placements.
 
-One command from the shipped log to the next: what it holds is imported and not run again, missing
-learning rates and panels are made first, and log, figures, page and predictor are written at the
-end. It can be broken off and begun again. Needs the extras `saliency` and `tasks` and the packages
-that `autoplace tasks` names.
+This one command turns the shipped log into the next one. The trials of the shipped log are
+imported and not run again. Missing learning rates and panels are made first. Log, figures, page and
+predictor are written at the end. The command can be stopped and started again. It needs the extras
+`saliency` and `tasks` and the packages that `autoplace tasks` names.
 
     python experiments/log/complete.py --store sqlite:///log/mlflow.db
 """
@@ -28,7 +28,7 @@ RATES = HERE.parents[1] / "autoplace" / "training" / "learning_rates.json"
 
 
 def steps(store: str, work: Path, out: Path) -> Iterator[list[str]]:
-    """Yield the commands, in order; each skips what is done already."""
+    """Yield the commands, in order; each skips what has already been done."""
     script = [sys.executable]
     yield [*script, "-m", "autoplace", "logs", "import", str(shipped_log()), "--store", store]
     tuned = json.loads(RATES.read_text())["rates"]
@@ -48,7 +48,7 @@ def steps(store: str, work: Path, out: Path) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Run the steps; the first that fails ends it."""
+    """Run the steps; stop at the first failure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", default="sqlite:///log/mlflow.db")
     parser.add_argument("--work", type=Path, default=Path("log/tuning"))

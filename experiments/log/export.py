@@ -1,4 +1,4 @@
-"""Writes the log that is shipped, with its data card, from the stores it was made in.
+"""Write the shipped log, with its data card, from the stores that its trials ran in.
 
 python experiments/log/export.py --store sqlite:///log/mlflow.db --out predictors/shipped/log
 """
@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from machine import describe_machine
 
-# What is run twice where a plan was broken off is the same trial again.
+# A trial that ran twice because a plan was interrupted is the same trial.
 ONCE = ["task", "placement", "seed", "epochs"]
 PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji", "unicode-data")
 
 
 def gather(uris: list[str]) -> predictors.PlacementLog:
-    """Gather the finished and failed trials of some stores on tasks of the suite, each once."""
+    """Gather the finished and failed trials of some stores on built-in tasks, each once."""
     parts, probes = [], {}
     for uri in uris:
         store = Store(uri)
@@ -40,9 +40,9 @@ def gather(uris: list[str]) -> predictors.PlacementLog:
         parts.append(part)
         for key in set(part["probe_key"].dropna()) - set(probes):
             probes[key] = fetch_probe(store, key)
-    # Families are settled while the rows are in order of time.
+    # Families are settled while the rows are still in order of time.
     trials = predictors.settle_families(pd.concat(parts, ignore_index=True))
-    # What failed once and was done later is done.
+    # A trial that failed once and was done later counts as done.
     trials = trials.sort_values("status", kind="stable").drop_duplicates(ONCE)
     trials = trials.sort_values(["backbone", "task_name", *ONCE])
     kept, aside = predictors.sort_out(trials)
@@ -54,7 +54,7 @@ def _tasks_of(done: pd.DataFrame, chosen_by: str) -> list[str]:
 
 
 def _package_versions() -> str:
-    """Of what pictures are made from; Debian's packages where this is Debian."""
+    """Return the versions of packages that pictures are made from; on Debian, also of its own."""
     found = [f"fontawesomefree {version('fontawesomefree')}"]
     for package in PACKAGES:
         query = ["dpkg-query", "-W", "-f=${Version}", package]
@@ -65,7 +65,7 @@ def _package_versions() -> str:
 
 
 def data_card(log: predictors.PlacementLog) -> str:
-    """Extend the plain card: where the data come from, how trials ran, what to beware of."""
+    """Extend the plain card: source of the data, how trials ran, and known limits."""
     done = log.trials[log.trials["status"] == "done"]
     rates = done.groupby(["backbone", "n_edges"])["learning_rate"].first()
     machine = describe_machine()

@@ -1,7 +1,7 @@
-"""Statistics of the placement log: every one is a number per task, then a mean over tasks.
+"""Statistics of the placement log: each is a number per task, and then a mean over tasks.
 
-Gains are over head-only, on test: nothing is chosen by what is said here. Intervals are 95 %
-percentile intervals of a bootstrap that draws whole families, for tasks of one family are no
+Gains are over head-only and on test, so nothing may be chosen by these numbers. Intervals are 95 %
+percentile intervals from a bootstrap over whole families, because tasks of one family are not
 independent evidence.
 """
 
@@ -21,7 +21,7 @@ STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """Finished trials with adapters, their gains on test and validation, the panel's `slot`."""
+    """Return finished trials with adapters, with gains on test and validation and their `slot`."""
     done = trials[(trials["status"] == "done") & (trials["placement"] != "head-only")].copy()
     done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
     done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
@@ -30,7 +30,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     for backbone in set(done["backbone"]):
         for number, (name, placement) in enumerate(read_panel(backbone, SHORT)):
             slots[backbone, str(placement)] = f"{number:02d} {name}"
-    # Of the first edge, which is the only one of single edges.
+    # Values of the first edge, which is the only edge of single edges.
     done[["source", "target"]] = done["placement"].str.extract(r"^(\d+)>(\d+)").astype(int)
     keys = zip(done["backbone"], done["placement"], strict=True)
     done["slot"] = [slots.get(key) for key in keys]
@@ -38,7 +38,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def panel_matrix(done: pd.DataFrame, backbone: str, column: str = "gain") -> pd.DataFrame:
-    """Outcomes of the common panel at seed 0: one row per task, one column per slot."""
+    """Return outcomes of the common panel with seed 0: one row per task, one column per slot."""
     rows = done[(done["backbone"] == backbone) & (done["seed"] == 0) & done["slot"].notna()]
     table = rows.pivot_table(index="task_name", columns="slot", values=column, aggfunc="first")
     return table.dropna()
@@ -50,7 +50,7 @@ def families(done: pd.DataFrame) -> dict[str, str]:
 
 
 def mean_with_interval(values: Mapping[str, float], family_of: Mapping[str, str]) -> dict:
-    """Mean over tasks, and its interval over families; tasks without a value do not count."""
+    """Return the mean over tasks with its interval; tasks without a value do not count."""
     known = {task: value for task, value in values.items() if np.isfinite(value)}
     if not known:
         return {"mean": None, "low": None, "high": None, "tasks": 0}
@@ -66,10 +66,10 @@ def mean_with_interval(values: Mapping[str, float], family_of: Mapping[str, str]
 
 
 def spreads(done: pd.DataFrame, backbone: str) -> pd.DataFrame:
-    """Per task: SD over the panel's placements, SD over seeds, their ratio, signs of overfitting.
+    """Return, per task, the SDs over placements and seeds, their ratio and signs of overfitting.
 
-    The SD over seeds is pooled over the placements that ran with more than one; the SD over
-    placements is of single runs, so it has the seeds' share in it.
+    The SD over seeds is pooled over the placements that ran with more than one seed. The SD over
+    placements is computed from single runs, so it includes the effect of seeds.
     """
     ours = done[done["backbone"] == backbone]
     panel = panel_matrix(done, backbone)
@@ -96,7 +96,7 @@ def spreads(done: pd.DataFrame, backbone: str) -> pd.DataFrame:
 
 
 def repeated_tables(done: pd.DataFrame, backbone: str, column: str) -> dict[str, pd.DataFrame]:
-    """Per task that ran with three seeds: an outcome, one row per slot, one column per seed."""
+    """Return an outcome for each task with three seeds: rows are slots, columns are seeds."""
     ours = done[(done["backbone"] == backbone) & done["slot"].notna()]
     found = {}
     for task, rows in ours.groupby("task_name"):
@@ -107,7 +107,7 @@ def repeated_tables(done: pd.DataFrame, backbone: str, column: str) -> dict[str,
 
 
 def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
-    """Per repeated task: mean Spearman correlation of an outcome between pairs of seeds."""
+    """Return, per repeated task, the mean Spearman correlation between pairs of seeds."""
     return {
         task: float(np.mean([_rank(table[a], table[b]) for a, b in combinations(table, 2)]))
         for task, table in repeated_tables(done, backbone, column).items()
@@ -115,7 +115,7 @@ def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, flo
 
 
 def agreement(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
-    """Per task: Spearman correlation of an outcome with the gain on test, over the panel."""
+    """Return, per task, the Spearman correlation of an outcome with the gain on test."""
     test, other = (panel_matrix(done, backbone, each) for each in ("gain", column))
     return {str(task): _rank(test.loc[task], other.loc[task]) for task in test.index}
 
@@ -123,13 +123,13 @@ def agreement(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float
 def variance_components(
     panel: pd.DataFrame, family_of: Mapping[str, str], noise: float
 ) -> dict[str, dict[str, float]]:
-    """Shares of the variance of gains, standardised within tasks.
+    """Divide the variance of gains, standardised within tasks, into shares.
 
-    `placement` is what the backbone alone decides: the same on every task. `task` is placement by
-    task: what differs from task to task. `noise` is what another seed would change, as a share,
-    from the repeated tasks. Two-way layout without replication, by the method of moments. The
-    intervals are of a jackknife over families: a bootstrap would draw families twice, and a task
-    agrees with itself.
+    `placement` is the effect that a placement has on every task. `task` is the interaction of
+    placement and task. `noise` is the effect of the seed, estimated on the repeated tasks. The
+    shares come from a two-way layout without replication, by the method of moments. The intervals
+    come from a jackknife over families, because a bootstrap would draw some families twice, and a
+    task agrees with itself.
     """
 
     def shares(table: np.ndarray) -> tuple[float, float]:
@@ -164,21 +164,21 @@ def variance_components(
 
 
 def noise_share(done: pd.DataFrame, backbone: str) -> float:
-    """Share of the variance over placements that seeds make, mean over the repeated tasks."""
+    """Return the share of the variance over placements due to seeds, as a mean over tasks."""
     tables = repeated_tables(done, backbone, "gain").values()
     shares = [table.var(axis=1).mean() / table.var(axis=0).mean() for table in tables]
     return float(np.mean(shares)) if shares else float("nan")
 
 
 def task_correlations(panel: pd.DataFrame) -> pd.DataFrame:
-    """Spearman correlation of the panel's gains between tasks, (tasks, tasks)."""
+    """Return Spearman correlations of the panel's gains between tasks, (tasks, tasks)."""
     return panel.T.corr(method="spearman")
 
 
 def pairs_by_family(
     correlations: pd.DataFrame, family_of: Mapping[str, str]
 ) -> dict[str, dict[str, float]]:
-    """Mean correlation of tasks with others of their family, and of other families."""
+    """Return mean correlations of tasks with others of the same family and of other families."""
     found: dict[str, dict[str, float]] = {"same family": {}, "other families": {}}
     for task in correlations.index:
         others = correlations[task].drop(task)
@@ -190,13 +190,13 @@ def pairs_by_family(
 
 
 def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
-    """Differences of mean gains between parts of the panel, per task.
+    """Return differences of mean gains between parts of the panel, per task.
 
-    What is "best" is chosen by validation (its loss where accuracies tie) and read on test.
+    "Best" is chosen by validation accuracy (ties by loss), and its gain is that on test.
     """
     first = done[(done["backbone"] == backbone) & (done["seed"] == 0) & done["slot"].notna()]
     found: dict[str, dict[str, float]] = {}
-    for task in panel_matrix(done, backbone).index:  # tasks on which all of the panel finished
+    for task in panel_matrix(done, backbone).index:  # tasks on which the whole panel finished
         rows = first[first["task_name"] == task]
         rows = rows.assign(kind=rows["slot"].str[3:])
         single = rows["n_edges"] == 1
@@ -233,9 +233,9 @@ def contrasts(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
 
 
 def same_target(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
-    """Differences between kinds of single edges that end at the same node, per task.
+    """Return differences between kinds of single edges with the same target, per task.
 
-    From the maps of single edges, where every target has sources before, at and after it.
+    They come from the maps of single edges, where every target has sources of all kinds.
     """
     rows = done[(done["backbone"] == backbone) & (done["chosen_by"] == "map")]
     order = np.sign(rows["target"] - rows["source"])
@@ -254,7 +254,7 @@ def same_target(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]
 def statistic_correlations(
     done: pd.DataFrame, probes: Mapping[str, Mapping[str, pd.DataFrame]], backbone: str
 ) -> dict[str, dict[str, float]]:
-    """Per task: Spearman of single edges' gains with the probe's statistics and with depth."""
+    """Correlate single edges' gains with the probe's statistics and with depth, per task."""
     singles = done[(done["backbone"] == backbone) & (done["n_edges"] == 1) & (done["seed"] == 0)]
     found: dict[str, dict[str, float]] = {}
     for task, rows in singles.groupby("task_name"):
@@ -271,7 +271,7 @@ def statistic_correlations(
 
 
 def by_number_of_edges(done: pd.DataFrame, backbone: str) -> dict[int, dict[str, float]]:
-    """Per number of edges: the mean gain of random placements on each task."""
+    """Return the mean gain of random placements on each task, per number of edges."""
     names = ("panel:random", "random-set", "random-single", "map")
     rows = done[
         (done["backbone"] == backbone) & (done["seed"] == 0) & done["chosen_by"].isin(names)
@@ -284,6 +284,6 @@ def by_number_of_edges(done: pd.DataFrame, backbone: str) -> dict[int, dict[str,
 
 
 def _rank(one: object, two: object) -> float:
-    """Spearman correlation; 0 where one side does not vary, for then it orders nothing."""
+    """Return the Spearman correlation; 0 if one side is constant, because it orders nothing."""
     value = spearmanr(one, two).statistic if len(set(one)) > 1 and len(set(two)) > 1 else 0.0
     return float(value)

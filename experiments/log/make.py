@@ -1,14 +1,13 @@
-"""Makes the placement log: which placements run on which tasks, backbones and seeds.
+"""Make the placement log: run placements on tasks with backbones and seeds.
 
-`panel` writes a backbone's panel from the probes of the tuning sets. `run` carries out a plan and
-can be broken off and begun again at any time: what the store holds already is passed over. Any part
-of a plan can be made alone by --backbones, --tasks and --stages. `export.py` writes the log that is
-shipped.
+`panel` writes a backbone's panel from the probes of the tuning sets. `run` executes a plan. It can
+be stopped and started again at any time, because it skips what is already in the store.
+--backbones, --tasks and --stages select a part of a plan. `export.py` writes the shipped log.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
     python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
 
-`complete.py` takes the log on to the plan for a GPU.
+`complete.py` continues the log with the plan for a GPU.
 """
 
 from __future__ import annotations
@@ -40,24 +39,24 @@ from autoplace.training import Task, Trial
 from predictors import log_table
 from predictors.vocabulary import Role
 
-# Six families on which the whole panel is repeated.
+# Tasks of six families on which the whole panel is repeated.
 REPEATED = (
     "fonts-styles", "emoji-groups", "icons-topics",
     "shapes-count", "charts-trends", "spheres-light",
 )  # fmt: skip
 SHORT, LONG = 21, 40
 EPOCHS = 5
-LATTICE = 5  # nodes a side, evenly over the depth, of the map of single edges
+LATTICE = 5  # nodes per side of the map of single edges, evenly spread over the depth
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Placements of one sort on some tasks of some backbones.
+    """Placements of one kind on some tasks with some backbones.
 
-    kind : "panel" (its first `count`), "spread" (`count` of the short one, evenly picked), "map"
+    kind : "panel" (its first `count`), "spread" (`count` of the short panel, evenly picked), "map"
         (single edges between the nodes of a lattice) or "fresh" (`count` sampled for each task).
-    seeds : of the trials; the split and the probe are those of seed 0 throughout.
-    repeated : on the tasks of REPEATED only (True), on the others (False), on all (None).
+    seeds : seeds of the trials; the split and the probe always have seed 0.
+    repeated : only tasks in REPEATED (True), only the others (False), or all (None).
     """
 
     name: str
@@ -89,7 +88,7 @@ PLANS = {
 
 
 def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Trial]:
-    """Yield the trials that a stage asks of a task."""
+    """Yield the trials of a stage on a task."""
     chain = task.chain
     if stage.kind == "map":
         budget = parameter_budget(settings, chain.n_nodes, chain.dim)
@@ -99,7 +98,7 @@ def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Tri
             assert placement is not None, "one edge fits the budget of six"
             yield Trial(placement, 0, Role.PANEL, "map", 1.0)
     elif stage.kind == "fresh":
-        # Other placements for each task: they are to widen the space.
+        # Different placements for each task, to cover more of the space.
         draw = replace(settings, placements=stage.count, seed=zlib.crc32(task.data.name.encode()))
         for trial in sample_trials(chain.n_nodes, chain.dim, draw):
             yield replace(trial, seed=0)
@@ -115,7 +114,7 @@ def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Tri
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Carry out what a plan asks for and the store lacks, task by task, stage by stage."""
+    """Run the trials of a plan that the store lacks, task by task and stage by stage."""
     store = Store(arguments.store)
     for stage in PLANS[arguments.plan]:
         if arguments.stages and stage.name not in arguments.stages:

@@ -1,4 +1,4 @@
-"""Puts the numbers of `analysis.json` into the tables of `docs/log.md`; the words are by hand.
+"""Put the numbers of `analysis.json` into the tables of `docs/log.md`; people write the prose.
 
 python experiments/log/page.py
 """
@@ -13,13 +13,13 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "log.md"
 SOLVED = 0.95  # accuracy of head-only
-ENOUGH = 2.0  # spread over placements, in spreads over seeds
+ENOUGH = 2.0  # smallest useful ratio of the spread over placements to that over seeds
 
 Report = dict[str, Any]
 
 
 def tasks(report: Report) -> list[str]:
-    """Every task under every backbone, and how it earns its place."""
+    """List every task with every backbone, and why it is useful."""
     lines = [
         "| task | backbone | head-only | mean gain | best | SD placements | SD seeds | ratio | "
         "worse than head-only | why it is here |",
@@ -39,9 +39,9 @@ def tasks(report: Report) -> list[str]:
 
 
 def reason(row: dict[str, Any]) -> str:
-    """Why a task earns its place: spread, overfitting, solved already, or nothing that was shown.
+    """Return why a task is useful: spread, overfitting, solved by the head, or not shown.
 
-    "one seed" where no placement ran with two, so that the spread over seeds is not known.
+    It is "one seed" if no placement ran with two seeds, because the spread over seeds is unknown.
     """
     found = []
     known = row["ratio"] is not None
@@ -57,7 +57,7 @@ def reason(row: dict[str, Any]) -> str:
 
 
 def _side_by_side(report: Report, section: str, head: str, form: str) -> list[str]:
-    """One line per name, one column per backbone: mean and interval."""
+    """Make one line per name and one column per backbone, with mean and interval."""
     backbones = list(report["backbones"])
     lines = [f"| {head} | {' | '.join(backbones)} |", "|---" * (1 + len(backbones)) + "|"]
     names = dict.fromkeys(name for part in report["backbones"].values() for name in part[section])
@@ -75,7 +75,7 @@ def _cell(each: dict[str, Any] | None, form: str) -> str:
 
 
 def components(report: Report) -> list[str]:
-    """Shares of variance per backbone."""
+    """List the shares of variance per backbone."""
     lines = ["| share of the variance | " + " | ".join(report["backbones"]) + " |"]
     lines.append("|---" * (1 + len(report["backbones"])) + "|")
     names = {
@@ -94,7 +94,7 @@ def components(report: Report) -> list[str]:
 
 
 def reliability(report: Report) -> list[str]:
-    """Correlation between seeds, per repeated task."""
+    """List the correlation between seeds, per repeated task."""
     outcomes = {"gain": "test accuracy", "val_gain": "val accuracy", "loss_gain": "val loss"}
     lines = [f"| backbone | task | {' | '.join(outcomes.values())} |", "|---|---|---|---|---|"]
     for backbone, part in report["backbones"].items():

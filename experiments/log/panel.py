@@ -1,8 +1,8 @@
 """The common panel: placements that run on every task, so that tasks can be compared.
 
-Single edges of the four kinds, evenly and spread over the depth; sets of 2 to n - 1 edges under the
-one parameter budget. GGA's sets come from the probes of the tuning sets, which are never reported,
-so that they too are the same on every task. The short panel is the first part of the long one.
+It has equally many single edges of the four kinds, spread over the depth, and sets of 2 to n - 1
+edges, all with one parameter budget. GGA's sets come from the probes of the tuning sets, so they
+are the same on every task. The short panel is the first part of the long one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tuning_sets import write_tuning_sets
 
 FOLDER = Path(__file__).parent / "panels"
 SEED = 11
-BUDGET_EDGES = 6  # of rank 8: the budget of the log, for every backbone alike
+BUDGET_EDGES = 6  # of rank 8; the budget of the log is the same for every backbone
 # Source and target as shares of the depth; the short panel has the first three of each kind.
 SINGLES = {
     "sequential": ((0.2, 0.2), (0.55, 0.55), (0.9, 0.9), (0.05, 0.05), (0.4, 0.4), (0.75, 0.75)),
@@ -35,7 +35,7 @@ SINGLES = {
 
 
 def singles(n_nodes: int, short: bool) -> Iterator[tuple[str, tuple[Edge, ...]]]:
-    """Named single edges, three of each kind or six."""
+    """Return named single edges, three or six of each kind."""
     last = n_nodes - 1
     for kind, places in SINGLES.items():
         for source, target in places[: 3 if short else 6]:
@@ -53,7 +53,7 @@ def singles(n_nodes: int, short: bool) -> Iterator[tuple[str, tuple[Edge, ...]]]
 def sets(
     n_nodes: int, ranks: np.ndarray, ties: np.ndarray, short: bool
 ) -> Iterator[tuple[str, tuple[Edge, ...]]]:
-    """Named edge sets; ranks, ties: (n, n) of the probe."""
+    """Return named edge sets; ranks and ties, (n, n), come from the probe."""
     rng = np.random.default_rng(SEED)
     for size in (3, 6):
         yield "gga", gga(ranks, ties, size, 0.6)
@@ -98,7 +98,7 @@ def make_panel(backbone: str, work: Path) -> list[tuple[str, Placement]]:
 
 
 def write_panel(backbone: str, work: Path) -> None:
-    """One `name placement` a line, the short panel first."""
+    """Write one `name placement` per line, the short panel first."""
     panel = make_panel(backbone, work)
     FOLDER.mkdir(exist_ok=True)
     lines = [f"{name} {placement}\n" for name, placement in panel]

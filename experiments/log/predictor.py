@@ -1,7 +1,7 @@
-"""Trains the shipped predictor on the shipped log, and scores it on families left out.
+"""Train the shipped predictor on the shipped log, and score it on left-out families.
 
-The family of `make pick`'s data set is kept out of the fit, so that what `make pick` shows are
-predictions for a family that the predictor has never seen.
+The family of `make pick`'s data set is left out of the fit, so that `make pick` shows predictions
+for a family that the predictor has never seen.
 
     python experiments/log/predictor.py --out predictors/shipped/v2
 """
@@ -32,7 +32,7 @@ whether an order learnt here holds on a large backbone has not been tried.
 
 
 def main() -> None:
-    """Fit, score, write the artefact and the scores."""
+    """Fit, score, and write the artefact and the scores."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

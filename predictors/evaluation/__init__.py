@@ -1,4 +1,4 @@
-"""How well predictors do on families they have not seen, and which is to be used."""
+"""Score predictors on families they have not seen, and decide which one to use."""
 
 from ._card import predictor_card
 from ._gate import GateDecision, gate

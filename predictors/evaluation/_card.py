@@ -1,4 +1,4 @@
-"""The card of a predictor: what it was trained on, and how well it does."""
+"""The card of a predictor: its training data and its scores."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ THIS = "this predictor"
 
 
 def predictor_card(data: TrainingSet, scores: pd.DataFrame) -> str:
-    """Describe what a predictor was trained on and how it did on left-out families.
+    """Describe the training data of a predictor and its scores on left-out families.
 
     Parameters
     ----------
     data : TrainingSet
-        What it was fitted on.
+        The rows it was fitted on.
     scores : DataFrame (predictors, 3)
-        Of `gate`: the predictor is the row `challenger`.
+        The scores that `gate` returns; the predictor is the row `challenger`.
 
     Returns
     -------

@@ -27,19 +27,19 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the gate found.
+    """The decision of the gate.
 
     Parameters
     ----------
     promoted : bool
         Whether the challenger should replace the present predictor.
     reason : str
-        One sentence with the figures.
+        The figures, in one sentence.
     scores : DataFrame (predictors, 3)
         Mean `spearman`, `regret@1` and `regret@5` over tasks of left-out families. Index:
-        `challenger`, `present` and the baselines. For people; the gate does not decide by them.
+        `challenger`, `present` and the baselines. For people; the gate does not use them.
     difference : float
-        Challenger's expected gain minus the present predictor's, in spreads of a task; NaN where
+        The challenger's expected gain minus the present predictor's, in spreads of a task; NaN if
         they could not be compared.
     low, high : float
         The 95 % interval of the difference.
@@ -69,7 +69,7 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
     present : TrainingSet or None
         The rows that the present predictor was fitted on; None if there is no predictor.
     everything : TrainingSet
-        Those rows and the new ones, of at least two families.
+        Those rows and the new ones, from at least two families.
 
     Returns
     -------
@@ -78,39 +78,39 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
     Raises
     ------
     PredictorError
-        `everything` holds fewer than two families.
+        `everything` has fewer than two families.
 
     Notes
     -----
     Each family is left out in turn, and the same recipe is fitted twice without it: on the present
-    predictor's rows and on all rows. So neither has seen the family it is scored on, and what is
-    compared is what the new records add. A family without which both sets of rows are the same is
-    not used, as it cannot tell them apart.
+    predictor's rows and on all rows. So neither fit has seen the family it is scored on, and the
+    comparison shows what the new records add. A family is not used if both sets of rows are the
+    same without it, because it cannot tell the two predictors apart.
 
-    One measure decides: the expected gain of a placement drawn from the quarter predicted best,
-    over the mean of all, in standard deviations of the task's gains. The gain of the single best
-    of k, which `regret` reports, is one noisy measurement; the mean of a quarter is several.
-    Predictions are the mean over up to eight seeds of the recipe, because with little data the luck
-    of one seed is larger than what one more family adds; from 10,000 rows there is one seed.
+    One measure decides: the mean gain of the quarter of placements predicted best, minus the mean
+    gain of all placements, in standard deviations of the task's gains. The gain of the best of k,
+    which `regret` reports, is one noisy measurement; the mean of a quarter averages several.
+    Predictions are averaged over up to eight seeds of the recipe, because with little data the
+    effect of a seed is larger than that of one more family. From 10,000 rows on, one seed is used.
 
-    A task weighs `reliability · sqrt(placements)`. Its reliability is the share of the variance of
-    its gains that is not noise, `1 - noise² / (trials · spread²)`, or 0 where that is negative;
-    noise² is the variance between trials of one placement, pooled over all tasks.
+    The weight of a task is `reliability · sqrt(placements)`. Its reliability is the share of the
+    variance of its gains that is not noise, `1 - noise² / (trials · spread²)`, or 0 if that is
+    negative; noise² is the variance between trials of one placement, pooled over all tasks.
 
-    The weighted mean over tasks of the difference is the estimate. Families are drawn with
-    replacement, 10,000 times with a fixed seed, for its 95 % interval (percentile bootstrap; tasks
-    stay with their family and both predictors are scored on the same tasks). The challenger is
-    promoted if the difference is above 0.02 and the interval above 0. The interval is that wide
-    because ten families make a bootstrap interval too narrow. Fewer than four families give none:
-    then it is not promoted.
+    The estimate is the weighted mean of the difference over tasks. For its 95 % interval, families
+    are drawn with replacement 10,000 times with a fixed seed (percentile bootstrap; tasks stay with
+    their family, and both predictors are scored on the same tasks). The challenger is promoted if
+    the difference is above 0.02 and the interval is above 0. The interval is this wide because a
+    bootstrap over about ten families gives intervals that are too narrow. With fewer than four
+    families there is no interval and no promotion.
 
-    Records of one family more seldom make a difference that ten families can show. Records that are
-    not promoted are not lost: they stay in the store, and the next retrain judges them with what
-    has been added since.
+    The records of one more family rarely make a difference that ten families can show. Records that
+    do not lead to a promotion are not lost: they stay in the store, and the next retrain judges
+    them together with the records added since.
 
     `experiments/retrain_gate.py` replays the gate on the shipped log with honest, useless and
-    harmful records; the rule was chosen on one half of the families, and its rates are reported
-    on the other.
+    harmful records. The rule was chosen on one half of the families, and its rates are reported on
+    the other half.
 
     Examples
     --------
@@ -126,8 +126,8 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
     families = sorted(set(everything.families))
     if len(families) < 2:
         raise PredictorError(
-            f"the records hold {len(families)} family; leaving families out needs two, "
-            "so collect trials on data of another source"
+            f"the records have {len(families)} family, but two are needed to leave one out; "
+            "collect trials on data from another source"
         )
     if present is not None:
         present = present.in_families_of(everything)
@@ -151,7 +151,7 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
 def _predictions(
     present: TrainingSet | None, everything: TrainingSet, family: str
 ) -> dict[str, Floats]:
-    """Predictions of every predictor for a family it has not seen, by name; (seeds, rows).
+    """Return predictions of every predictor for a family it has not seen, by name; (seeds, rows).
 
     The same array stands for challenger and present where they were fitted on the same rows.
     """
@@ -174,13 +174,13 @@ def _predictions(
 
 
 def _recipe(known: TrainingSet, X: pd.DataFrame, seeds: Iterable[int]) -> Floats:
-    """Predictions of the recipe fitted on `known` under each seed, (seeds, rows)."""
+    """Return predictions of the recipe fitted on `known` with each seed, (seeds, rows)."""
     fits = (create_predictor(RECIPE, random_state=seed) for seed in seeds)
     return np.stack([fit.fit(known.X, known.y, known.groups).predict(X) for fit in fits])
 
 
 def _same_rows(one: TrainingSet, other: TrainingSet) -> bool:
-    """Whether the recipe fitted on either is the same; the order of rows is that of `union`."""
+    """Whether a fit on either gives the same result; the order of rows is that of `union`."""
     return (
         np.array_equal(one.y, other.y)
         and np.array_equal(one.groups, other.groups)
@@ -212,14 +212,14 @@ def _decide(comparisons: Floats, scores: pd.DataFrame) -> GateDecision:
     comparisons = comparisons[comparisons[:, 1] > 0]
     if len(comparisons) < MIN_FAMILIES:
         reason = (
-            f"{len(comparisons)} left-out families can tell the new predictor from the present "
-            f"one, but {MIN_FAMILIES} are needed; collect trials on data of other sources"
+            f"only {len(comparisons)} left-out families can tell the new predictor from the "
+            f"present one, but {MIN_FAMILIES} are needed; collect trials on data from other sources"
         )
         return GateDecision(False, reason, scores)
     difference, low, high = _bootstrap(comparisons)
     reason = (
-        f"on {len(comparisons)} left-out families the placements it predicts best gain "
-        f"{difference:+.3f} spreads of a task against the present predictor's "
+        f"on {len(comparisons)} left-out families, the gain of its best predicted placements minus "
+        f"that of the present predictor's is {difference:+.3f} spreads of a task "
         f"({INTERVAL:.0%} interval {low:+.3f} to {high:+.3f}; needed: more than {MARGIN}, and an "
         "interval above 0)"
     )
@@ -227,9 +227,9 @@ def _decide(comparisons: Floats, scores: pd.DataFrame) -> GateDecision:
 
 
 def _expected_gain(gains: Floats, predicted: Floats) -> float:
-    """Mean gain of the quarter predicted best minus the mean of all.
+    """Return the mean gain of the quarter predicted best, minus the mean gain of all.
 
-    Where predictions tie at its end, the mean of the tied stands for those drawn from them.
+    If predictions tie at the end of the quarter, the mean gain of the tied placements is used.
     """
     k = max(1, round(TOP_SHARE * len(gains)))
     threshold = np.sort(predicted)[-k]
@@ -239,7 +239,7 @@ def _expected_gain(gains: Floats, predicted: Floats) -> float:
 
 
 def _noise_variance(data: TrainingSet) -> float:
-    """Variance between trials of one placement, pooled; 0 where none was repeated."""
+    """Return the pooled variance between trials of one placement; 0 if none was repeated."""
     repeated = [np.array(list(each.values())) for each in data.gains if len(each) > 1]
     freedom = sum(len(each) - 1 for each in repeated)
     squares = sum(float(((each - each.mean()) ** 2).sum()) for each in repeated)
@@ -247,10 +247,10 @@ def _noise_variance(data: TrainingSet) -> float:
 
 
 def _bootstrap(comparisons: Floats) -> tuple[float, float, float]:
-    """Weighted mean difference, and the ends of its interval.
+    """Return the weighted mean difference and the ends of its interval.
 
-    Ours, because the argument of `scipy.stats.bootstrap` that holds the seed was renamed between
-    the releases we support.
+    We do not use `scipy.stats.bootstrap`, because its argument for the seed was renamed between the
+    releases that we support.
     """
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(comparisons), size=(DRAWS, len(comparisons)))
@@ -260,7 +260,7 @@ def _bootstrap(comparisons: Floats) -> tuple[float, float, float]:
 
 
 def _mean_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean over tasks, one row per predictor."""
+    """Return means over tasks, one row per predictor."""
     if "present" in set(scores["predictor"]):
         # Only tasks on which both could be fitted compare like with like.
         shared = set(scores.loc[scores["predictor"] == "present", "task"])

@@ -1,4 +1,4 @@
-"""How well predictors order the placements of tasks whose whole family they have not seen."""
+"""Score how well predictors order placements of tasks whose family they have not seen."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ REGRET_AT = (1, 5)
 
 
 def evaluate(predictors: Mapping[str, Predictor], data: TrainingSet) -> pd.DataFrame:
-    """Leave each family out in turn, fit on the others, score on its tasks.
+    """Leave out each family in turn, fit on the others and score on its tasks.
 
     Parameters
     ----------
     predictors : mapping of str to Predictor
-        Fitted or not; a clone of each is fitted per family.
+        Predictors, fitted or not; a clone of each is fitted per family.
     data : TrainingSet (rows)
         At least two families.
 
     Returns
     -------
     DataFrame (predictors · tasks, 7)
-        `score_tasks` of each predictor, with its name in a first column `predictor`.
+        The result of `score_tasks` for each predictor, with its name in the first column
+        `predictor`.
 
     Raises
     ------
     PredictorError
-        Fewer than two families.
+        There are fewer than two families.
 
     Examples
     --------
@@ -50,8 +51,8 @@ def evaluate(predictors: Mapping[str, Predictor], data: TrainingSet) -> pd.DataF
     families = sorted(set(data.families))
     if len(families) < 2:
         raise PredictorError(
-            f"the log holds {len(families)} family; leaving families out needs two, "
-            "so collect trials on data of another source"
+            f"the log has {len(families)} family, but two are needed to leave one out; "
+            "collect trials on data from another source"
         )
     tables = [score_left_out(predictors, data, data, family) for family in families]
     return pd.concat(tables, ignore_index=True)
@@ -60,23 +61,23 @@ def evaluate(predictors: Mapping[str, Predictor], data: TrainingSet) -> pd.DataF
 def score_left_out(
     predictors: Mapping[str, Predictor], known: TrainingSet, data: TrainingSet, family: str
 ) -> pd.DataFrame:
-    """Fit on the rows of `known` without a family, score on the tasks of that family in `data`.
+    """Fit on the rows of `known` without a family, and score on that family's tasks in `data`.
 
     Parameters
     ----------
     predictors : mapping of str to Predictor
-        Fitted or not; clones are fitted.
+        Predictors, fitted or not; clones are fitted.
     known : TrainingSet
-        What to fit on, less the family.
+        Rows to fit on; those of the family are left out.
     data : TrainingSet
-        What to score on.
+        Rows to score on.
     family : str
         The family left out.
 
     Returns
     -------
     DataFrame (predictors · tasks, 7)
-        As `evaluate`; empty where `known` holds no other family.
+        As for `evaluate`; empty if `known` has no other family.
 
     Examples
     --------
@@ -104,15 +105,15 @@ def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:
     Parameters
     ----------
     predictor : Predictor
-        Fitted.
+        A fitted predictor.
     data : TrainingSet
-        What to score on.
+        Rows to score on.
 
     Returns
     -------
     DataFrame (tasks, 6)
-        `family`, `task` (the row's group), `placements`, `spearman` (NaN where predictions or
-        gains are all equal), `regret@1`, `regret@5` in units of the metric.
+        `family`, `task` (the row's group), `placements`, `spearman` (NaN if all predictions or all
+        gains are equal), `regret@1` and `regret@5` in units of the metric.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def score_tasks(predictor: Predictor, data: TrainingSet) -> pd.DataFrame:
 
 
 def score_predictions(predicted: Floats, data: TrainingSet) -> pd.DataFrame:
-    """Score the predictions of the rows of `data`; a table as of `score_tasks`."""
+    """Score predictions of the rows of `data`; the table is like that of `score_tasks`."""
     rows = []
     for group in sorted(set(data.groups)):
         of_task = np.asarray(data.groups == group)
@@ -144,17 +145,17 @@ def score_predictions(predicted: Floats, data: TrainingSet) -> pd.DataFrame:
 
 
 def spearman(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats) -> float:
-    """Rank correlation of measured and predicted gains.
+    """Compute the rank correlation of measured and predicted gains.
 
     Parameters
     ----------
     gains, predicted : sequence of float
-        Of the same placements, in the same order.
+        Gains of the same placements, in the same order.
 
     Returns
     -------
     float
-        In [-1, 1]; NaN where either is constant.
+        In [-1, 1]; NaN if either is constant.
 
     Examples
     --------
@@ -169,17 +170,17 @@ def spearman(gains: Sequence[float] | Floats, predicted: Sequence[float] | Float
 
 
 def regret(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats, k: int) -> float:
-    """Best gain of all minus the best among the `k` predicted best.
+    """Compute the best gain of all minus the best gain among the `k` predicted best.
 
-    Where predictions tie at the k-th place, it is the expectation over all ways to break the tie: a
-    predictor that says the same of every placement is as good as chance, no better, no worse.
+    If predictions tie at the k-th place, it is the expectation over all ways to break the tie. So a
+    predictor that gives every placement the same value is exactly as good as chance.
 
     Parameters
     ----------
     gains, predicted : sequence of float
-        Of the same placements, in the same order; one at least.
+        Gains of the same placements, in the same order; at least one.
     k : int
-        How many placements are chosen.
+        Number of placements to choose.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def regret(gains: Sequence[float] | Floats, predicted: Sequence[float] | Floats,
     certain, tied = y[score > threshold], np.sort(y[score == threshold])[::-1]
     floor = certain.max(initial=-np.inf)
     drawn, total = k - len(certain), math.comb(len(tied), k - len(certain))
-    # The i-th best of the tied is the best drawn if the other drawn - 1 come from those below it.
+    # The i-th best of the tied is the best drawn if the other drawn - 1 are all below it.
     best = sum(
         max(value, floor) * (math.comb(len(tied) - i - 1, drawn - 1) / total)
         for i, value in enumerate(tied)

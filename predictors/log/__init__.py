@@ -1,4 +1,4 @@
-"""The placement log: its columns, which of its rows can be used, how it lies on disk."""
+"""The placement log: its columns, the checks of its rows, and its files."""
 
 from ._card import log_card, log_stats
 from ._checks import reject_rows, validate_log

@@ -1,4 +1,4 @@
-"""What a placement log holds: a table for people, and the card that goes with the files."""
+"""Describe a placement log: a table of counts, and the card that is stored with the files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._schema import LOG_COLUMNS, LOG_SCHEMA_VERSION
 
 
 def log_stats(log: PlacementLog) -> pd.DataFrame:
-    """Count what a log holds, by backbone and task.
+    """Count the trials of a log, by backbone and task.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
     Returns
     -------
     DataFrame (tasks, 9)
-        `backbone`, `task_name`, `family`, `trials` that are done, `failed`, distinct `placements`
+        `backbone`, `task_name`, `family`, finished `trials`, `failed` trials, distinct `placements`
         and `seeds`, `head_only` (validation metric) and `best_gain` (of the means over seeds).
         One row per backbone and task, in the log's order.
 
@@ -56,7 +56,7 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
 
 
 def log_card(log: PlacementLog) -> str:
-    """Describe a log: how much there is, how it was chosen, what each column means.
+    """Describe a log: its size, how placements were chosen, and what each column means.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which rows of a placement log are bad, each by itself."""
+"""Find rows of a placement log that are bad in themselves."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame (complaints, 3)
         `row` (position from 0), `trial_id` and `reason`. A row may have several reasons. Empty
-        if every row is in order.
+        if every row is valid.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
         if column.need != "optional":
             complain(~given & (done | (column.need == "always")), f"{column.name} is missing")
         if column.outcome:
-            complain(~done & given, f"{column.name} is given though the trial is not done")
+            complain(~done & given, f"{column.name} is given although the trial is not done")
         if column.dtype != "str":
             complain(given & ~_is_in_range(values, column), _range_complaint(column))
 
@@ -74,19 +74,22 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
         log["schema_version"].notna() & (log["schema_version"] != LOG_SCHEMA_VERSION),
         f"schema_version is not {LOG_SCHEMA_VERSION}",
     )
-    complain(log["trial_id"].notna() & log["trial_id"].duplicated(), "trial_id occurred before")
-    complain(~log["status"].isin(list(Status)), f"status is none of {', '.join(Status)}")
-    complain(~log["metric"].isin(METRICS), f"metric is none of {', '.join(METRICS)}")
+    complain(
+        log["trial_id"].notna() & log["trial_id"].duplicated(),
+        "trial_id is already used in an earlier row",
+    )
+    complain(~log["status"].isin(list(Status)), f"status is not one of {', '.join(Status)}")
+    complain(~log["metric"].isin(METRICS), f"metric is not one of {', '.join(METRICS)}")
     reason_given = log["failure_reason"].notna() & (log["failure_reason"] != "")
     complain(failed & ~reason_given, "failed without a failure_reason")
-    complain(~failed & reason_given, "failure_reason is given though the trial did not fail")
+    complain(~failed & reason_given, "failure_reason is given although the trial did not fail")
     complain(
         (log["placement"] == HEAD_ONLY) != (log["n_edges"] == 0), "n_edges contradicts placement"
     )
     source = log["family_source"]
     complain(
         source.notna() & ~source.isin(list(FamilySource)),
-        f"family_source is none of {', '.join(FamilySource)}",
+        f"family_source is not one of {', '.join(FamilySource)}",
     )
     complain(~log["versions"].map(_is_json_object), "versions is not a JSON object")
 
@@ -96,7 +99,7 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def validate_log(log: pd.DataFrame) -> None:
-    """Check that every row of a placement log is in order.
+    """Check that every row of a placement log is valid.
 
     Parameters
     ----------
@@ -119,7 +122,7 @@ def validate_log(log: pd.DataFrame) -> None:
     if len(found):
         lines = [f"row {c.row} (trial {c.trial_id}): {c.reason}" for c in found[:3].itertuples()]
         raise PredictorError(
-            f"the placement log has {found['row'].nunique()} bad rows of {len(log)}: "
+            f"{found['row'].nunique()} of {len(log)} rows of the placement log are bad: "
             f"{'; '.join(lines)}{'; …' if len(found) > 3 else ''}"
         )
 
@@ -136,7 +139,7 @@ def _range_complaint(column: LogColumn) -> str:
 
 
 def _is_json_object(text: Any) -> bool:
-    """Whether `text` is a JSON object, or not given at all."""
+    """Whether `text` is a JSON object or missing."""
     if not isinstance(text, str):
         return bool(pd.isna(text))
     try:

@@ -1,4 +1,4 @@
-"""One family for each task, and one for all data sets that share images."""
+"""Give each task one family, and data sets that share images the same family."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame (rows, columns)
-        The log with another `family` where needed. Rows without task or family stay as they are.
+        The log with `family` replaced where needed. Rows without task or family do not change.
 
     Notes
     -----
-    The most recent row of a task whose family was given by the user decides the family of all its
-    rows; where none was given, the most recent row decides.
+    The family of a task is that of its most recent row with a family given by the user. If there is
+    no such row, the most recent row decides.
 
-    Families are then united when two of their tasks have at least 3 sampled images in common, or
-    the same sample. Unrelated sources do share single images: a blank page, a black frame, a "no
-    image" placeholder. As a sample counts each distinct image once, that makes one or two, while
-    copies of a data set, or parts of one, have many in common. Tasks without a sample, which are
-    built-in ones and those recorded before samples were, are united by the name of the data set: it
-    is the same under every backbone. A united family has the name that was given last by a user,
-    else the first in the alphabet.
+    Two families are then merged if two of their tasks have at least 3 sampled images in common, or
+    the same sample. Unrelated sources may share a few images: a blank page, a black frame, a "no
+    image" placeholder. A sample counts each distinct image once, so these are only one or two,
+    while copies or parts of a data set have many images in common. Tasks without a sample (built-in
+    tasks, and those recorded before samples were taken) are merged if their data sets have the same
+    name, which does not depend on the backbone. A merged family has the name that a user gave last,
+    or else the first name in alphabetical order.
 
-    The result does not change when families are settled again.
+    Settling families again does not change the result.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def _united(
     data_sets: pd.Series[Any],
     given: pd.DataFrame,
 ) -> dict[str, str]:
-    """Return the name of the united family of each task.
+    """Return the name of each task's merged family.
 
     families, digests, data_sets: family, set of digests and name of the data set of each task, in
     the same order; given: rows of families given by the user, oldest first.
@@ -101,7 +101,7 @@ def _digests_by_task(rows: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _sharing(digests: pd.Series[Any]) -> sparse.csr_array:
-    """Which tasks share enough images, (tasks, tasks)."""
+    """Return which tasks share enough images, (tasks, tasks)."""
     incidence = _incidence(digests)
     common = (incidence @ incidence.T).tocoo()
     sizes = digests.map(len).to_numpy()
@@ -112,7 +112,7 @@ def _sharing(digests: pd.Series[Any]) -> sparse.csr_array:
 
 
 def _incidence(sets: pd.Series[Any]) -> sparse.csr_array:
-    """Which task holds which word, (tasks, words), from the set of words of each task."""
+    """Return which task has which word, (tasks, words), from the set of words of each task."""
     rows = np.repeat(np.arange(len(sets)), sets.map(len).to_numpy(dtype=int))
     words = [word for held in sets for word in held]
     columns: npt.NDArray[np.int64] = pd.factorize(np.array(words, dtype=object))[0]

@@ -17,7 +17,7 @@ from ._sort_out import sort_out
 TRIALS, CARD = "trials.parquet", "card.md"
 PROBE_TABLES = ("edges", "nodes", "task")
 FILES = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
-WHAT, REMEDY = "placement log", "restore it or export it anew"
+WHAT, REMEDY = "placement log", "restore it or export it again"
 KEY = "probe_key"
 _SHIPPED = Path(__file__).parents[1] / "shipped" / "log"
 
@@ -29,11 +29,11 @@ class PlacementLog:
     Parameters
     ----------
     trials : DataFrame (rows, columns)
-        Columns of `LOG_COLUMNS`; every row is in order.
+        Columns of `LOG_COLUMNS`; every row is valid.
     probes : mapping of str to mapping of str to DataFrame
         The tables `edges`, `nodes` and `task` of each probe, by its key.
     set_aside : DataFrame (rows, 3)
-        `row`, `trial_id` and `reason` of what was in the file and is not in `trials`.
+        `row`, `trial_id` and `reason` of rows in the file that are not in `trials`.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class PlacementLog:
 
 
 def shipped_log() -> Path:
-    """Return the folder of the placement log that comes with this package.
+    """Return the folder of the placement log that is shipped with this package.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
     folder : path
         New or empty.
     card : str
-        Markdown about the data, such as `log_card`.
+        Markdown about the data, such as the result of `log_card`.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def read_log(path: str | Path) -> PlacementLog:
     ------
     PredictorError
         There is no such log, it is damaged, its columns are not those of a placement log, or all
-        of it was written under a schema that this release does not know.
+        its rows have a schema that this release does not know.
 
     Examples
     --------
@@ -165,18 +165,18 @@ def read_log(path: str | Path) -> PlacementLog:
 
 def _check_schema(trials: pd.DataFrame, path: Path) -> None:
     if "schema_version" not in trials.columns:
-        return  # `sort_out` names all columns that are missing
+        return  # `sort_out` reports all missing columns
     versions = sorted({str(version) for version in trials["schema_version"]})
     known = {str(version) for version in range(1, LOG_SCHEMA_VERSION + 1)}
     if versions and not known & {version.removesuffix(".0") for version in versions}:
         raise PredictorError(
             f"{path} is a placement log of schema {', '.join(versions)}; this release reads up to "
-            f"{LOG_SCHEMA_VERSION}, update autoplace or export the log anew"
+            f"{LOG_SCHEMA_VERSION}; update autoplace or export the log again"
         )
 
 
 def _narrowed(table: pd.DataFrame) -> pd.DataFrame:
-    """In no more digits than are known: half precision for sketches, single for other floats."""
+    """Drop digits that are not known: half precision for sketches, single for other floats."""
     kinds = {
         name: "float16" if str(name).startswith("sketch_") else "float32"
         for name in table.select_dtypes("float64").columns
@@ -192,7 +192,9 @@ def _from_parquet(data: bytes, path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(io.BytesIO(data))
     except (OSError, ValueError) as error:
-        told = str(error).splitlines()[0]
-        raise PredictorError(f"{path} is no Parquet file of a placement log: {told}") from error
+        reason = str(error).splitlines()[0]
+        raise PredictorError(
+            f"{path} is not a Parquet file of a placement log: {reason}; give another file"
+        ) from error
     narrow = table.select_dtypes(["float16", "float32"]).columns
     return table.astype(dict.fromkeys(narrow, "float64"))

@@ -1,4 +1,4 @@
-"""The columns of the placement log, and the tables made of them."""
+"""The columns of the placement log, and typed tables with these columns."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class LogColumn:
         `"str"`, `"int64"` or `"float64"`. In a table, numbers are float64, because they may be
         missing.
     need : str
-        Which rows must have a value: `"always"` all, `"done"` finished ones, `"optional"` none.
+        Which rows must have a value: all (`"always"`), finished ones (`"done"`) or none
+        (`"optional"`).
     meaning : str
-        What the column says, for people.
+        Description of the column, for people.
     outcome : bool, default=False
-        Whether the trial measured it; only a finished trial has one.
+        Whether the trial measured the value; only finished trials have one.
     low, high : float
-        The range of a number, ends included.
+        The range of a number, both ends included.
 
     Examples
     --------
@@ -118,7 +119,7 @@ LOG_COLUMNS = (
 
 COLUMN_NAMES = tuple(column.name for column in LOG_COLUMNS)
 
-# Columns by the schema version that brought them, with what older rows say in them.
+# Columns by the schema version that added them, with the values for older rows.
 _SINCE: dict[int, dict[str, str | None]] = {
     2: {"augment": "none", "precision": "float32"},
     3: {"family_source": None, "image_digests": None, "n_val": None},
@@ -126,7 +127,7 @@ _SINCE: dict[int, dict[str, str | None]] = {
 
 
 def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make the typed table of a placement log from rows as a store holds them.
+    """Make the typed table of a placement log from rows as a store keeps them.
 
     Parameters
     ----------
@@ -136,14 +137,14 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame (rows, columns)
-        Every column of `LOG_COLUMNS`, in that order, even without a row. Numbers are float64, and
-        NaN where they are missing or cannot be read; texts are None where they are missing. Rows
-        of an older schema are upgraded.
+        Every column of `LOG_COLUMNS`, in that order, even if there are no rows. Numbers are
+        float64, and NaN if missing or unreadable. Texts are None if missing. Rows of an older
+        schema are upgraded.
 
     Raises
     ------
     PredictorError
-        A row has a key that is no column of the placement log.
+        A row has a key that is not a column of the placement log.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     if unknown:
         raise PredictorError(
             f"the placement log has no column {', '.join(unknown)} in schema {LOG_SCHEMA_VERSION}; "
-            "leave it out, or update autoplace if a newer release wrote the row"
+            "remove it, or update autoplace if a newer release wrote the row"
         )
     raw = {name: pd.Series([row.get(name) for row in held], dtype=object) for name in COLUMN_NAMES}
     return _typed(upgrade_log(pd.DataFrame(raw)))
@@ -170,14 +171,14 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     log : DataFrame (rows, columns)
-        Columns of `LOG_COLUMNS`, less those that are newer than its rows.
+        Columns of `LOG_COLUMNS`, without those that are newer than its rows.
 
     Returns
     -------
     DataFrame (rows, columns)
         Schema 2 added `augment` and `precision`, which are filled in. Schema 3 added
-        `family_source`, `image_digests` and `n_val`, which older rows do not know. Rows of an
-        unknown version stay as they are, for `reject_rows` to find.
+        `family_source`, `image_digests` and `n_val`, which are missing in older rows. Rows of an
+        unknown version do not change; `reject_rows` finds them.
 
     Examples
     --------
@@ -203,7 +204,7 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame, names: Iterable[str] = COLUMN_NAMES) -> pd.DataFrame:
-    """Return the table with columns `names` as float64 with NaN, or as texts with None."""
+    """Convert the columns `names` to float64 with NaN, or to texts with None."""
     dtypes = {column.name: column.dtype for column in LOG_COLUMNS}
     columns: dict[str, pd.Series[Any]] = {}
     for name in names:

@@ -80,7 +80,8 @@ DATA = {
     "empty folder": (lambda g: ["pick", g.classes("empty")], "no class folders"),
     "one class only": (lambda g: ["pick", g.classes("one", red=8)], "only one class, 'red'"),
     "three images in a class": (
-        lambda g: ["pick", g.classes("few", red=8, rare=3)], "class 'rare' .* 3 images, at least 4"
+        lambda g: ["pick", g.classes("few", red=8, rare=3)],
+        "class 'rare' .* 3 images, but at least 4",
     ),
     "unreadable manifest": (
         lambda g: ["pick", g.file("m.parquet", b"no table")], r"m\.parquet"
@@ -130,7 +131,7 @@ PLACEMENTS = {
     ),
     "a placement given twice": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2\n3>4\n1>2\n")],
-        r"p\.txt, line 3: 1>2@bottleneck:r=8 is in line 1 already",
+        r"p\.txt, line 3: 1>2@bottleneck:r=8 is already in line 1",
     ),
     "an unknown adapter kind in a placement": (
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@lora:r=2\n")],

@@ -60,7 +60,7 @@ def test_a_file_that_is_no_log_is_refused_in_one_line(cli, home, tmp_path):
         done = cli(*command, tmp_path / "log.parquet", cwd=home)
         assert done.code == 2
         assert len(done.err.splitlines()) == 1
-        assert "no Parquet file of a placement log" in done.err
+        assert "not a Parquet file of a placement log" in done.err
 
 
 def test_nothing_to_export_is_bad_input_and_writes_nothing(cli, exported, home, tmp_path):

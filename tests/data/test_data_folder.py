@@ -132,7 +132,7 @@ def test_one_class_only(write_images, transform):
 def test_fewer_than_four_images_in_a_class(write_images, transform, prefix):
     counts = {"cat": 8, "dog": 3, "emu": 2}
     root = write_images(f"{prefix}{c}/{i}.png" for c, n in counts.items() for i in range(n))
-    with pytest.raises(DataError, match=r"class 'dog' .* has 3 images, at least 4 .*1 more"):
+    with pytest.raises(DataError, match=r"class 'dog' .* has 3 images, but at least 4 .*1 more"):
         load_data(root, transform=transform)
 
 

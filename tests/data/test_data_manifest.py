@@ -99,7 +99,7 @@ def test_a_group_in_two_splits(write_manifest, transform):
 
 def test_too_few_groups(write_manifest, transform):
     file = write_manifest(lambda t: t.assign(group=["g", "h"] * 10))
-    with pytest.raises(DataError, match="2 groups are too few to set val and test aside"):
+    with pytest.raises(DataError, match="2 groups are too few to take val and test from train"):
         load_data(file, transform=transform)
 
 
@@ -210,7 +210,7 @@ def test_an_unreadable_manifest(tmp_path, transform, suffix, content):
 def test_a_row_with_too_many_cells(write_manifest, transform):
     file = write_manifest()
     file.write_text(file.read_text() + "img/x.png,cat,train\n")
-    with pytest.raises(DataError, match=r"line 22 .* has 3 cells, the header 2"):
+    with pytest.raises(DataError, match=r"line 22 .* has 3 cells, but the header has 2"):
         load_data(file, transform=transform)
 
 

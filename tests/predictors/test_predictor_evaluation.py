@@ -84,7 +84,7 @@ def test_changing_every_test_column_changes_no_fitted_predictor(
 
 
 def test_one_family_is_not_enough(data) -> None:
-    with pytest.raises(PredictorError, match="needs two"):
+    with pytest.raises(PredictorError, match="two are needed"):
         evaluate({"ridge": create_predictor("ridge")}, data.select(data.families == "family0"))
 
 

@@ -125,7 +125,7 @@ def test_nothing_new_is_not_promoted_and_no_predictor_is_easily_beaten(parts: Pa
 
 
 def test_one_family_is_not_enough(parts: Parts) -> None:
-    with pytest.raises(PredictorError, match="needs two"):
+    with pytest.raises(PredictorError, match="two are needed"):
         gate(None, parts[1])
 
 

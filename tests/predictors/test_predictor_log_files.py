@@ -96,7 +96,7 @@ def test_a_file_of_another_form_is_one_error(make_log, tmp_path, change, told) -
 
 def test_what_is_no_parquet_is_one_error(tmp_path) -> None:
     (tmp_path / "log.parquet").write_text("placement,val\n")
-    with pytest.raises(PredictorError, match="no Parquet file of a placement log"):
+    with pytest.raises(PredictorError, match="not a Parquet file of a placement log"):
         read_log(tmp_path / "log.parquet")
     with pytest.raises(PredictorError, match="no placement log at"):
         read_log(tmp_path / "absent")
@@ -112,7 +112,7 @@ def test_repeated_rows_are_set_aside_once_each(make_log) -> None:
     assert list(aside["row"]) == [n, n + 1, n + 2, n + 3]
     assert list(aside["reason"].unique()) == [
         "repeats an earlier row",
-        "the same trial is in an earlier row; outcomes are averaged",
+        "an earlier row has the same trial; outcomes are averaged",
     ]
 
 
@@ -121,7 +121,7 @@ def test_rows_that_contradict_each_other_are_both_set_aside(make_log) -> None:
     other = log.iloc[[0]].assign(trial_id="other", val_metric=log["val_metric"][0] - 0.1)
     kept, aside = sort_out(pd.concat([log, other], ignore_index=True))
     assert list(aside["row"]) == [0, len(log)]
-    assert set(aside["reason"]) == {"the same trial has another outcome in another row"}
+    assert set(aside["reason"]) == {"another row of the same trial has a different outcome"}
     assert len(kept) == len(log) - 1
 
 
@@ -150,7 +150,7 @@ def test_outcomes_of_one_trial_that_rounding_explains_are_averaged(
         kept, aside = sort_out(pd.concat([first, again, log.iloc[1:]], ignore_index=True))
         assert len(kept) == len(log) - 1 + kept_rows
         if not kept_rows:
-            assert set(aside["reason"]) == {"the same trial has another outcome in another row"}
+            assert set(aside["reason"]) == {"another row of the same trial has a different outcome"}
             continue
         assert aside["row"].tolist() == [1]
         row = kept.iloc[0]
@@ -170,7 +170,7 @@ def test_one_id_for_two_trials_leaves_neither(make_log) -> None:
     other = log.iloc[[0]].assign(seed=5)
     kept, aside = sort_out(pd.concat([log, other], ignore_index=True))
     assert list(aside["row"]) == [0, len(log)]
-    assert aside["reason"].str.startswith("its trial_id is that of another row").all()
+    assert aside["reason"].str.startswith("another row with the same trial_id").all()
     assert len(kept) == len(log) - 1
 
 
@@ -188,7 +188,7 @@ def test_a_task_described_in_two_ways_is_set_aside_whole(make_log, column) -> No
     log.loc[0, column] = 7 if column == "n_nodes" else "another"
     _, aside = sort_out(log)
     assert set(aside["trial_id"]) == set(log.loc[log["task"] == log["task"][0], "trial_id"])
-    assert set(aside["reason"]) == {"its task is described in two ways"}
+    assert set(aside["reason"]) == {"other rows describe its task differently"}
 
 
 def test_bad_rows_are_set_aside_and_the_others_learnt_from(make_log, features) -> None:

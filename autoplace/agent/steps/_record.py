@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from autoplace.agent._progress import Progress
-from autoplace.agent._provenance import git_commit
 from autoplace.agent.steps._probe import Probe
+from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._provenance import git_commit
 from autoplace.settings import CollectSettings, PickSettings
 from autoplace.tracking import Journal, Store
 from autoplace.training import Task
