@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 HEAD_ONLY = "head-only"  # the placement without adapters, as text
+PROBE_TABLES = ("edges", "nodes", "task")  # what a probe measures, as data frames
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
 

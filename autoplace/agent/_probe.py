@@ -22,6 +22,7 @@ from autoplace.report import probe_heat_maps
 from autoplace.settings import ProbeCommandSettings
 from autoplace.tracking import Store
 from autoplace.training import TaskSummary
+from predictors.vocabulary import PROBE_TABLES
 
 SHOWN = ("gradient_rank", "stable_rank", "effective_rank", "frobenius_norm", "snr", "energy_r8")
 
@@ -83,7 +84,7 @@ class ProbeResult:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("edges", "nodes", "task"):
+            for name in PROBE_TABLES:
                 getattr(self.tables, name).to_parquet(folder / f"{name}.parquet", index=False)
             probe_heat_maps(self.edges).savefig(folder / "probe.png", dpi=110)
         except OSError as error:

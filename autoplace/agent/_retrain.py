@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ class RetrainResult:
             "families": list(self.families),
             "scores": table.where(table.notna(), None).to_dict(orient="records"),
             "promoted": self.decision.promoted,
+            "difference": _finite(self.decision.difference),
+            "interval": [_finite(self.decision.low), _finite(self.decision.high)],
             "version": self.version,
             "reason": self.decision.reason,
         }
@@ -112,6 +115,10 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     return RetrainResult(
         len(everything), new_rows, learnable.set_aside, families, decision, version
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _promote(store: Store, data: predictors.TrainingSet, scores: pd.DataFrame) -> int:

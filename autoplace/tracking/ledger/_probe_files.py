@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from autoplace.tracking._error import ProbeMissingError, TrackingError
 from autoplace.tracking.ledger._events import ProbeEvent
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
-from autoplace.tracking.store import PROBE_TABLES, Store, find_probe
+from autoplace.tracking.store import Store, find_probe
+from predictors.vocabulary import PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
