@@ -5,6 +5,8 @@ This module does not import torch, so that the command line can show its help qu
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from difflib import get_close_matches
@@ -52,6 +54,8 @@ class Settings:
                 raise UserError(
                     f"{flag} is '{value}'; choose one of: {', '.join(rules['choices'])}"
                 )
+            if isinstance(value, float) and math.isinf(value):
+                raise UserError(f"{flag} is {value}; it must be a finite number")
             # Not `value < low`: that lets not-a-number through.
             if "low" in rules and not value >= rules["low"]:
                 raise UserError(f"{flag} is {value}; it must be at least {rules['low']}")
@@ -291,5 +295,7 @@ def _converted(each: Field[Any], value: Any) -> Any:
             pass
     elif isinstance(value, wanted):
         return value
+    elif wanted is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
     flag = "--" + each.name.replace("_", "-")
     raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'text'}")

@@ -130,7 +130,7 @@ class TrainingSet:
         extra = np.ones(len(other), dtype=bool)
         for row, key in enumerate(self._keys()):
             if key in theirs:
-                gains[row] = {**gains[row], **other.gains[theirs[key]]}
+                gains[row] = _united(gains[row], other.gains[theirs[key]])
                 extra[theirs[key]] = False
         rest = other.select(extra)
         families = dict(zip(self._tasks(), self.families, strict=True))
@@ -141,6 +141,13 @@ class TrainingSet:
             np.concatenate([self.groups, rest.groups]),
             np.array([families[t] for t in self._tasks() + rest._tasks()], dtype=object),
         )
+
+    def in_families_of(self, other: Self) -> Self:
+        """Return these rows with the families that `other` says of their tasks."""
+        known = dict(zip(other._tasks(), other.families, strict=True))
+        own = zip(self._tasks(), self.families, strict=True)
+        families = np.array([known.get(task, family) for task, family in own], dtype=object)
+        return type(self)(self.X, self.gains, self.groups, families)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows as one table.
@@ -195,6 +202,13 @@ class TrainingSet:
     def _keys(self) -> list[tuple[str, str]]:
         """Group and placement of each row."""
         return list(zip(self.groups, self.X["placement"], strict=True))
+
+
+def _united(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    """Gains by trial of both; a mean of trials without ids gives way to trials with them."""
+    gains = {**ours, **theirs}
+    known = {trial: gain for trial, gain in gains.items() if trial != UNKNOWN_TRIAL}
+    return known or gains
 
 
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:

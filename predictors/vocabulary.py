@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 HEAD_ONLY = "head-only"  # the placement without adapters, as text
+PROBE_TABLES = ("edges", "nodes", "task")  # what a probe measures, as data frames
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
 
 
@@ -67,4 +68,4 @@ class FamilySource(StrEnum):
 
     GIVEN = "given"  # by the user
     BUILTIN = "builtin"  # by a built-in task
-    DEFAULT = "default"  # made from the name of the data
+    DEFAULT = "default"  # made from the images

@@ -184,6 +184,13 @@ def test_the_page_names_where_the_walk_passes():
     assert len(WALK) > 10
 
 
+def test_the_walk_of_pick_enters_no_file_twice():
+    table = PAGE.partition("## The walk of `autoplace pick DATA`")[2].partition("\n\n`agent/")[0]
+    files = [file for file, _ in re.findall(r"`([\w/]+\.py): ([\w.]+)`", table)]
+    assert len(files) > 20
+    assert len(set(files)) == len(files)
+
+
 @pytest.mark.parametrize(("file", "name"), WALK)
 def test_what_the_walk_names_exists(file, name):
     root = ROOT if file.startswith("predictors/") else ROOT / "autoplace"

@@ -3,14 +3,10 @@
 from autoplace.agent._collect import collect, collect_task
 from autoplace.agent._doctor import Examination, examine
 from autoplace.agent._dry_run import DryRun, dry_run
-from autoplace.agent._errors import NothingFinishedError
-from autoplace.agent._load import load
 from autoplace.agent._logs import Transfer, export_log, import_log
 from autoplace.agent._pick import pick
-from autoplace.agent._pick_result import PickResult, Tested
 from autoplace.agent._predict import Prediction, predict
 from autoplace.agent._probe import ProbeResult, probe
-from autoplace.agent._progress import Progress
 from autoplace.agent._retrain import RetrainResult, retrain
 from autoplace.agent.steps import (
     open_task,
@@ -20,6 +16,10 @@ from autoplace.agent.steps import (
     sample_trials,
     training_set,
 )
+from autoplace.agent.steps._errors import NothingFinishedError
+from autoplace.agent.steps._load import load
+from autoplace.agent.steps._pick_result import PickResult, Tested
+from autoplace.agent.steps._progress import Progress
 
 __all__ = [
     "DryRun",

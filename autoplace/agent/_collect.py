@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._executor import create_executor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord

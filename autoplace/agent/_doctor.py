@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoplace.agent._progress import Progress
-from autoplace.agent._provenance import library_versions
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._provenance import library_versions
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autoplace.agent._plan import make_plan
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._schedule import SEEDS
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings

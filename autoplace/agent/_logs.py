@@ -8,9 +8,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import predictors
+from autoplace.agent.steps._training_rows import FOREIGN, read_log_rows
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
-from autoplace.tracking import ProbeMissingError, Store, fetch_probe, import_rows, read_rows
+from autoplace.tracking import ProbeMissingError, Store, fetch_probe, import_rows
 from predictors.vocabulary import Status
 
 NO_PROBE = "its probe is not in the log"
@@ -105,7 +106,7 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
     """
     store = Store(settings.store)
     store.check()
-    records = predictors.log_table(read_rows(store))
+    records, foreign = read_log_rows(store)
     over = records["status"].isin([Status.DONE, Status.FAILED])
     if not over.any():
         raise UserError(
@@ -123,4 +124,5 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
             continue  # worth exporting, although nothing can be learnt from its trials
     log = predictors.PlacementLog(trials, probes, aside)
     predictors.write_log(log, out, predictors.log_card(log))
-    return Transfer(len(trials), log.reasons(), str(out))
+    reasons = log.reasons() | ({FOREIGN: foreign} if foreign else {})
+    return Transfer(len(trials), reasons, str(out))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from autoplace.agent._errors import NothingFinishedError
-from autoplace.agent._pick_result import PickResult
 from autoplace.agent._plan import make_plan
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._card import winner_card
 from autoplace.agent.steps._contest import run_contest
 from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
+from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._pick_result import PickResult
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord

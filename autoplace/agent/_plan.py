@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import Probe, probe_task
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._propose import Candidate, propose
 from autoplace.agent.steps._select import select_trials
 from autoplace.agent.steps._space import search_space

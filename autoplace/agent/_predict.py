@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from autoplace.agent._load import load
+from autoplace.agent.steps._load import load
 from autoplace.data import DataError, UnreadableImageError, read_image
 
 

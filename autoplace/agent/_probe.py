@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._space import search_space
 from autoplace.errors import UserError
 from autoplace.placement import Edge
@@ -22,6 +22,7 @@ from autoplace.report import probe_heat_maps
 from autoplace.settings import ProbeCommandSettings
 from autoplace.tracking import Store
 from autoplace.training import TaskSummary
+from predictors.vocabulary import PROBE_TABLES
 
 SHOWN = ("gradient_rank", "stable_rank", "effective_rank", "frobenius_norm", "snr", "energy_r8")
 
@@ -83,7 +84,7 @@ class ProbeResult:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("edges", "nodes", "task"):
+            for name in PROBE_TABLES:
                 getattr(self.tables, name).to_parquet(folder / f"{name}.parquet", index=False)
             probe_heat_maps(self.edges).savefig(folder / "probe.png", dpi=110)
         except OSError as error:

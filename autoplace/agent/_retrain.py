@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import predictors
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._training_rows import read_learnable, training_set
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
@@ -61,6 +63,8 @@ class RetrainResult:
             "families": list(self.families),
             "scores": table.where(table.notna(), None).to_dict(orient="records"),
             "promoted": self.decision.promoted,
+            "difference": _finite(self.decision.difference),
+            "interval": [_finite(self.decision.low), _finite(self.decision.high)],
             "version": self.version,
             "reason": self.decision.reason,
         }
@@ -85,7 +89,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     store = Store(settings.store)
     store.check()
     progress.stage("Reading the records")
-    pushed = push_unsent(store)
+    pushed = push_unsent(store, progress.note)
     if pushed:
         progress.note(f"{pushed} runs that MLflow had missed were sent to it from their ledgers")
     present = predictors.load_training_set(load_active_predictor(store, progress=progress).folder)
@@ -99,7 +103,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
         )
     everything = present.union(training_set(learnable.log, learnable.probes.__getitem__))
     new_rows = len(everything) - len(present)
-    if not new_rows and int(everything.counts.sum()) == int(present.counts.sum()):
+    if not new_rows and np.allclose(everything.y, present.y, rtol=0, atol=1e-12):
         raise UserError(
             "the present predictor has already learnt from every recorded trial; "
             "run 'autoplace collect' first"
@@ -111,6 +115,10 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     return RetrainResult(
         len(everything), new_rows, learnable.set_aside, families, decision, version
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _promote(store: Store, data: predictors.TrainingSet, scores: pd.DataFrame) -> int:

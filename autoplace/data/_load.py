@@ -25,6 +25,7 @@ from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
 from autoplace.data._task_data import TaskData, default_family
 from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
+from predictors.vocabulary import FamilySource
 
 SPLITS = ("train", "val", "test")
 MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
@@ -237,7 +238,7 @@ def _build(
         name=listing.name,
         source=text,
         family=family or default_family(digests, identity),
-        family_source="given" if family else "default",
+        family_source=FamilySource.GIVEN if family else FamilySource.DEFAULT,
         group="user",
         classes=classes,
         train=split_of("train"),

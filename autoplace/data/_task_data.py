@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from autoplace.data._record import BadImage, DecodingRecord, DuplicateImage
 from autoplace.data._split import ImageSplit
-
-FamilySource = Literal["given", "builtin", "default"]
+from predictors.vocabulary import FamilySource
 
 
 def default_family(digests: tuple[str, ...], fingerprint: str) -> str:
@@ -71,7 +70,7 @@ class TaskData:
     >>> data = load_data("builtin:shapes-size", transform=transform)
     >>> data.classes
     ('tiny', 'small', 'medium', 'large', 'huge')
-    >>> data.family, data.family_source, data.group
+    >>> data.family, str(data.family_source), data.group
     ('shapes', 'builtin', 'structured')
     >>> data.profile()["n_images"]
     {'train': 800, 'val': 200, 'test': 2000}

@@ -62,7 +62,14 @@ class InProcessExecutor(Executor):
                 return
             group = trials[first : first + self._side_by_side]
             yield from map(TrialStarted, group)
-            yield from self._train(group)
+            seen: set[tuple[Trial, int]] = set()
+            for event in self._train(group):
+                # Trials that run again in halves repeat epochs that were yielded already.
+                if isinstance(event, Epoch):
+                    if (event.trial, event.number) in seen:
+                        continue
+                    seen.add((event.trial, event.number))
+                yield event
 
     def _train(self, trials: Sequence[Trial]) -> Iterator[Epoch | Outcome]:
         try:

@@ -132,7 +132,7 @@ def synthetic_rows(count: int) -> predictors.TrainingSet:
     names = np.array([f"task{k:03d}:accuracy:10" for k in range(FAMILIES * TASKS)], dtype=object)
     families = np.array([f"family{k // TASKS}" for k in range(FAMILIES * TASKS)], dtype=object)
     y = gain.to_numpy() + rng.normal(0, 0.02, count)
-    return predictors.TrainingSet(X, y, names[task], families[task])
+    return predictors.TrainingSet.of_gains(X, y, names[task], families[task])
 
 
 def add_trials(store: Store, tables: ProbeTables) -> None:

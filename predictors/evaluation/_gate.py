@@ -129,6 +129,8 @@ def gate(present: TrainingSet | None, everything: TrainingSet) -> GateDecision:
             f"the records have {len(families)} family, but two are needed to leave one out; "
             "collect trials on data from another source"
         )
+    if present is not None:
+        present = present.in_families_of(everything)
     noise = _noise_variance(everything)
     tables, comparisons = [], []
     for family in families:

@@ -33,11 +33,13 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
     The family of a task is that of its most recent row with a family given by the user. If there is
     no such row, the most recent row decides.
 
-    Two families are then merged if two of their tasks have at least 3 sampled images in common (or
-    all of them, if a sample has fewer). Unrelated sources may share a few images: a blank page, a
-    black frame, a "no image" placeholder. A sample counts each distinct image once, so these are
-    only one or two, while copies or parts of a data set have many images in common. A merged family
-    has the name that a user gave last, or else the first name in alphabetical order.
+    Two families are then merged if two of their tasks have at least 3 sampled images in common, or
+    the same sample. Unrelated sources may share a few images: a blank page, a black frame, a "no
+    image" placeholder. A sample counts each distinct image once, so these are only one or two,
+    while copies or parts of a data set have many images in common. Tasks without a sample (built-in
+    tasks, and those recorded before samples were taken) are merged if their data sets have the same
+    name, which does not depend on the backbone. A merged family has the name that a user gave last,
+    or else the first name in alphabetical order.
 
     Settling families again does not change the result.
 
@@ -53,28 +55,37 @@ def settle_families(log: pd.DataFrame) -> pd.DataFrame:
     ['leaves', 'leaves', 'leaves']
     """
     known = _is_given(log["task"]) & _is_given(log["family"])
-    rows = log.loc[known, ["task", "family", "family_source", "image_digests"]]
+    rows = log.loc[known, ["task", "task_name", "family", "family_source", "image_digests"]]
     if rows.empty:
         return log
     rows = rows.reset_index(drop=True)
     given = rows[rows["family_source"] == FamilySource.GIVEN]
     decisive = pd.concat([rows, given]).groupby("task")["family"].last()
-    names = _united(decisive, _digests_by_task(rows), given)
+    names = _united(
+        decisive, _digests_by_task(rows), rows.groupby("task")["task_name"].last(), given
+    )
     return log.assign(family=log["family"].where(~known, log["task"].map(names)))
 
 
 def _united(
-    families: pd.Series[Any], digests: pd.Series[Any], given: pd.DataFrame
+    families: pd.Series[Any],
+    digests: pd.Series[Any],
+    data_sets: pd.Series[Any],
+    given: pd.DataFrame,
 ) -> dict[str, str]:
     """Return the name of each task's merged family.
 
-    families: of each task; digests: set of each task, in the same order; given: rows of families
-    given by the user, oldest first.
+    families, digests, data_sets: family, set of digests and name of the data set of each task, in
+    the same order; given: rows of families given by the user, oldest first.
     """
     same_family = _incidence(families.map(lambda family: {family}))
-    labels = connected_components(
-        same_family @ same_family.T + _sharing(digests), directed=False, return_labels=True
-    )[1]
+    unsampled = [
+        {name} if not own and pd.notna(name) else set()
+        for name, own in zip(data_sets.reindex(digests.index), digests, strict=True)
+    ]
+    same_name = _incidence(pd.Series(unsampled, index=digests.index))
+    links = same_family @ same_family.T + _sharing(digests) + same_name @ same_name.T
+    labels = connected_components(links, directed=False, return_labels=True)[1]
     # When each task's family was given, as a position in time; -1 for tasks without one.
     time = pd.Series(given.index, index=given["task"]).groupby(level=0).max()
     table = pd.DataFrame({"family": families, "label": labels})
@@ -94,8 +105,8 @@ def _sharing(digests: pd.Series[Any]) -> sparse.csr_array:
     incidence = _incidence(digests)
     common = (incidence @ incidence.T).tocoo()
     sizes = digests.map(len).to_numpy()
-    smaller = np.minimum(sizes[common.row], sizes[common.col])
-    enough = common.data >= np.minimum(SHARED_IMAGES, smaller)
+    larger = np.maximum(sizes[common.row], sizes[common.col])
+    enough = (common.data >= SHARED_IMAGES) | (common.data == larger)
     data = enough.astype(np.int64)
     return sparse.csr_array((data, (common.row, common.col)), shape=common.shape)
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from .._checked_folder import read_folder, write_folder
 from .._errors import PredictorError
+from ..vocabulary import PROBE_TABLES
 from ._schema import COLUMN_NAMES, LOG_SCHEMA_VERSION
 from ._sort_out import sort_out
 
 TRIALS, CARD = "trials.parquet", "card.md"
-PROBE_TABLES = ("edges", "nodes", "task")
 FILES = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
 WHAT, REMEDY = "placement log", "restore it or export it again"
 KEY = "probe_key"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from autoplace.agent._provenance import git_commit, library_versions
+from autoplace.agent.steps._provenance import git_commit, library_versions
 
 
 def repository(folder, *files):

@@ -103,6 +103,7 @@ def test_an_empty_file_sets_nothing(resolve):
         ({"seed": -1}, "--seed is -1; it must be at least 0"),
         ({"seed": 2**32}, "--seed is 4294967296; it must be at most 4294967295"),
         ({"lr": "fast"}, "--lr is 'fast'; give a number"),
+        ({"lr": float("inf")}, "--lr is inf; it must be a finite number"),
     ],
 )
 def test_a_wrong_name_type_or_range_is_refused_with_what_is_right(options, told):

@@ -24,7 +24,7 @@ from autoplace.tracking import (
     register_version,
     start_run,
 )
-from autoplace.tracking.store import search_runs
+from autoplace.tracking.store import Run, decode_row, search_runs
 
 DIM, N_NODES = 96, 25
 
@@ -114,15 +114,31 @@ def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_used(
 
 def test_records_that_contradict_the_rule_are_not_promoted(cli, new_store, record, crown):
     store = new_store()
-    for family in ("apple", "pear", "plum"):
+    for family in ("apple", "fig", "lime", "pear", "plum"):
         record(store, family, slope=0.1)
     crown(store)
     before = load_active_predictor(store).folder
     record(store, "odd", slope=-0.2, count=60)
-    done = cli("retrain", "--store", store.uri, cwd=store.folder)
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
     assert done.code == 0, done.err
-    assert "The challenger was not promoted: Spearman" in done.out
+    assert (done.document["promoted"], done.document["version"]) == (False, None)
+    assert done.document["difference"] < 0  # seen as worse, not only as unclear
     assert load_active_predictor(store).folder == before
+
+
+def test_a_corrected_outcome_is_something_new_to_learn(cli, new_store, record, crown):
+    store = new_store()
+    for family in ("apple", "pear"):
+        record(store, family, slope=0.1)
+    crown(store)
+    again = cli("retrain", "--store", store.uri, cwd=store.folder)
+    assert again.code == 2
+    run = search_runs(store, "tags.`autoplace.trial_id` LIKE 'apple-%'")[0]
+    row = decode_row(run.data.tags)
+    Run.of(store, run).log_row(row | {"val_metric": row["val_metric"] + 0.05})
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert (done.document["rows"], done.document["new_rows"]) == (60, 0)
 
 
 def test_rows_whose_probe_was_deleted_in_mlflow_are_set_aside_with_a_reason(

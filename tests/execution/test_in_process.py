@@ -95,13 +95,17 @@ def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch
 
     def short_of_memory(task, trials, *args, **options):
         asked.append(len(trials))
-        if len(trials) > 1:
-            raise RuntimeError("not enough memory: you tried to allocate a lot")
-        return whole(task, trials, *args, **options)
+        for event in whole(task, trials, *args, **options):
+            yield event
+            if len(trials) > 1 and isinstance(event, Epoch):
+                raise RuntimeError("not enough memory: you tried to allocate a lot")
 
     alone = of(Outcome, run(task, THREE))
     monkeypatch.setattr(module, "train", short_of_memory)
-    outcomes = of(Outcome, run(task, THREE, side_by_side=3, notify=notes.append))
+    events = run(task, THREE, side_by_side=3, notify=notes.append)
+    outcomes = of(Outcome, events)
+    for trial in THREE:
+        assert [epoch.number for epoch in of(Epoch, events) if epoch.trial is trial] == [1, 2]
     assert asked == [3, 1, 2, 1, 1]
     assert [outcome.trial for outcome in outcomes] == THREE
     for ours, theirs in zip(outcomes, alone, strict=True):

@@ -37,13 +37,13 @@ def test_a_corrected_outcome_replaces_the_old_one(data) -> None:
     assert union.y.tolist() == pytest.approx([0.3]) and union.counts.tolist() == [2]
 
 
-def test_a_row_of_unknown_trials_counts_as_one_and_not_twice(data) -> None:
+def test_a_mean_of_unknown_trials_counts_once_and_gives_way_to_known_ones(data) -> None:
     first = data.select(np.arange(len(data)) == 0)
     old = TrainingSet.of_gains(first.X, np.array([0.1]), first.groups, first.families)
     assert old.union(old).counts.tolist() == [1]
     union = old.union(one_row(data, {"a": 0.2, "b": 0.3}))
-    assert union.y.tolist() == pytest.approx([0.2]) and union.counts.tolist() == [3]
-    assert union.union(old).counts.tolist() == [3]
+    assert union.y.tolist() == pytest.approx([0.25]) and union.counts.tolist() == [2]
+    assert union.union(old).counts.tolist() == [2]
 
 
 def test_retraining_on_the_same_records_again_changes_nothing(make_log, features, data) -> None:

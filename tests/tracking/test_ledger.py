@@ -16,7 +16,7 @@ from autoplace.tracking.ledger._events import (
     ProbeEvent,
     RunEvent,
     SentEvent,
-    TrialEvent,
+    TrialChange,
     UnsentEvent,
     event_from_dict,
     event_to_dict,
@@ -27,17 +27,17 @@ from predictors.vocabulary import Status
 EVENTS = [
     RunEvent("i-1", "0a1b", "digits", "pick digits", {"seed": 0}, {"kind": "pick"}),
     ProbeEvent("5eed"),
-    TrialEvent("a", Status.RUNNING, name="first", params={"seed": 0}),
-    TrialEvent("a", Status.RUNNING, epoch=1, metrics={"val_loss": 0.5}),
-    TrialEvent("a", Status.DONE, row={"trial_id": "a", "val_loss": 0.5}),
+    TrialChange("a", Status.RUNNING, name="first", params={"seed": 0}),
+    TrialChange("a", Status.RUNNING, epoch=1, metrics={"val_loss": 0.5}),
+    TrialChange("a", Status.DONE, row={"trial_id": "a", "val_loss": 0.5}),
     UnsentEvent(),
     FinishEvent("FINISHED"),
     SentEvent(),
 ]
 
 
-def trial(trial_id: str) -> TrialEvent:
-    return TrialEvent(trial_id, Status.RUNNING)
+def trial(trial_id: str) -> TrialChange:
+    return TrialChange(trial_id, Status.RUNNING)
 
 
 def test_every_kind_of_event_comes_back_as_it_was_written(tmp_path):
@@ -103,10 +103,10 @@ def test_events_come_back_in_order_with_the_time_they_were_written(tmp_path):
     path = tmp_path / "run" / "ledger.jsonl"
     ledger = Ledger(path)
     assert not path.exists()
-    ledger.append(TrialEvent("a", Status.DONE, row={"loss": float("nan")}))
+    ledger.append(TrialChange("a", Status.DONE, row={"loss": float("nan")}))
     Ledger(path).append(FinishEvent("FINISHED"))  # a later process continues
     assert Ledger(path).read() == [
-        TrialEvent("a", Status.DONE, row={"loss": None}),
+        TrialChange("a", Status.DONE, row={"loss": None}),
         FinishEvent("FINISHED"),
     ]
     first, second = (json.loads(line)["time"] for line in path.read_text().splitlines())
@@ -114,7 +114,7 @@ def test_events_come_back_in_order_with_the_time_they_were_written(tmp_path):
 
 
 def test_every_line_is_strict_json(tmp_path):
-    Ledger(tmp_path / "l").append(TrialEvent("a", Status.DONE, row={"loss": float("inf")}))
+    Ledger(tmp_path / "l").append(TrialChange("a", Status.DONE, row={"loss": float("inf")}))
     (line,) = (tmp_path / "l").read_text().splitlines()
     json.loads(line, parse_constant=pytest.fail)
 
@@ -182,11 +182,11 @@ def test_trials_hold_their_last_state_and_the_history_of_their_metrics():
     states = trial_states(
         [
             RunEvent("i"),
-            TrialEvent("a", Status.QUEUED, name="first", params={"seed": 0}),
-            TrialEvent("a", Status.RUNNING, epoch=1, metrics={"val_loss": 1.0}),
-            TrialEvent("a", Status.RUNNING, epoch=2, metrics={"val_loss": 0.5}),
-            TrialEvent("a", Status.DONE, row={"seed": 0}),
-            TrialEvent("b", Status.QUEUED),
+            TrialChange("a", Status.QUEUED, name="first", params={"seed": 0}),
+            TrialChange("a", Status.RUNNING, epoch=1, metrics={"val_loss": 1.0}),
+            TrialChange("a", Status.RUNNING, epoch=2, metrics={"val_loss": 0.5}),
+            TrialChange("a", Status.DONE, row={"seed": 0}),
+            TrialChange("b", Status.QUEUED),
         ]
     )
     assert list(states) == ["a", "b"]

@@ -11,7 +11,6 @@ import pytest
 from autoplace.tracking import (
     Journal,
     ProbeMissingError,
-    TrackingError,
     fetch_probe,
     log_probe,
     start_run,
@@ -102,8 +101,22 @@ def test_a_run_folder_gives_only_the_probe_that_its_ledger_names(store, journal)
         fetch_probe(store, "key-b")
 
 
-def test_a_damaged_probe_file_is_an_error_that_names_its_folder(store, journal):
+def test_a_damaged_probe_file_counts_as_missing_and_its_folder_is_named(store, journal):
     store.client.delete_run(journal.run.run_id)
     (journal.folder / "probe" / "nodes.parquet").write_bytes(b"PAR1 cut short")
-    with pytest.raises(TrackingError, match=f"{journal.folder}/probe cannot be read"):
+    with pytest.raises(ProbeMissingError, match=f"{journal.folder}/probe cannot be read"):
         fetch_probe(store, "key-a")
+
+
+def test_the_probe_in_the_run_folder_serves_where_the_one_in_mlflow_is_damaged(store, journal):
+    stored = journal.run.fetch("probe")
+    (stored / "nodes.parquet").write_bytes(b"PAR1 cut short")
+    assert set(fetch_probe(store, "key-a")) == {"edges", "nodes", "task"}
+
+
+def test_a_damaged_ledger_of_another_run_hides_no_probe(store, journal):
+    other = store.folder / "runs" / "0-another"
+    shutil.copytree(journal.folder, other)
+    (other / "ledger.jsonl").write_bytes(b"{}\n{broken\n{}\n")
+    store.client.delete_run(journal.run.run_id)
+    assert set(fetch_probe(store, "key-a")) == {"edges", "nodes", "task"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from autoplace.tracking import Ledger, Store, TrackingError, read_rows, start_run
-from autoplace.tracking.ledger._events import FinishEvent, RunEvent, TrialEvent
+from autoplace.tracking.ledger._events import FinishEvent, RunEvent, TrialChange
 from autoplace.tracking.ledger._push import INVOCATION_TAG, push_ledger
 from predictors.vocabulary import Status
 
@@ -14,13 +14,13 @@ def ledger(tmp_path, make_row) -> Ledger:
     ledger = Ledger(tmp_path / "run" / "ledger.jsonl")
     ledger.append(RunEvent("i-1", None, "digits", "pick", {"seed": 0}, {"autoplace.kind": "pick"}))
     for trial_id in "abc":
-        ledger.append(TrialEvent(trial_id, Status.RUNNING))
+        ledger.append(TrialChange(trial_id, Status.RUNNING))
     for epoch in (1, 2):
         metrics = {"val_loss": 1 / epoch}
-        ledger.append(TrialEvent("a", Status.RUNNING, epoch=epoch, metrics=metrics))
-    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+        ledger.append(TrialChange("a", Status.RUNNING, epoch=epoch, metrics=metrics))
+    ledger.append(TrialChange("a", Status.DONE, row=make_row("a")))
     failed = make_row("b", status="failed", failure_reason="out of memory", val_metric=None)
-    ledger.append(TrialEvent("b", Status.FAILED, row=failed))
+    ledger.append(TrialChange("b", Status.FAILED, row=failed))
     return ledger
 
 
@@ -59,7 +59,7 @@ def test_the_history_of_the_metrics_arrives(store, ledger):
 
 def test_a_trial_that_ends_after_a_push_arrives_with_the_next(store, ledger, make_row):
     push_ledger(store, ledger)
-    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    ledger.append(TrialChange("c", Status.DONE, row=make_row("c")))
     ledger.append(FinishEvent("FINISHED"))
     assert push_ledger(store, ledger) == 1
     assert len(_parents(store)) == 1
@@ -71,7 +71,7 @@ def test_a_run_that_mlflow_holds_in_part_is_completed_and_ended(store, tmp_path,
     child = parent.start_child("a", tags={"autoplace.trial_id": "a"})  # then MLflow went away
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append(RunEvent("i-2", parent.run_id))
-    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+    ledger.append(TrialChange("a", Status.DONE, row=make_row("a")))
     assert push_ledger(store, ledger) == 1
     assert store.client.get_run(parent.run_id).info.status == "RUNNING"  # it may still be at work
     ledger.append(FinishEvent("FINISHED"))
@@ -86,7 +86,7 @@ def test_a_ledger_can_go_to_a_store_that_never_saw_its_run(new_store, tmp_path, 
     run = start_run(first, "digits", "pick", tags={INVOCATION_TAG: "i-3"})
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append(RunEvent("i-3", run.run_id, "digits", "pick"))
-    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+    ledger.append(TrialChange("a", Status.DONE, row=make_row("a")))
     assert push_ledger(second, ledger) == 1
     assert push_ledger(second, ledger) == 0
     assert _trial_ids(second) == ["a"]
@@ -102,7 +102,7 @@ def test_nothing_to_push_does_not_open_the_store(tmp_path):
 
 def test_a_ledger_that_names_no_run_is_an_error(store, tmp_path, make_row):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append(TrialEvent("a", Status.DONE, row=make_row("a")))
+    ledger.append(TrialChange("a", Status.DONE, row=make_row("a")))
     with pytest.raises(TrackingError, match="does not say which run"):
         push_ledger(store, ledger)
 
@@ -111,7 +111,7 @@ def test_a_deleted_invocation_stays_deleted_and_is_no_error(store, ledger, make_
     push_ledger(store, ledger)
     (parent,) = _parents(store)
     store.client.delete_run(parent.info.run_id)
-    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    ledger.append(TrialChange("c", Status.DONE, row=make_row("c")))
     assert push_ledger(store, ledger) == 0
     assert _parents(store) == []
     assert _trial_ids(store) == ["a", "b"]  # MLflow keeps the children of a deleted run
@@ -122,6 +122,6 @@ def test_a_deleted_trial_stays_deleted_and_the_others_arrive(store, ledger, make
     (parent,) = _parents(store)
     (first,) = [run for run in _children(store, parent.info.run_id) if run.info.run_name == "a"]
     store.client.delete_run(first.info.run_id)
-    ledger.append(TrialEvent("c", Status.DONE, row=make_row("c")))
+    ledger.append(TrialChange("c", Status.DONE, row=make_row("c")))
     assert push_ledger(store, ledger) == 1
     assert _trial_ids(store) == ["b", "c"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import predictors
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.tracking import Store, champion
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoplace.agent._pick_result import PickResult
+from autoplace.agent.steps._pick_result import PickResult
 from autoplace.training import Task
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoplace.agent._errors import NothingFinishedError
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._errors import NothingFinishedError
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._schedule import Round, choose_winner, next_round
 from autoplace.execution import Executor

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from autoplace.agent._pick_result import PickResult
 from autoplace.agent.steps._contest import Contest
+from autoplace.agent.steps._pick_result import PickResult
 from autoplace.agent.steps._propose import Candidate
 from autoplace.agent.steps._record import Record
 from autoplace.report import predicted_versus_measured

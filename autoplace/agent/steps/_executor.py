@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.execution import Executor, InProcessExecutor, count_side_by_side
 from autoplace.settings import TrialSettings
 from autoplace.training import Deadline, Task, learning_rate

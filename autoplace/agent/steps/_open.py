@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data, short_digest
 from autoplace.settings import InputSettings, TaskSettings

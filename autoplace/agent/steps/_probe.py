@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.data import short_digest
 from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._progress import Progress
 from autoplace.training import Deadline, Task
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from autoplace.agent._progress import Progress
-from autoplace.agent._provenance import git_commit
 from autoplace.agent.steps._probe import Probe
+from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._provenance import git_commit
 from autoplace.settings import CollectSettings, PickSettings
 from autoplace.tracking import Journal, Store
 from autoplace.training import Task
@@ -58,14 +59,11 @@ class Record:
         }
         name = f"{command} {data.name}"
         self.journal = Journal(store, data.name, name, params, tags, progress.note)
-        self.journal.tell(lambda run: run.log_json(params, "config.json"))
-        self.journal.tell(
-            lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
-        )
-        tables = probe.tables
-        self.journal.record_probe(
-            probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
-        )
+        try:
+            self._describe(params, probe)
+        except BaseException:  # no `with` block has been entered yet that would end the run
+            self.journal.finish("FAILED")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -89,3 +87,14 @@ class Record:
         else:
             # KeyboardInterrupt, or GeneratorExit if a caller stops iterating over `collect`.
             self.journal.finish("FAILED" if issubclass(kind, Exception) else "KILLED")
+
+    def _describe(self, params: Mapping[str, Any], probe: Probe) -> None:
+        """Record options, data set and probe."""
+        data, tables = self.task.data, probe.tables
+        self.journal.tell(lambda run: run.log_json(params, "config.json"))
+        self.journal.tell(
+            lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
+        )
+        self.journal.record_probe(
+            probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
+        )

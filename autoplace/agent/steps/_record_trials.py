@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from types import TracebackType
 from typing import Any, Self
 
 from autoplace.agent.steps._record import ROLE_TAG, Record
@@ -34,10 +35,18 @@ class TrialRecord:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status, reason = Status.INTERRUPTED, None
+        if kind is not None and issubclass(kind, Exception):
+            status, reason = Status.FAILED, f"{kind.__name__}: {error}"
         for trial in list(self._ids):
             outcome = open_outcome(self._record.task, trial, self._record.settings)
-            self.end(replace(outcome, status=Status.INTERRUPTED), None)
+            self.end(replace(outcome, status=status, reason=reason), None)
 
     def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
         """Record starts and epochs; yield outcomes, which the caller gives to `end`."""
@@ -66,13 +75,14 @@ class TrialRecord:
         dict
             The trial's row of the placement log.
         """
-        record, trial_id = self._record, self._ids.pop(outcome.trial)
+        record, trial_id = self._record, self._ids[outcome.trial]
         row = trial_row(
             record.task, record.settings, outcome, head_only, trial_id, record.probe_key
         )
         names = ("parameters", "seconds", "test_metric", "test_accuracy")
         metrics = {name: row[name] for name in names if row[name] is not None}
         record.journal.end_trial(trial_id, outcome.status, row, metrics)
+        del self._ids[outcome.trial]
         return row
 
     def _start(self, trial: Trial) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import predictors
-from autoplace.agent._provenance import git_commit, library_versions
+from autoplace.agent.steps._provenance import git_commit, library_versions
 from autoplace.settings import TrialSettings
 from autoplace.training import Outcome, Task
 

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from autoplace.agent._load import load
-from autoplace.agent._progress import Progress
+from autoplace.agent.steps._load import load
+from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._testing import TestReport
 from autoplace.model import AdaptedModel, save_adapted

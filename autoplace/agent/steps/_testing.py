@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autoplace.agent._pick_result import Tested
-from autoplace.agent._progress import Progress
 from autoplace.agent.steps._contest import Contest
+from autoplace.agent.steps._pick_result import Tested
+from autoplace.agent.steps._progress import Progress
 from autoplace.model import AdaptedModel
 from autoplace.training import (
     Interval,

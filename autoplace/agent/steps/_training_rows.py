@@ -14,6 +14,8 @@ from autoplace.probing import ProbeTables
 from autoplace.tracking import ProbeMissingError, Store, fetch_probe, read_rows
 from predictors.vocabulary import HEAD_ONLY, Status
 
+FOREIGN = "written by a release with other columns"
+
 
 @dataclass(frozen=True)
 class Learnable:
@@ -34,6 +36,22 @@ class Learnable:
     set_aside: dict[str, int]
 
 
+def read_log_rows(store: Store) -> tuple[pd.DataFrame, int]:
+    """Read a store's trials as a placement log.
+
+    Returns
+    -------
+    log : DataFrame (trials, columns)
+        Oldest first.
+    foreign : int
+        Number of rows left out because a release with other columns wrote them.
+    """
+    columns = {column.name for column in predictors.LOG_COLUMNS}
+    rows = read_rows(store)
+    known = [row for row in rows if row.keys() <= columns]
+    return predictors.log_table(known), len(rows) - len(known)
+
+
 def read_learnable(store: Store) -> Learnable:
     """Check a store's finished trials and fetch the probes that they refer to.
 
@@ -42,9 +60,12 @@ def read_learnable(store: Store) -> Learnable:
     TrackingError
         The store cannot be read.
     """
-    log = predictors.settle_families(predictors.log_table(read_rows(store)))
+    log, foreign = read_log_rows(store)
+    log = predictors.settle_families(log)
     kept, rejected = predictors.sort_out(log[log["status"] == Status.DONE])
-    reasons = dict(rejected["reason"].value_counts())
+    reasons = {str(reason): int(n) for reason, n in rejected["reason"].value_counts().items()}
+    if foreign:
+        reasons[FOREIGN] = foreign
     probes: dict[str, dict[str, pd.DataFrame]] = {}
     for key in sorted(set(kept["probe_key"].dropna())):
         try:

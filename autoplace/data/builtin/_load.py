@@ -14,6 +14,7 @@ from autoplace.data._task_data import TaskData
 from autoplace.data.builtin._installed import ENVIRONMENT, shared_folder
 from autoplace.data.builtin._registry import get_task
 from autoplace.data.builtin._task import BuiltinTask
+from predictors.vocabulary import FamilySource
 
 
 def load_builtin(
@@ -75,7 +76,7 @@ def load_builtin(
         name=task.name,
         source=source,
         family=family or task.family,
-        family_source="given" if family else "builtin",
+        family_source=FamilySource.GIVEN if family else FamilySource.BUILTIN,
         group=task.group,
         classes=task.classes,
         train=splits["train"],

@@ -57,7 +57,7 @@ class ProbeEvent:
 
 
 @dataclass(frozen=True)
-class TrialEvent:
+class TrialChange:
     """A trial started, finished an epoch, or ended; only what is new is given."""
 
     kind: ClassVar = EventKind.TRIAL
@@ -65,6 +65,7 @@ class TrialEvent:
     status: Status
     name: str | None = None
     params: Mapping[str, Any] | None = None
+    tags: Mapping[str, Any] | None = None
     epoch: int | None = None
     metrics: Mapping[str, float | None] | None = None
     row: Mapping[str, Any] | None = None  # once the trial is over
@@ -99,7 +100,7 @@ class FinishEvent:
             raise ValueError(f"{self.status!r} is not a status in which a run ends")
 
 
-Event = RunEvent | ProbeEvent | TrialEvent | UnsentEvent | SentEvent | FinishEvent
+Event = RunEvent | ProbeEvent | TrialChange | UnsentEvent | SentEvent | FinishEvent
 _TYPES: dict[str, type[Event]] = {cls.kind: cls for cls in get_args(Event)}
 
 

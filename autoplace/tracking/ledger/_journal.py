@@ -15,7 +15,7 @@ from autoplace.tracking.ledger._events import (
     FinishEvent,
     ProbeEvent,
     RunEvent,
-    TrialEvent,
+    TrialChange,
     UnsentEvent,
 )
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
@@ -111,7 +111,9 @@ class Journal:
         self, trial_id: str, name: str, params: Mapping[str, object], tags: Mapping[str, object]
     ) -> None:
         """Record that a trial starts."""
-        self._ledger.append(TrialEvent(trial_id, Status.RUNNING, name=name, params=params))
+        self._ledger.append(
+            TrialChange(trial_id, Status.RUNNING, name=name, params=params, tags=tags)
+        )
 
         def start() -> None:
             all_tags = {TRIAL_TAG: trial_id, **tags}
@@ -121,7 +123,7 @@ class Journal:
 
     def log_epoch(self, trial_id: str, number: int, metrics: Mapping[str, float]) -> None:
         """Record an epoch of a trial; MLflow gets it with others, after ten seconds or so."""
-        self._ledger.append(TrialEvent(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
+        self._ledger.append(TrialChange(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
         self._waiting.setdefault(trial_id, []).append((number, metrics))
         if time.monotonic() - self._sent >= BATCH_SECONDS:
             self._send()
@@ -134,11 +136,14 @@ class Journal:
         metrics: Mapping[str, float],
     ) -> None:
         """Record that a trial is over, with its row of the log and its final metrics."""
-        self._ledger.append(TrialEvent(trial_id, status, row=row))
+        self._ledger.append(TrialChange(trial_id, status, metrics=metrics, row=row))
         history = [*self._waiting.pop(trial_id, []), (0, metrics)]
 
         def end() -> None:
-            child = self._children.pop(trial_id)
+            child = self._children.pop(trial_id, None)
+            if child is None:  # interrupted while it was created
+                self._ledger.append(UnsentEvent())
+                return
             child.log_history(history)
             child.log_row(row)
             child.finish(RUN_STATUS[status])
@@ -171,3 +176,6 @@ class Journal:
             self._on_loss(
                 f"{error}\ncontinuing without MLflow; 'autoplace retrain' sends it the rest later"
             )
+        except BaseException:
+            self._ledger.append(UnsentEvent())  # interrupted in the middle: a push completes it
+            raise

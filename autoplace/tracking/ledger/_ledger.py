@@ -16,7 +16,7 @@ from typing import Any
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking._json import to_json
-from autoplace.tracking.ledger._events import Event, TrialEvent, event_from_dict, event_to_dict
+from autoplace.tracking.ledger._events import Event, TrialChange, event_from_dict, event_to_dict
 from predictors.vocabulary import Status
 
 LEDGER_FILE = "ledger.jsonl"
@@ -123,6 +123,7 @@ class TrialState:
     status: Status
     name: str | None = None
     params: Mapping[str, Any] | None = None
+    tags: Mapping[str, Any] | None = None
     row: Mapping[str, Any] | None = None
     history: list[tuple[int, Mapping[str, float | None]]] = field(default_factory=list)
 
@@ -131,12 +132,13 @@ def trial_states(events: Iterable[Event]) -> dict[str, TrialState]:
     """Last known state of every trial by its id: later events win over earlier ones."""
     states: dict[str, TrialState] = {}
     for event in events:
-        if not isinstance(event, TrialEvent):
+        if not isinstance(event, TrialChange):
             continue
         state = states.setdefault(event.trial_id, TrialState(event.status))
         state.status = event.status
         state.name = event.name or state.name
         state.params = event.params or state.params
+        state.tags = event.tags or state.tags
         state.row = event.row or state.row
         if event.metrics:
             state.history.append((event.epoch or 0, event.metrics))

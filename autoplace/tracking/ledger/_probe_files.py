@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from autoplace.tracking._error import ProbeMissingError, TrackingError
 from autoplace.tracking.ledger._events import ProbeEvent
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
-from autoplace.tracking.store import PROBE_TABLES, Store, find_probe
+from autoplace.tracking.store import Store, find_probe
+from predictors.vocabulary import PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +39,9 @@ def fetch_probe(store: Store, key: str) -> dict[str, pd.DataFrame]:
     Raises
     ------
     ProbeMissingError
-        Neither holds the probe.
+        Neither holds the probe undamaged.
     TrackingError
-        The store, or a ledger, cannot be read.
+        The store cannot be read.
 
     Examples
     --------
@@ -54,16 +55,23 @@ def fetch_probe(store: Store, key: str) -> dict[str, pd.DataFrame]:
     >>> fetch_probe(store, "5eed")["nodes"]["separability"].tolist()
     [0.4, 0.7]
     """
+    problem = f"it is neither in {store.address} nor in a run folder of {store.folder}"
     folder = find_probe(store, key)
     if folder is not None:
-        return _read(folder)
+        try:
+            return _read(folder)
+        except TrackingError as error:
+            problem = str(error)
     for run_folder in run_folders(store):
-        tables = read_probe(run_folder, key)
+        try:
+            tables = read_probe(run_folder, key)
+        except TrackingError as error:  # its ledger or a table is damaged
+            problem = str(error)
+            continue
         if tables is not None:
             return tables
     raise ProbeMissingError(
-        f"the probe {key} is neither in {store.address} nor in a run folder of {store.folder}; "
-        "'autoplace collect' measures again"
+        f"the probe {key} cannot be read: {problem}; 'autoplace collect' measures it again"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from autoplace.tracking._error import TrackingError
@@ -35,13 +35,15 @@ E = TypeVar("E", bound=Event)
 INVOCATION_TAG = "autoplace.invocation"
 
 
-def push_unsent(store: Store) -> int:
+def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None) -> int:
     """Send MLflow every ledger in the store's folder whose invocation lost it.
 
     Parameters
     ----------
     store : Store
         The store to bring up to date.
+    notify : callable, optional
+        Called with a sentence for each ledger that cannot be read and is skipped.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def push_unsent(store: Store) -> int:
     Raises
     ------
     TrackingError
-        A ledger cannot be read, or the store cannot be used.
+        The store cannot be used.
 
     Examples
     --------
@@ -68,7 +70,11 @@ def push_unsent(store: Store) -> int:
     sent = 0
     for folder in run_folders(store):
         ledger = Ledger(folder / LEDGER_FILE)
-        kinds = {event.kind for event in ledger.read()}
+        try:
+            kinds = {event.kind for event in ledger.read()}
+        except TrackingError as error:
+            notify(f"skipped: {error}")
+            continue
         # Without its end the invocation may still be running, and writing more.
         if {EventKind.UNSENT, EventKind.FINISH} <= kinds and EventKind.SENT not in kinds:
             push_ledger(store, ledger)
@@ -134,7 +140,7 @@ def _push_trials(parent: Run, over: Mapping[str, TrialState]) -> int:
     for trial_id, state in over.items():
         found = known.get(trial_id)
         if found is None:
-            tags = {TRIAL_TAG: trial_id}
+            tags = {TRIAL_TAG: trial_id, **(state.tags or {})}
             run = parent.start_child(state.name or trial_id, state.params, tags)
         elif _is_deleted(found) or _is_complete(found):
             continue

@@ -1,7 +1,7 @@
 """The MLflow store: where it is, its runs, and the rows and probes that are kept with them."""
 
 from autoplace.tracking.store._imported import import_rows
-from autoplace.tracking.store._probes import PROBE_TABLES, find_probe, log_probe
+from autoplace.tracking.store._probes import find_probe, log_probe
 from autoplace.tracking.store._row_tags import TRIAL_TAG, decode_row
 from autoplace.tracking.store._rows import read_rows
 from autoplace.tracking.store._run import Run, RunStatus, create_run, start_run
@@ -10,7 +10,6 @@ from autoplace.tracking.store._store import Store
 from autoplace.tracking.store._ui import open_ui_command
 
 __all__ = [
-    "PROBE_TABLES",
     "TRIAL_TAG",
     "Run",
     "RunStatus",

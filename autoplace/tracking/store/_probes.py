@@ -10,11 +10,11 @@ from autoplace.tracking._error import translated
 from autoplace.tracking.store._run import Run
 from autoplace.tracking.store._search import search_runs
 from autoplace.tracking.store._store import Store
+from predictors.vocabulary import PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PROBE_TABLES = ("edges", "nodes", "task")
 _TAG = "autoplace.probe_key"
 _FOLDER = "probe"
 

@@ -28,7 +28,7 @@ def read_rows(store: Store) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Oldest first, and imported rows after the store's own. Each has the key `trial_id` and
+        Oldest first, and imported rows before the store's own. Each has the key `trial_id` and
         whatever else was recorded; missing values are None. Of a trial that was recorded twice
         the latest row is taken, and the store's own before an imported one.
 
@@ -51,13 +51,15 @@ def read_rows(store: Store) -> list[dict[str, Any]]:
     if not store.exists:
         return []
     rows: dict[str, dict[str, Any]] = {}
-    for run in search_runs(store, f"tags.`{ROW_TAG}` LIKE '%'"):
-        row = decode_row(run.data.tags)
-        if row is not None:
-            rows[row["trial_id"]] = row
+    # What was imported is older than what was measured here, and gives way to it.
     for run in search_runs(store, f"tags.`{IMPORTED_TAG}` LIKE '%'"):
         for row in _imported_rows(store, run):
-            rows.setdefault(row["trial_id"], row)
+            rows[row["trial_id"]] = row
+    for run in search_runs(store, f"tags.`{ROW_TAG}` LIKE '%'"):
+        own = decode_row(run.data.tags)
+        if own is not None:
+            rows.pop(own["trial_id"], None)
+            rows[own["trial_id"]] = own
     return list(rows.values())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from autoplace._version import __version__
 
 PACKAGES = ("torch", "timm", "scikit-learn", "lightgbm", "mlflow", "numpy")
-SOURCE = Path(__file__).resolve().parents[2]  # the folder that holds autoplace/
+SOURCE = Path(__file__).resolve().parents[3]  # the folder that holds autoplace/
 
 
 @cache
