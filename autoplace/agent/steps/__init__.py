@@ -3,7 +3,7 @@
 The steps of `pick`, in order: active_predictor, open, space, probe, propose, predict, select, read,
 record, document_plan, executor, contest, record_trials, row, schedule, testing, document, card,
 save. `collect` also samples its placements (sample), and `retrain` reads its rows from the records
-(training_rows).
+(training_rows). Commands and steps share errors, load, pick_result, progress and provenance.
 """
 
 from autoplace.agent.steps._open import open_task

@@ -61,7 +61,7 @@ class Record:
         self.journal = Journal(store, data.name, name, params, tags, progress.note)
         try:
             self._describe(params, probe)
-        except BaseException:  # no `with` block has been entered yet that would end the run
+        except BaseException:  # the `with` block that would end the run has not started yet
             self.journal.finish("FAILED")
             raise
 
