@@ -105,7 +105,7 @@ def test_tasks_whose_spread_is_noise_do_not_count(parts: Parts, honest: GateDeci
     np.testing.assert_allclose(present.y, parts[0].y)
     decision = gate(present, present.union(new))
     assert not decision.promoted and np.isnan(decision.difference)
-    assert decision.reason.startswith("0 left-out families can tell")
+    assert decision.reason.startswith("only 0 left-out families can tell")
 
 
 def test_few_families_cannot_tell(parts: Parts) -> None:
@@ -113,7 +113,7 @@ def test_few_families_cannot_tell(parts: Parts) -> None:
     few = present.select(np.isin(present.families, ["task0", "task1", "task2"]))
     decision = gate(few, few.union(new))
     assert not decision.promoted
-    assert decision.reason.startswith("3 left-out families can tell")
+    assert decision.reason.startswith("only 3 left-out families can tell")
 
 
 def test_nothing_new_is_not_promoted_and_no_predictor_is_easily_beaten(parts: Parts) -> None:
