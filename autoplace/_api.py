@@ -79,7 +79,7 @@ def pick(
     Raises
     ------
     UserError
-        What the caller can mend; nothing has been written then.
+        What the caller can fix; nothing has been written then.
     predictors.PredictorError
         A predictor that cannot be used.
     autoplace.agent.NothingFinishedError
@@ -141,7 +141,7 @@ def probe(
     Raises
     ------
     UserError
-        What the caller can mend.
+        What the caller can fix.
     predictors.PredictorError
         A predictor that cannot be used.
 
@@ -208,7 +208,7 @@ def collect(
     Raises
     ------
     UserError
-        What the caller can mend.
+        What the caller can fix.
 
     Examples
     --------

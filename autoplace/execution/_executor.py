@@ -55,5 +55,5 @@ class Executor(ABC):
         Raises
         ------
         UserError
-            What the user can mend, such as images that cannot be read.
+            What the user can fix, such as images that cannot be read.
         """

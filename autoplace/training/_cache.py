@@ -151,7 +151,7 @@ class ActivationCache:
         if not len(known):
             raise DataError(
                 f"none of {len(rows)} images of {self._split.name} can be read; "
-                "mend or replace them"
+                "repair or replace them"
             )
         return self._features[known], self._split.labels[known.numpy()]
 
