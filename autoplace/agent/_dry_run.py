@@ -76,9 +76,12 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     for trial in plan.trials:
         seconds[trial.placement] = _trial_seconds(plan.task, trial.placement, settings)
         progress.advance(str(trial.placement))
-    # The winner is not known yet; a repeat costs about as much as the average trial.
-    repeats = 2 * (SEEDS - 1) * sum(seconds.values()) / len(seconds)
-    estimate = time.perf_counter() - started + sum(seconds.values()) + repeats
+    # Baselines run again, and the winner, which costs about as much as the average candidate.
+    baselines = [seconds[t.placement] for t in plan.trials if t.role.is_baseline]
+    total = sum(seconds.values())
+    candidate = (total - sum(baselines)) / (len(seconds) - len(baselines))
+    repeats = (SEEDS - 1) * (sum(baselines) + candidate)
+    estimate = time.perf_counter() - started + total + repeats
     return DryRun(
         len(plan.candidates),
         [str(trial.placement) for trial in plan.trials],

@@ -1,4 +1,4 @@
-"""What happens to trials becomes outcomes; what is the user's to mend goes through."""
+"""What happens to trials becomes outcomes; what a user can fix goes through."""
 
 from __future__ import annotations
 
