@@ -149,7 +149,7 @@ def test_a_damaged_image_is_skipped_and_listed_with_its_reason(
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_an_image_between_pillow_s_warning_and_its_error_is_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(bomb(10_000))
-    with pytest.raises(UnreadableImageError, match="10000x10000 pixels, the limit is"):
+    with pytest.raises(UnreadableImageError, match="10000x10000 pixels; the limit is"):
         read_image(str(tmp_path / "x.png"))
 
 

@@ -55,5 +55,5 @@ def test_no_group_is_divided(labels, missing, seed, data):
 
 
 def test_train_without_enough_images_for_the_groups():
-    with pytest.raises(DataError, match="no class of train has the 3 images"):
+    with pytest.raises(DataError, match="no class in train has the 3 images"):
         carve(list("aabb"), ("val", "test"), seed=0, groups=list("pqrs"))
