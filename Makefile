@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 # What other versions of Python and of the libraries are most likely to break, without the commands
 # from end to end: a few minutes.
 FAST := tests/placement tests/adapters tests/backbones tests/model tests/probing tests/predictors \
-    tests/training/test_trial.py tests/training/test_cache.py tests/training/test_scores.py \
+    tests/training/test_trial.py tests/training/test_scores.py \
     tests/tracking/test_store.py tests/tracking/test_run.py tests/tracking/test_models.py \
     tests/data/test_data_folder.py tests/data/test_data_manifest.py tests/report
 # Old versions warn about what is new, and new ones about what is old: only the versions of
