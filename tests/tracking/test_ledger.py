@@ -166,13 +166,13 @@ def test_what_was_acknowledged_survives_a_killed_process(tmp_path):
         "for n in itertools.count():\n"
         "    ledger.append(ProbeEvent(f'{n:04000}'))\n    print(n, flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "0"
-    time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    acknowledged = [0, *map(int, process.stdout.read().split())]
-    process.wait()
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "0"
+        time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        acknowledged = [0, *map(int, process.stdout.read().split())]
     kept = [int(event.probe_key) for event in Ledger(path).read()]
     assert kept[: len(acknowledged)] == acknowledged
     assert len(kept) <= len(acknowledged) + 1

@@ -70,7 +70,7 @@ def test_trials_are_the_same(make_task, task, way):
         assert not notes
     else:
         (note,) = notes  # said, and once
-        assert ("computed anew" if "recomputed" in way else "kept in files") in note
+        assert ("computed again" if "recomputed" in way else "kept in files") in note
 
 
 def test_a_full_disk_is_no_end_and_is_told(make_task, task, monkeypatch, tmp_path):
