@@ -32,7 +32,7 @@ class ProbeMissingError(TrackingError):
     ...     fetch_probe(Store("sqlite:///no-such-folder/mlflow.db"), "5eed")
     ... except ProbeMissingError as error:
     ...     print(error)
-    the probe 5eed is neither in ...no-such-folder/mlflow.db nor in a run folder ...
+    the probe 5eed cannot be read: it is neither in ...no-such-folder/mlflow.db nor in ...
     """
 
 

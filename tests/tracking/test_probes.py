@@ -64,7 +64,7 @@ def test_a_run_whose_tables_were_not_all_written_is_not_found(store, make_tables
     del tables["task"]
     with pytest.raises(KeyError):
         log_probe(start_run(store, "digits", "collect"), "key-a", tables)
-    with pytest.raises(ProbeMissingError, match="the probe key-a .*is neither"):
+    with pytest.raises(ProbeMissingError, match=r"the probe key-a .*is neither"):
         fetch_probe(store, "key-a")
 
 
@@ -91,7 +91,7 @@ def test_a_probe_that_mlflow_still_holds_needs_no_run_folder(store, journal, mak
 def test_a_probe_of_a_deleted_run_without_its_files_is_missing(store, journal):
     store.client.delete_run(journal.run.run_id)
     (journal.folder / "probe" / "nodes.parquet").unlink()
-    with pytest.raises(ProbeMissingError, match="the probe key-a .*is neither"):
+    with pytest.raises(ProbeMissingError, match=r"the probe key-a .*is neither"):
         fetch_probe(store, "key-a")
 
 
