@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ class GateDecision:
 
     promoted: bool
     reason: str
-    scores: pd.DataFrame
+    scores: pd.DataFrame = field(compare=False)  # a table has no single truth value
     difference: float = math.nan
     low: float = math.nan
     high: float = math.nan
