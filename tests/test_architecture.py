@@ -184,6 +184,12 @@ def test_the_page_names_where_the_walk_passes():
     assert len(WALK) > 10
 
 
+def test_steps_know_no_command():
+    for path in sorted((ROOT / "autoplace" / "agent" / "steps").glob("*.py")):
+        names = [name for name in of_ours(path) if within(name, "autoplace.agent")]
+        assert all(within(name, "autoplace.agent.steps") for name in names), path
+
+
 def test_the_walk_of_pick_enters_no_file_twice():
     table = PAGE.partition("## The walk of `autoplace pick DATA`")[2].partition("\n\n`agent/")[0]
     files = [file for file, _ in re.findall(r"`([\w/]+\.py): ([\w.]+)`", table)]
