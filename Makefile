@@ -46,7 +46,7 @@ docs: .venv/installed-docs
 	$(BIN)/sphinx-build -q -E -W --keep-going docs/api build/api
 
 # After a change of the lower bounds in pyproject.toml.
-lowest-versions: .venv/installed-dev
+lowest-versions: .venv/bin/uv .venv/installed-dev
 	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml \
 	    -o constraints-lowest.txt
@@ -77,13 +77,18 @@ clean:
 	$(PIP) -c constraints.txt -e '.[dev,docs]'
 	touch $@
 
-.venv-lowest/installed: .venv/installed-dev constraints-lowest.txt
+# Resolves to the lowest versions, which pip cannot.
+.venv/bin/uv: .venv/created constraints.txt
+	$(PIP) -c constraints.txt uv
+	touch $@
+
+.venv-lowest/installed: .venv/bin/uv .venv/installed-dev constraints-lowest.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
 	VIRTUAL_ENV=.venv-lowest $(BIN)/uv pip install --quiet --resolution lowest-direct \
 	    -c constraints-lowest.txt -e '.[dev]'
 	touch $@
 
-.venv-newer/installed: .venv/installed-dev
+.venv-newer/installed: .venv/bin/uv .venv/installed-dev
 	$(BIN)/uv venv --quiet --clear --python $(NEWER) .venv-newer
 	VIRTUAL_ENV=.venv-newer $(BIN)/uv pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
