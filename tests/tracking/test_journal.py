@@ -144,3 +144,29 @@ def test_a_run_that_is_deleted_while_it_is_at_work_loses_mlflow_and_nothing_else
     assert len(messages) == 1
     assert push_unsent(store) == 1
     pd.testing.assert_frame_equal(fetch_probe(store, "key")["edges"], TABLES["edges"])
+
+
+@pytest.mark.parametrize("stopped_in", ["log_batch", "set_terminated", "create_run"])
+def test_a_result_that_an_interrupt_kept_from_mlflow_is_not_lost(store, monkeypatch, stopped_in):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    journal = Journal(store, "task", "pick task", {}, {}, print)
+    row = {"trial_id": "one", "status": "done", "val_metric": 0.6}
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        if stopped_in == "create_run":
+            broken.setattr(store.client, stopped_in, interrupt)
+        journal.start_trial("one", "first", {}, {"autoplace.role": "top-k"})
+        broken.setattr(store.client, stopped_in, interrupt)
+        journal.end_trial("one", Status.DONE, row, {"seconds": 1.0})
+    # What the caller does as it leaves: what is still open ends as interrupted.
+    if stopped_in == "create_run":
+        journal.end_trial("one", Status.DONE, row, {"seconds": 1.0})
+    journal.end_trial("one", Status.INTERRUPTED, {"trial_id": "one"}, {})
+    journal.finish("KILLED")
+    assert push_unsent(Store(store.uri)) == 1
+    assert read_rows(store) == [row]
+    condition = "tags.`autoplace.trial_id` = 'one'"
+    (run,) = store.client.search_runs([journal.run.experiment_id], condition)
+    assert (run.info.status, run.data.tags["autoplace.role"]) == ("FINISHED", "top-k")
+    assert run.data.metrics["seconds"] == 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from autoplace.agent.steps._probe import Probe
 from autoplace.agent.steps._progress import Progress
@@ -61,8 +61,8 @@ class Record:
         self.journal = Journal(store, data.name, name, params, tags, progress.note)
         try:
             self._describe(params, probe)
-        except BaseException:  # the `with` block that would end the run has not started yet
-            self.journal.finish("FAILED")
+        except BaseException as error:  # the `with` block that would end the run has not started
+            self.journal.finish(_end(type(error)))
             raise
 
     def __enter__(self) -> Self:
@@ -82,11 +82,7 @@ class Record:
             "content_fingerprint": data.content_fingerprint(),
         }
         self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
-        if kind is None:
-            self.journal.finish("FINISHED")
-        else:
-            # KeyboardInterrupt, or GeneratorExit if a caller stops iterating over `collect`.
-            self.journal.finish("FAILED" if issubclass(kind, Exception) else "KILLED")
+        self.journal.finish("FINISHED" if kind is None else _end(kind))
 
     def _describe(self, params: Mapping[str, Any], probe: Probe) -> None:
         """Record options, data set and probe."""
@@ -98,3 +94,9 @@ class Record:
         self.journal.record_probe(
             probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
         )
+
+
+def _end(kind: type[BaseException]) -> Literal["FAILED", "KILLED"]:
+    """How an invocation ends that `kind` has stopped."""
+    # KILLED: KeyboardInterrupt, or GeneratorExit if a caller stops iterating over `collect`.
+    return "FAILED" if issubclass(kind, Exception) else "KILLED"

@@ -90,6 +90,7 @@ class Journal:
         self._on_loss = on_loss
         self._lost = False
         self._children: dict[str, Run] = {}
+        self._ended: set[str] = set()  # trials whose outcome the ledger holds
         self._waiting: dict[str, list[tuple[int, Mapping[str, float]]]] = {}  # epochs by trial
         self._sent = time.monotonic()
         self._ledger = Ledger(self.folder / LEDGER_FILE)
@@ -136,7 +137,10 @@ class Journal:
         metrics: Mapping[str, float],
     ) -> None:
         """Record that a trial is over, with its row of the log and its final metrics."""
+        if trial_id in self._ended:  # interrupted on its way to MLflow: the first outcome stands
+            return
         self._ledger.append(TrialChange(trial_id, status, metrics=metrics, row=row))
+        self._ended.add(trial_id)
         history = [*self._waiting.pop(trial_id, []), (0, metrics)]
 
         def end() -> None:
