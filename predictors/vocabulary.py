@@ -27,12 +27,13 @@ class Status(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    PRUNED = "pruned"  # dropped by the race before its last epoch
     INTERRUPTED = "interrupted"
 
     @property
     def is_over(self) -> bool:
         """Whether the trial will not change any more."""
-        return self in (Status.DONE, Status.FAILED, Status.INTERRUPTED)
+        return self not in (Status.QUEUED, Status.RUNNING)
 
 
 class Role(StrEnum):
@@ -46,15 +47,35 @@ class Role(StrEnum):
 
     HEAD_ONLY = HEAD_ONLY
     EVERY_BLOCK = "every-block"
-    TOP_K = "top-k"  # predicted to be among the best
-    REPEAT = "repeat"  # winner or baseline again, under another seed
+    LORA = "lora"  # LoRA on the queries, keys and values of every block
+    FULL = "full"  # full fine-tuning
+    CANDIDATE = "candidate"  # in the field of a race
+    RATE = "rate"  # a short trial that helps to find the learning rate
+    FOLD = "fold"  # a finalist again, on other training and validation images
+    REFIT = "refit"  # trained on all training and validation images, for the test
     PANEL = "panel"  # given by the user
     SAMPLE = "sample"  # drawn at random
 
     @property
     def is_baseline(self) -> bool:
-        """Whether this is what a user would do without this tool."""
+        """Whether this is a placement that always takes part and may win."""
         return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK)
+
+
+class Protocol(StrEnum):
+    """How the learning rate of a trial was chosen, and what its outcome may be compared with.
+
+    Outcomes of one task are compared only within one protocol.
+
+    Examples
+    --------
+    >>> Protocol("found-rate") is Protocol.FOUND_RATE
+    True
+    """
+
+    TABLE_RATE = "table-rate"  # from a table by number of edges: confounds placement and rate
+    GIVEN_RATE = "given-rate"  # by the user, the same for all placements
+    FOUND_RATE = "found-rate"  # by a rate race on the task, the same for all placements
 
 
 class FamilySource(StrEnum):
