@@ -22,7 +22,10 @@ HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
 
 def option(default: Any, help_text: str, **extra: Any) -> Any:
-    """Make a dataclass field with its help; `choices`, `low` and `high` are checked on creation."""
+    """Make a dataclass field with its help.
+
+    `choices`, `low` (inclusive), `above` (exclusive) and `high` are checked on creation.
+    """
     return field(default=default, metadata={"help": help_text, **extra})
 
 
@@ -59,6 +62,8 @@ class Settings:
             # Not `value < low`: that lets not-a-number through.
             if "low" in rules and not value >= rules["low"]:
                 raise UserError(f"{flag} is {value}; it must be at least {rules['low']}")
+            if "above" in rules and not value > rules["above"]:
+                raise UserError(f"{flag} is {value}; it must be above {rules['above']}")
             if "high" in rules and value > rules["high"]:
                 raise UserError(f"{flag} is {value}; it must be at most {rules['high']}")
 
@@ -163,10 +168,34 @@ class TrialSettings(Settings):
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
         None,
-        "Learning rate; default: the one tuned for this backbone and number of edges.",
-        low=0.0,
+        "Peak learning rate of every placement and baseline; default: found in the run, by short "
+        "trials at several rates.",
+        above=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)
+    class_weights: str = option(
+        "none",
+        "'balanced' gives every class the same share of the training loss.",
+        choices=("none", "balanced"),
+    )
+    patience: int | None = option(
+        None,
+        "Stop a trial when neither metric nor loss on validation has improved for this many "
+        "epochs.",
+        low=1,
+    )
+    parallel_placements: str = option(
+        "auto",
+        "Placements to train side by side: a number, or 'auto' for as many as the device can use.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights != "none" and getattr(self, "metric", None) == "log-loss":
+            raise UserError(
+                "--class-weights changes the probabilities that --metric log-loss measures; "
+                "leave one of them out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,10 +244,34 @@ class PickSettings(
     Examples
     --------
     >>> PickSettings(budget="20m").top_k
-    5
+    3
     """
 
-    top_k: int = option(5, "Number of predicted placements to fine-tune.", low=1)
+    field_size: int = option(24, "Number of predicted placements that start the race.", low=1)
+    top_k: int = option(3, "Number of placements that the race leaves as finalists.", low=1)
+    patience: int | None = option(
+        5,
+        "Stop a trial when neither metric nor loss on validation has improved for this many "
+        "epochs.",
+        low=1,
+    )
+    folds: int = option(
+        2,
+        "Folds of the training and validation images on which finalists and every-block are "
+        "compared; where you supplied the validation images, seeds.",
+        low=1,
+    )
+    seeds: int = option(3, "Trainings of the winner and of each baseline for the test.", low=1)
+    refit: bool = option(
+        True,
+        "Train the winner and the baselines again on training and validation images before test "
+        "is read.",
+    )
+    baselines: str = option(
+        "standard",
+        "'full' also compares with full fine-tuning.",
+        choices=("standard", "full"),
+    )
     budget: str | None = option(
         None, "Time limit such as 90s, 20m or 2h; the best finished trial is tested and returned."
     )
@@ -240,11 +293,6 @@ class CollectSettings(
     placements_file: str | None = option(
         None, "Text file of placements to run instead, one per line."
     )
-    parallel_placements: str = option(
-        "1",
-        "Placements to train side by side: a number, or 'auto' for as many as the device can use.",
-    )
-
 
 def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> SettingsT:
     """Create settings from names and values, as given in YAML or by a caller.
@@ -280,12 +328,14 @@ def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> Settin
 
 def value_type(each: Field[Any]) -> type:
     """Return the Python type of a field's value, leaving out None."""
-    return {"int": int, "float": float, "str": str}[str(each.type).split(" ")[0]]
+    return {"int": int, "float": float, "str": str, "bool": bool}[str(each.type).split(" ")[0]]
 
 
 def _converted(each: Field[Any], value: Any) -> Any:
     wanted = value_type(each)
-    if value is None or (wanted is int and isinstance(value, bool)):
+    if wanted is bool and isinstance(value, bool):
+        return value
+    if value is None or wanted is bool or (wanted is int and isinstance(value, bool)):
         if value is None and each.default is None:
             return None
     elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -298,4 +348,5 @@ def _converted(each: Field[Any], value: Any) -> Any:
     elif wanted is str and isinstance(value, os.PathLike):
         return os.fspath(value)
     flag = "--" + each.name.replace("_", "-")
-    raise UserError(f"{flag} is {value!r}; give {'a number' if wanted is not str else 'text'}")
+    expected = {str: "text", bool: "true or false"}.get(wanted, "a number")
+    raise UserError(f"{flag} is {value!r}; give {expected}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoplace.agent.steps._executor import create_executor
@@ -13,14 +14,18 @@ from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._sample import read_trials, sample_trials
-from autoplace.agent.steps._select import baseline_trials
+from autoplace.agent.steps._rates import find_rate, references
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._space import search_space
 from autoplace.agent.steps._testing import with_test_scores
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.execution import parse_side_by_side
+from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, Outcome, Task, Trial
+from predictors.vocabulary import HEAD_ONLY, Role
 
 
 def collect(
@@ -64,6 +69,9 @@ def collect_task(
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only and then the trials; yield the row of each trial.
 
+    The learning rate of head-only and of each adapter kind is found first, and given to all
+    trials of the kind.
+
     Parameters
     ----------
     task : Task
@@ -100,14 +108,26 @@ def collect_task(
     """
     probe = probe_task(task, settings, progress)
     read_images(task, progress)
-    executor = create_executor(task, settings, Deadline(), progress, settings.parallel_placements)
+    executor = create_executor(task, settings, Deadline(), progress)
     with (
         Record(store, task, "collect", settings, probe, progress) as record,
         TrialRecord(record) as recorded,
     ):
+        rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
+        rate = find_rate(rounds, HEAD_ONLY, [Placement()], settings, settings.seed).rate
+        head_trial = Trial(
+            Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0, learning_rate=rate
+        )
+        kinds = sorted({spec.kind for trial in trials for _, spec in trial.placement})
+        found = {kind: _find_rate(rounds, task, kind, settings) for kind in kinds}
+        # A placement of several kinds gets the lowest of their rates, at which none diverges.
+        timed = [
+            replace(trial, learning_rate=min(found[spec.kind] for _, spec in trial.placement))
+            for trial in trials
+        ]
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
         head_only: Outcome | None = None
-        for group in (baseline_trials(None, settings.seed), trials):
+        for group in ([head_trial], timed):
             for outcome in recorded.follow(executor.run(group)):
                 tested = with_test_scores(task, outcome)
                 head_only = head_only or (tested if tested.is_done else None)
@@ -120,3 +140,9 @@ def collect_task(
                         f"head-only did not finish, so no gain can be measured: {result}; "
                         "lower --lr"
                     )
+
+
+def _find_rate(rounds: Rounds, task: Task, kind: str, settings: CollectSettings) -> float:
+    space = search_space(task.chain, replace(settings, adapter=kind))
+    placements = references(space.every_block, space.budget, task.chain.n_nodes)
+    return find_rate(rounds, kind, placements, settings, settings.seed).rate

@@ -1,21 +1,37 @@
-"""What a pick would do and how long it would take; nothing is trained or written."""
+"""What a pick would do and about how long it would take; nothing is trained or written."""
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoplace.agent._plan import make_plan
+import numpy as np
+import torch
+
+from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._afford import Allowance
+from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._schedule import SEEDS
+from autoplace.agent.steps._rates import SHARE, START
+from autoplace.agent.steps._space import search_space
+from autoplace.execution import count_side_by_side
+from autoplace.model import Tuning, frozen_features
 from autoplace.placement import Placement
+from autoplace.placement.generators import count_candidates
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Deadline, Task, seconds_per_step
+from autoplace.training import (
+    Deadline,
+    Task,
+    count_folds,
+    seconds_per_image,
+    training_images,
+)
 
-TIMED_STEPS = 4
+TIMED_IMAGES, TIMED_STEPS = 8, 3
+PROBE_PASSES = 3.0  # a probe's cost per image, in training steps: 2 passes, products, spectra
+LOW, HIGH = 0.7, 1.6  # how far real runs were from the estimate
 
 
 @dataclass(frozen=True)
@@ -25,23 +41,33 @@ class DryRun:
     Attributes
     ----------
     candidates : int
-        Number of placements whose gain was predicted.
-    trials : list of str
-        Placements that would be fine-tuned.
+        Number of placements whose gain would be predicted, at most.
+    field, finalists, folds, seeds : int
+        Candidates that would race, and what would come of it.
+    phases : dict of str to float
+        Estimated seconds of each phase.
     estimated_seconds : float
-        Estimated time of the whole pick.
+        Their sum, extrapolated from a few images.
+    low, high : float
+        Bounds that the real time should keep to, in seconds.
     predictor : str
         `shipped`, `champion` or a folder.
 
     Examples
     --------
-    >>> DryRun(868, ["head-only"], 60.0, "shipped").to_dict()["candidates"]
-    868
+    >>> DryRun(868, 24, 3, 2, 3, {"race": 60.0}, 60.0, 42.0, 96.0, "shipped").to_dict()["field"]
+    24
     """
 
     candidates: int
-    trials: list[str]
+    field: int
+    finalists: int
+    folds: int
+    seeds: int
+    phases: dict[str, float]
     estimated_seconds: float
+    low: float
+    high: float
     predictor: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,7 +76,7 @@ class DryRun:
 
 
 def dry_run(source: str, settings: PickSettings, progress: Progress | None = None) -> DryRun:
-    """Plan as `pick` would, then time a few steps of each placement that would be fine-tuned.
+    """Time a few images and extrapolate; the probe is not run.
 
     Raises
     ------
@@ -60,39 +86,72 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     Examples
     --------
     >>> from autoplace.settings import PickSettings
-    >>> settings = PickSettings(top_k=1, probe_images=32)
-    >>> plan = dry_run("builtin:digits", settings)
-    >>> len(plan.trials), plan.predictor
-    (3, 'shipped')
+    >>> plan = dry_run("builtin:digits", PickSettings(top_k=1, probe_images=32))
+    >>> plan.finalists, plan.predictor, plan.low < plan.estimated_seconds < plan.high
+    (1, 'shipped', True)
     """
-    started = time.perf_counter()
     progress = progress or Progress()
     Deadline.parse(settings.budget)  # a budget that pick would refuse is refused here too
     store = Store(settings.store)
     store.check()
-    plan = make_plan(source, settings, store, progress)
-    progress.stage("Timing a few steps", len(plan.trials))
-    seconds = {}
-    for trial in plan.trials:
-        seconds[trial.placement] = _trial_seconds(plan.task, trial.placement, settings)
-        progress.advance(str(trial.placement))
-    # Baselines run again, and the winner, which costs about as much as the average candidate.
-    baselines = [seconds[t.placement] for t in plan.trials if t.role.is_baseline]
-    total = sum(seconds.values())
-    candidate = (total - sum(baselines)) / (len(seconds) - len(baselines))
-    repeats = (SEEDS - 1) * (sum(baselines) + candidate)
-    estimate = time.perf_counter() - started + total + repeats
+    active = load_active_predictor(store, settings.predictor, progress)
+    task = open_task(source, settings, settings, progress)
+    space = search_space(task.chain, settings, settings.top_k)
+    progress.stage("Timing a few images")
+    reading = _seconds_to_read(task)
+    side_by_side = count_side_by_side(
+        settings.parallel_placements, task, settings.batch_size, progress.note
+    )
+    step = _seconds_to_train(task, space.every_block or Placement(), side_by_side)
+    tuned = Tuning.lora_within(task.chain, space.budget.parameters) is not None
+    folds = min(settings.folds, count_folds(task)) if task.data.made_val else settings.folds
+    allowance = Allowance(settings.field_size, settings.top_k, folds, settings.seeds)
+    training = step * training_images(task, settings)
+    sides = 2 + tuned + (settings.baselines == "full")
+    refit_share = len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0
+    counts = allowance.by_phase(settings.epochs, refit_share, sides)
+    rates = len(START) * SHARE * (2 + sides - 2)
+    n_test = len(task.data.test)
+    phases = {
+        "probe": settings.probe_images * (reading + PROBE_PASSES * step * side_by_side),
+        "reading": reading * (len(task.data.fit) + n_test),
+        "learning rates": rates * training,
+        **{phase: count * training for phase, count in counts.items()},
+        "test": n_test * settings.seeds * sides * step * side_by_side / 3,
+    }
+    total = sum(phases.values())
     return DryRun(
-        len(plan.candidates),
-        [str(trial.placement) for trial in plan.trials],
-        estimate,
-        plan.predictor,
+        count_candidates(task.chain.n_nodes),
+        settings.field_size,
+        settings.top_k,
+        folds,
+        settings.seeds,
+        phases,
+        total,
+        LOW * total,
+        HIGH * total,
+        active.origin,
     )
 
 
-def _trial_seconds(task: Task, placement: Placement, settings: PickSettings) -> float:
-    step = seconds_per_step(task, placement, settings, TIMED_STEPS)
-    steps = math.ceil(len(task.data.train) / settings.batch_size)
-    # Validation runs forward only, about a third of a training step for each image.
-    validation = len(task.data.val) / settings.batch_size / 3
-    return step * (steps + validation) * settings.epochs
+def _seconds_to_read(task: Task) -> float:
+    """Seconds to decode an image and run the frozen backbone on it."""
+    rows = np.arange(min(TIMED_IMAGES, len(task.data.train)))
+    task.data.train.load(rows[:1])  # the first image costs more
+    started = time.perf_counter()
+    with torch.inference_mode():
+        images = task.data.train.load(rows).images.to(task.device)
+        frozen_features(task.chain, task.chain.embed(images))
+    return (time.perf_counter() - started) / len(rows)
+
+
+def _seconds_to_train(task: Task, placement: Placement, side_by_side: int) -> float:
+    """Seconds of a training step per image, where so many trials share the cores."""
+    threads = torch.get_num_threads()
+    alone = task.device.type == "cpu" and side_by_side > 1
+    torch.set_num_threads(1 if alone else threads)
+    try:
+        seconds = seconds_per_image(task, placement, TIMED_IMAGES, TIMED_STEPS)
+    finally:
+        torch.set_num_threads(threads)
+    return float(np.median(seconds)) / (side_by_side if alone else 1)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from autoplace.agent._plan import make_plan
 from autoplace.agent.steps._card import winner_card
 from autoplace.agent.steps._contest import run_contest
+from autoplace.agent.steps._cost import every_block_seconds, held_back
 from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._errors import NothingFinishedError
@@ -17,11 +18,12 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
+from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._save import save_winner
 from autoplace.agent.steps._testing import test_winner
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Deadline, DeadlineReachedError
+from autoplace.training import Deadline, DeadlineReachedError, class_report, confusion
 
 
 def pick(source: str, settings: PickSettings, progress: Progress | None = None) -> PickResult:
@@ -50,18 +52,22 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     deadline = Deadline.parse(settings.budget)
     store = Store(settings.store)
     store.check()
-    plan = make_plan(source, settings, store, progress)
-    task = plan.task
     try:
+        plan = make_plan(source, settings, store, progress, deadline)
+        task = plan.task
         read_images(task, progress, deadline)
     except DeadlineReachedError as error:
         raise NothingFinishedError([], deadline_reached=True) from error
+    unit = every_block_seconds(task, plan.entrants, settings)
+    deadline = held_back(task, plan.entrants, settings, deadline)
     with Record(store, task, "pick", settings, plan.probe, progress) as record:
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.predicted)
         executor = create_executor(task, settings, deadline, progress)
         with TrialRecord(record) as trials:
-            contest = run_contest(executor, plan.trials, task.metric, trials, progress)
+            rounds = Rounds(executor, trials, deadline, task.metric, progress)
+            contest = run_contest(task, plan.entrants, settings, rounds, deadline, progress)
         report = test_winner(task, contest, progress)
+        searched = (contest.search_ended or time.perf_counter()) - started
         result = PickResult(
             run_id=record.journal.run.run_id,
             folder=record.journal.folder / "winner",
@@ -70,14 +76,22 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
             n_candidates=len(plan.candidates),
             predictor=plan.predictor,
             winner=contest.winner.placement,
-            winner_role=contest.winner.trial.role,
-            ranking=ranking_table(contest, plan.candidates, plan.predicted, task.metric),
+            winner_role=contest.winner.role,
+            rates=contest.rates,
+            rungs=contest.rungs,
+            ranking=ranking_table(contest, plan.entrants, task.metric),
             tested=report.tested,
+            refitted=contest.refitted,
             differences=report.differences,
+            per_class=class_report(report.labels, report.logits, task.data.classes),
+            search_cost=searched / unit,
+            total_cost=(time.perf_counter() - started) / unit,
             deadline_reached=not contest.is_complete,
             seconds=time.perf_counter() - started,
         )
-        log_result(record, result)
+        confusions = confusion(report.labels, report.logits, len(task.data.classes))
+        log_result(record, result, confusions)  # before the winner is verified
         card = winner_card(result, task)
         save_winner(task, report, result.folder, card, settings.checkpoint, record, progress)
-    return replace(result, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return replace(result, seconds=seconds, total_cost=seconds / unit)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._entrants import Entrants, enter
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._propose import Candidate, propose
-from autoplace.agent.steps._select import select_trials
+from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
-from autoplace.training import Task, Trial
+from autoplace.training import Deadline, Task
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Plan:
         All proposed candidates.
     predicted : ndarray (candidates,)
         Predicted gain of each over head-only.
-    trials : list of Trial
-        Baselines, then the top k.
+    entrants : Entrants
+        The field of the race, and the baselines.
     predictor : str
         `shipped`, `champion` or a folder.
     """
@@ -43,32 +44,44 @@ class Plan:
     probe: Probe
     candidates: list[Candidate]
     predicted: np.ndarray
-    trials: list[Trial]
+    entrants: Entrants
     predictor: str
 
 
-def make_plan(source: str, settings: PickSettings, store: Store, progress: Progress) -> Plan:
+def make_plan(
+    source: str,
+    settings: PickSettings,
+    store: Store,
+    progress: Progress,
+    deadline: Deadline | None = None,
+) -> Plan:
     """Open, probe, propose, predict and select.
 
     Raises
     ------
     UserError, PredictorError
         Something that the user can fix.
+    DeadlineReachedError
+        The time budget ran out.
     """
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress)
     space = search_space(task.chain, settings, settings.top_k)
-    probe = probe_task(task, settings, progress)
+    probe = probe_task(task, settings, progress, deadline)
     candidates = propose(probe.tables, space.budget, settings.seed)
-    predicted = predict_gains(
-        active.predictor,
-        [candidate.placement for candidate in candidates],
-        probe.tables,
-        task.chain.name,
+    placements = [candidate.placement for candidate in candidates]
+    predicted = predict_gains(active.predictor, placements, probe.tables, task.chain.name)
+    field = select_field(
+        candidates,
+        predicted,
+        space.every_block,
+        max(settings.field_size, settings.top_k),
+        settings.seed,
     )
-    trials = select_trials(candidates, predicted, space.every_block, settings.top_k, settings.seed)
+    gains = dict(zip(placements, predicted.tolist(), strict=True))
+    entrants = enter(task.chain, space, field, gains, settings)
     if space.every_block is None:
         progress.note(
             "every-block does not fit the parameter budget, even at rank 1, and is not compared"
         )
-    return Plan(task, probe, candidates, predicted, trials, active.origin)
+    return Plan(task, probe, candidates, predicted, entrants, active.origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
@@ -88,6 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not verbose:
         # Users cannot act on warnings about odd image files or deprecations in libraries.
         warnings.filterwarnings("ignore")
+    # Read when torch is imported: threads that wait for others sleep instead of spinning, which
+    # would take the cores from whatever else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(_run(arguments, verbose))
 
 

@@ -42,8 +42,11 @@ def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Cal
         for each in reversed(fields(kind)):
             rules = each.metadata
             choices = click.Choice(rules["choices"]) if "choices" in rules else None
+            flag = "--" + each.name.replace("_", "-")
+            if value_type(each) is bool:
+                flag += "/--no-" + each.name.replace("_", "-")
             wrapped = click.option(
-                "--" + each.name.replace("_", "-"),
+                flag,
                 each.name,
                 type=choices or value_type(each),
                 default=each.default,

@@ -48,6 +48,7 @@ def shortened(placement: str, width: int = 44) -> str:
 def render_pick(result: PickResult) -> str:
     """Render the ranking, the test figures with intervals, and what to do next."""
     task = result.task
+    compared = result.ranking[result.ranking["folds"] > 0]
     ranking = [
         (
             number,
@@ -58,26 +59,33 @@ def render_pick(result: PickResult) -> str:
             row["gain"],
             row["val_loss"],
             row["parameters"],
-            row["seconds"],
         )
-        for number, row in enumerate(result.ranking.to_dict(orient="records"), start=1)
+        for number, row in enumerate(compared.to_dict(orient="records"), start=1)
     ]
-    header = ("#", "placement", "role", "predicted", "val", "gain", "val loss", "params", "seconds")
+    header = ("#", "placement", "role", "predicted", "val", "gain", "val loss", "params")
+    rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
     lines = [
         f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
         f"{task.classes} classes; backbone {task.backbone}, {task.nodes} nodes, "
         f"{task.nodes**2} edges",
         f"{result.n_candidates} candidates under one parameter budget, "
         f"ranked by the {result.predictor} predictor",
+        f"Learning rates, the same for all placements of a kind: {rates}",
+        *(
+            f"Race: epoch {rung.epoch}, {rung.kept} of {rung.started} candidates stayed"
+            for rung in result.rungs
+        ),
         "",
-        f"Validation {result.metric} (it picks; gain is over head-only)",
+        f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds "
+        "(it picks, with loss and prediction; gain is over head-only)",
         table(header, ranking),
         "",
-        f"Test {result.metric} (read once, after the choice)",
+        f"Test {result.metric} (read once, after the choice; trained on "
+        + ("training and validation images)" if result.refitted else "training images)"),
         table(
-            ("", "mean", "seeds", "placement"),
+            ("", "mean", "seeds", "what"),
             [
-                (role, tested.mean, len(tested.values), shortened(str(tested.placement)))
+                (role, tested.mean, len(tested.seeds) or None, shortened(tested.what))
                 for role, tested in result.tested.items()
             ],
         ),
@@ -88,11 +96,10 @@ def render_pick(result: PickResult) -> str:
             f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
             + ("" if each.excludes_zero else " (not told apart)")
         )
-    if result.winner_role.is_baseline:
-        lines.append(f"No predicted placement beat {result.winner_role} on validation.")
-    if result.deadline_reached:
-        lines.append("The time budget ran out: this is the best of the finished trials.")
+    lines += _verdict(result)
     lines += [
+        f"Cost: the search took {result.search_cost:.1f} and all of it {result.total_cost:.1f} "
+        "trainings of every-block",
         "",
         f"Winner {result.winner}",
         f"  in {result.folder}",
@@ -100,6 +107,19 @@ def render_pick(result: PickResult) -> str:
         f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
     ]
     return "\n".join(lines)
+
+
+def _verdict(result: PickResult) -> list[str]:
+    """Say plainly what the winner is worth."""
+    lines = []
+    if result.winner_role.is_baseline:
+        lines.append(f"No predicted placement beat {result.winner_role} on validation.")
+    better = [role for role, each in result.differences.items() if each.difference < 0]
+    if better:
+        lines.append(f"The winner is not ahead of {' and '.join(better)} on test.")
+    if result.deadline_reached:
+        lines.append("The time budget ran out: this is the best of the finished trials.")
+    return lines
 
 
 def render_probe(result: ProbeResult, folder: object) -> str:
@@ -118,12 +138,17 @@ def render_probe(result: ProbeResult, folder: object) -> str:
 
 
 def render_dry_run(result: DryRun) -> str:
-    """Render the number of candidates, the trials and the estimate."""
-    trials = "\n".join(f"  {shortened(placement, 70)}" for placement in result.trials)
+    """Render what would be done, and the estimate by phase."""
+    phases = "\n".join(
+        f"  {phase:<15}{seconds:>8.0f} s" for phase, seconds in result.phases.items()
+    )
     return (
-        f"{result.candidates} candidates, ranked by the {result.predictor} predictor\n"
-        f"Would fine-tune these, then repeat the winner and the baselines:\n{trials}\n"
-        f"Estimated time: {result.estimated_seconds:.0f} s. Nothing was trained or recorded."
+        f"Would predict the gain of up to {result.candidates} candidates with the "
+        f"{result.predictor} predictor, race {result.field} of them, compare {result.finalists} "
+        f"finalists on {result.folds} folds,\n"
+        f"and train the winner and each baseline {result.seeds} times for the test:\n{phases}\n"
+        f"Estimated time: {result.estimated_seconds:.0f} s, extrapolated from a few images; "
+        f"expect {result.low:.0f} to {result.high:.0f} s. Nothing was trained or recorded."
     )
 
 

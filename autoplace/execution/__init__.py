@@ -2,13 +2,18 @@
 
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._in_process import InProcessExecutor
-from autoplace.execution._side_by_side import count_side_by_side, parse_side_by_side
+from autoplace.execution._side_by_side import (
+    count_cores,
+    count_side_by_side,
+    parse_side_by_side,
+)
 
 __all__ = [
     "Executor",
     "InProcessExecutor",
     "TrialEvent",
     "TrialStarted",
+    "count_cores",
     "count_side_by_side",
     "parse_side_by_side",
 ]

@@ -37,20 +37,24 @@ class Executor(ABC):
     """
 
     @abstractmethod
-    def run(self, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
+    def run(
+        self, jobs: Sequence[Trial | Outcome], until: int | None = None
+    ) -> Iterator[TrialEvent]:
         """Run distinct trials and yield what happens to them as it happens.
 
         Parameters
         ----------
-        trials : sequence of Trial
-            In the order in which they should start.
+        jobs : sequence of Trial or Outcome
+            In the order in which they should start. A paused outcome continues its trial.
+        until : int, optional
+            Pause each trial after this epoch.
 
         Yields
         ------
         TrialStarted, Epoch or Outcome
-            Of each trial its start, its epochs and its outcome, in this order; events of different
-            trials may mix. A trial that the deadline stops ends as `interrupted`; one that the
-            deadline keeps from starting has no events.
+            Of each trial its start (unless it continues), its epochs and its outcome, in this
+            order; events of different trials may mix. A trial that the deadline stops ends as
+            `interrupted`; one that the deadline keeps from starting has no events.
 
         Raises
         ------

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
 
 from autoplace.errors import UserError
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
+from autoplace.execution._threads import run_in_threads
+from autoplace.model import Tuning
 from autoplace.settings import TrialSettings
 from autoplace.training import Deadline, Epoch, Outcome, Task, Trial, open_outcome, train
 from predictors.vocabulary import Status
+
+Job = Trial | Outcome
 
 
 class InProcessExecutor(Executor):
     """Runs trials in this process, `side_by_side` of them at a time.
 
-    Where trials do not run together, for want of memory say, they run in two halves.
+    On a CPU each of them has a thread of its own and computes on one core: the matrices of a
+    trial are too small for several cores, and a thread that waits for another would spin. A trial
+    then gives the same result, bit for bit, whatever runs beside it. On other devices, trials are
+    trained as one population; where they do not run together, for want of memory say, they run in
+    two halves.
 
     Parameters
     ----------
@@ -55,39 +65,69 @@ class InProcessExecutor(Executor):
         self._side_by_side = side_by_side
         self._notify = notify
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
-        """See `Executor.run`; outcomes come in the order of the trials."""
-        for first in range(0, len(trials), self._side_by_side):
-            if self._deadline.passed:
-                return
-            group = trials[first : first + self._side_by_side]
-            yield from map(TrialStarted, group)
-            seen: set[tuple[Trial, int]] = set()
-            for event in self._train(group):
-                # Trials that run again in halves repeat epochs that were yielded already.
-                if isinstance(event, Epoch):
-                    if (event.trial, event.number) in seen:
-                        continue
-                    seen.add((event.trial, event.number))
-                yield event
+    def run(self, jobs: Sequence[Job], until: int | None = None) -> Iterator[TrialEvent]:
+        """See `Executor.run`."""
+        if self._task.device.type == "cpu" and self._side_by_side > 1:
+            yield from run_in_threads(
+                [partial(self._run_group, [job], until) for job in jobs],
+                self._side_by_side,
+                self._deadline,
+            )
+            return
+        for group in _groups(jobs, self._side_by_side):
+            yield from self._run_group(group, until, self._deadline)
 
-    def _train(self, trials: Sequence[Trial]) -> Iterator[Epoch | Outcome]:
+    def _run_group(
+        self, group: Sequence[Job], until: int | None, deadline: Deadline
+    ) -> Iterator[TrialEvent]:
+        if deadline.passed:
+            return
+        yield from (TrialStarted(job) for job in group if isinstance(job, Trial))
+        seen: set[tuple[Trial, int]] = set()
+        for event in self._train(group, until, deadline):
+            # Trials that run again in halves repeat epochs that were yielded already.
+            if isinstance(event, Epoch):
+                if (event.trial, event.number) in seen:
+                    continue
+                seen.add((event.trial, event.number))
+            yield event
+
+    def _train(
+        self, jobs: Sequence[Job], until: int | None, deadline: Deadline
+    ) -> Iterator[Epoch | Outcome]:
         try:
-            yield from train(self._task, trials, self._settings, deadline=self._deadline)
+            yield from train(self._task, jobs, self._settings, until=until, deadline=deadline)
             return
         except UserError:
             raise
         except (ArithmeticError, RuntimeError, MemoryError) as error:
             reason = f"{type(error).__name__}: {error}"
         # Outside the `except`: the error holds on to what the trials have in memory.
-        if len(trials) == 1:
-            outcome = open_outcome(self._task, trials[0], self._settings)
-            yield replace(outcome, status=Status.FAILED, reason=reason)
+        if len(jobs) == 1:
+            (job,) = jobs
+            outcome = open_outcome(self._task, job) if isinstance(job, Trial) else job
+            yield replace(outcome, status=Status.FAILED, reason=reason, checkpoint=None)
             return
         self._notify(
-            f"{len(trials)} placements side by side: {reason.splitlines()[0]}; "
+            f"{len(jobs)} placements side by side: {reason.splitlines()[0]}; "
             "running them in two halves"
         )
-        half = len(trials) // 2
-        yield from self._train(trials[:half])
-        yield from self._train(trials[half:])
+        half = len(jobs) // 2
+        yield from self._train(jobs[:half], until, deadline)
+        yield from self._train(jobs[half:], until, deadline)
+
+
+def _groups(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
+    """Divide jobs into consecutive groups that can be trained as one population."""
+
+    def alike(job: Job) -> tuple[object, ...]:
+        trial = job if isinstance(job, Trial) else job.trial
+        finished = 0 if isinstance(job, Trial) else len(job.epochs)
+        # A tuned backbone has sub-layers of its own, so it trains alone.
+        own = id(job) if isinstance(trial.placement, Tuning) else None
+        return (trial.epochs, trial.images, finished, own)
+
+    for _, group in groupby(jobs, key=alike):
+        members = list(group)
+        for first in range(0, len(members), size):
+            yield members[first : first + size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import psutil
@@ -12,9 +13,8 @@ from autoplace.training import Task
 
 AUTO = "auto"
 SHARE = 0.8  # of the free memory that trials may fill
-# Bytes of the residual stream with which a step fills the device. For a CPU as measured by
-# experiments/benchmarks/population.py; for a GPU an estimate: tens of thousands of rows.
-FILLED = {"cpu": 2 * 2**20, "cuda": 128 * 2**20}
+# Bytes of the residual stream with which a step fills a GPU; an estimate: tens of thousands of rows.
+FILLED = 128 * 2**20
 MOST = 32
 
 
@@ -92,6 +92,19 @@ def trial_bytes(task: Task, batch_size: int) -> int:
     return 2 * 10 * blocks * batch_size * chain.tokens * chain.dim * torch.float32.itemsize
 
 
+def count_cores() -> int:
+    """Count the cores that this process may use.
+
+    Examples
+    --------
+    >>> count_cores() >= 1
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -100,5 +113,7 @@ def _free_memory(device: torch.device) -> int:
 
 def _worthwhile(task: Task, batch_size: int) -> int:
     """How many fill the device: more would only take memory."""
+    if task.device.type == "cpu":  # a thread on a core each
+        return count_cores()
     stream = batch_size * task.chain.tokens * task.chain.dim * torch.float32.itemsize
-    return min(MOST, max(1, FILLED[task.device.type] // stream))
+    return min(MOST, max(1, FILLED // stream))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -113,13 +113,24 @@ class Population(nn.Module):
         heads = [self._slots[member, None] for member in members]
         return stacks.apply(list(zip(heads, features, strict=True)))
 
-    def trainable_state(self, member: int) -> dict[str, Tensor]:
-        """Return copies of a member's tensors, named as in `AdaptedModel.trainable_state`."""
+    def trainable_state(
+        self, member: int, of: Callable[[Tensor], Tensor] = lambda parameter: parameter
+    ) -> dict[str, Tensor]:
+        """Return copies of a member's tensors, named as in `AdaptedModel.trainable_state`.
+
+        Parameters
+        ----------
+        member : int
+            Number of the member.
+        of : callable, optional
+            Maps a stacked parameter to a tensor of its shape, such as a moment of an optimiser,
+            of which the member's part is returned instead.
+        """
         state: dict[str, Tensor] = {}
         for (owner, edge), slot in self._slots.items():
             if owner == member:
                 prefix = "head" if edge is None else f"adapters.{edge}"
-                named = self._stacks.state(slot).items()
+                named = self._stacks.state(slot, of).items()
                 state |= {f"{prefix}.{name}": tensor for name, tensor in named}
         return state
 

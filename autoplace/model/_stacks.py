@@ -74,12 +74,12 @@ class Stacks(nn.Module):
         """Return the stacked tensors of a stack."""
         return list(self._stacked[self._keys[stack]].parameters())
 
-    def state(self, slot: Slot) -> dict[str, Tensor]:
-        """Return copies of the parameters of one module, by name."""
+    def state(self, slot: Slot, of: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Return copies of one module's part of what `of` finds for the parameters, by name."""
         row = [other for shelf in self._shelves[slot.stack] for other in shelf].index(slot)
         tensors = self.parameters_of(slot.stack)
         return {
-            name: tensor[row].detach().clone()
+            name: of(tensor)[row].detach().clone()
             for name, tensor in zip(self._names[slot.stack], tensors, strict=True)
         }
 

@@ -4,35 +4,50 @@ from autoplace.training._cache import ActivationCache, FrozenBatch
 from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
-from autoplace.training._learning_rate import LearningRate, learning_rate
+from autoplace.training._folds import SplitRows, count_folds, split_rows
+from autoplace.training._knn import knn_logits
+from autoplace.training._loop import open_outcome
 from autoplace.training._models import (
     fresh_model,
     predict_split,
-    seconds_per_step,
+    seconds_per_image,
     trained_model,
+    training_images,
 )
-from autoplace.training._scores import Scores, metric_of_counts, metric_value, score
+from autoplace.training._scores import (
+    Scores,
+    class_report,
+    confusion,
+    metric_of_counts,
+    metric_value,
+    score,
+)
 from autoplace.training._spill import Spill
 from autoplace.training._task import Task, TaskSummary
-from autoplace.training._trial import Epoch, Outcome, Trial
-from autoplace.training._trials import open_outcome, run_trial, run_trials, train
+from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
+from autoplace.training._trials import run_trial, run_trials, train
 
 __all__ = [
     "ActivationCache",
+    "Checkpoint",
     "Deadline",
     "DeadlineReachedError",
     "Epoch",
     "FrozenBatch",
     "Interval",
-    "LearningRate",
+    "Images",
     "Outcome",
     "Scores",
     "Spill",
+    "SplitRows",
     "Task",
     "TaskSummary",
     "Trial",
+    "class_report",
+    "confusion",
+    "count_folds",
     "fresh_model",
-    "learning_rate",
+    "knn_logits",
     "metric_of_counts",
     "metric_value",
     "open_outcome",
@@ -42,7 +57,9 @@ __all__ = [
     "run_trial",
     "run_trials",
     "score",
-    "seconds_per_step",
+    "seconds_per_image",
+    "split_rows",
     "train",
     "trained_model",
+    "training_images",
 ]

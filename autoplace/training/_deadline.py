@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 
@@ -41,6 +42,8 @@ class Deadline:
 
     def __init__(self, seconds: float | None = None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
+        self._stopped = False
+        self._parent: Deadline | None = None
 
     @classmethod
     def parse(cls, text: str | None) -> Deadline:
@@ -62,10 +65,28 @@ class Deadline:
         seconds = float(match[1]) * _SECONDS[match[2]]
         return cls(seconds - min(HELD_BACK_SHARE * seconds, HELD_BACK_SECONDS))
 
+    def linked(self, seconds: float | None = None) -> Deadline:
+        """Return a deadline that passes with this one, or earlier."""
+        linked = Deadline(seconds)
+        linked._parent = self
+        return linked
+
+    def stop(self) -> None:
+        """Let the deadline pass now, for whoever checks it."""
+        self._stopped = True
+
+    @property
+    def left(self) -> float:
+        """Seconds until it passes; infinite without a limit, never negative."""
+        if self._stopped:
+            return 0.0
+        own = math.inf if self._end is None else max(0.0, self._end - time.monotonic())
+        return own if self._parent is None else min(own, self._parent.left)
+
     @property
     def passed(self) -> bool:
         """Whether the time is up."""
-        return self._end is not None and time.monotonic() >= self._end
+        return self.left <= 0
 
     def check(self) -> None:
         """Raise DeadlineReachedError once the time is up."""

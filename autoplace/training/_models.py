@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from autoplace.model import AdaptedModel
+from autoplace.model import AdaptedModel, TunedModel, Tuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._precision import autocast
@@ -18,17 +19,28 @@ from autoplace.training._trial import Outcome
 PREDICTION_BATCH = 256
 
 
-def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
-    """Untrained model of a placement, with the task's first head.
+# Creating a model draws from the global random state, which threads share.
+_CREATING = threading.Lock()
+
+
+def fresh_model(
+    task: Task,
+    placement: Placement | Tuning,
+    seed: int,
+    head_rows: np.ndarray | None = None,
+) -> AdaptedModel | TunedModel:
+    """Untrained model of a placement, with a logistic head on the frozen features.
 
     Parameters
     ----------
     task : Task
         Data and backbone.
-    placement : Placement
-        Where adapters go.
+    placement : Placement or Tuning
+        Where adapters go, or how the backbone itself is tuned.
     seed : int
         Of the adapters; the caller's random state is left alone.
+    head_rows : ndarray (rows,), optional
+        Rows of `task.data.fit` that the head may be fitted on; default: the training images.
 
     Examples
     --------
@@ -38,17 +50,24 @@ def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
     (1, 10)
     """
     devices = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        model = AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
-    head = task.first_head
+    with _CREATING:
+        head = task.first_head(task.rows("train") if head_rows is None else head_rows)
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            model = _create(task, placement)
     with torch.no_grad():
         model.head.weight.copy_(torch.from_numpy(head.weight))
         model.head.bias.copy_(torch.from_numpy(head.bias))
     return model
 
 
-def trained_model(task: Task, outcome: Outcome) -> AdaptedModel:
+def _create(task: Task, placement: Placement | Tuning) -> AdaptedModel | TunedModel:
+    if isinstance(placement, Tuning):
+        return TunedModel(task.chain, placement, task.data.classes).to(task.device)
+    return AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
+
+
+def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
     """Model that a finished trial ended with, in evaluation mode.
 
     Examples
@@ -56,17 +75,17 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel:
     >>> from autoplace.agent import open_task
     >>> from autoplace.training import run_trial
     >>> task = open_task("builtin:digits")
-    >>> outcome = run_trial(task, Placement(), TrialSettings(epochs=1), seed=0)
+    >>> outcome = run_trial(task, Placement(), TrialSettings(epochs=1), 0, learning_rate=0.01)
     >>> trained_model(task, outcome).training
     False
     """
-    model = AdaptedModel(task.chain, outcome.placement, task.data.classes).to(task.device)
+    model = _create(task, outcome.placement)
     model.load_trainable_state(outcome.state)
     return model.eval()
 
 
 @torch.no_grad()
-def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
+def predict_split(task: Task, model: AdaptedModel | TunedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Predict the readable images of a split.
 
     Parameters
@@ -101,38 +120,58 @@ def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarr
     return torch.cat(logits).cpu().numpy(), torch.cat(labels).cpu().numpy()
 
 
-def seconds_per_step(
-    task: Task, placement: Placement, settings: TrialSettings, steps: int
-) -> float:
-    """Mean wall seconds of a forward and backward pass over a batch, after one to warm up.
+def seconds_per_image(
+    task: Task, placement: Placement | Tuning, n_images: int, steps: int
+) -> list[float]:
+    """Time forward and backward passes of a placement over a batch of training images.
+
+    Nothing else of the task is read, so this is quick on any backbone.
 
     Parameters
     ----------
     task : Task
         Data and backbone.
-    placement : Placement
+    placement : Placement or Tuning
         What would be trained.
-    settings : TrialSettings
-        Its batch size counts.
+    n_images : int
+        Images of the batch.
     steps : int
-        Passes that are timed.
+        Passes, after one to warm up.
+
+    Returns
+    -------
+    list of float
+        Wall seconds of each pass, divided by the number of images.
 
     Examples
     --------
     >>> from autoplace.agent import open_task
-    >>> task = open_task("builtin:digits")
-    >>> seconds_per_step(task, Placement(), TrialSettings(batch_size=4), steps=1) > 0
-    True
+    >>> len(seconds_per_image(open_task("builtin:digits"), Placement(), n_images=4, steps=2))
+    2
     """
-    model = fresh_model(task, placement, seed=0)
-    cache = task.cache("train")
-    rows = torch.arange(min(settings.batch_size, len(cache)))
-    batch = next(cache.batches(model.frozen_nodes, rows, len(rows), epoch=0))
-    started = time.perf_counter()
-    for step in range(steps + 1):
+    with _CREATING:
+        model = _create(task, placement)
+    rows = torch.from_numpy(task.rows("train")[:n_images])
+    batch = next(task.cache("fit").batches(model.frozen_nodes, rows, len(rows), epoch=0))
+    seconds = []
+    for _ in range(steps + 1):
+        started = time.perf_counter()
         with autocast(task.precision, task.device):
             logits = model.forward_suffix(batch.values)
         functional.cross_entropy(logits.float(), batch.labels).backward()
-        if step == 0:
-            started = time.perf_counter()
-    return (time.perf_counter() - started) / steps
+        seconds.append((time.perf_counter() - started) / len(batch.labels))
+    return seconds[1:]
+
+
+def training_images(task: Task, settings: TrialSettings) -> float:
+    """Images that a training passes over, validation included at a third of the cost.
+
+    Validation runs forward only, which takes about a third of a training step for each image.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> training_images(open_task("builtin:digits"), TrialSettings(epochs=3))
+    2600.0
+    """
+    return settings.epochs * (len(task.rows("train")) + len(task.rows("val")) / 3)

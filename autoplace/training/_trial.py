@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from torch import Tensor
 
+from autoplace.model import Tuning
 from autoplace.placement import Placement
-from autoplace.training._learning_rate import LearningRate
 from autoplace.training._scores import Scores
 from predictors.vocabulary import Role, Status
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images a trial trains on, and which it validates on.
+
+    Parameters
+    ----------
+    name : str
+        `split`: the task's own training and validation images; `fold`: all but those of one fold
+        of the two together, which validate; `all`: the two together, without validation.
+    fold : int, default=0
+        Number of the fold, from 1; the task's own validation images are the first one.
+
+    Examples
+    --------
+    >>> print(Images(), Images("fold", 2), Images("all"))
+    split fold 2 all
+    """
+
+    name: Literal["split", "fold", "all"] = "split"
+    fold: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.fold}" if self.fold else self.name
 
 
 @dataclass(frozen=True)
@@ -18,8 +44,8 @@ class Trial:
 
     Parameters
     ----------
-    placement : Placement
-        What to fine-tune; the empty one is head-only.
+    placement : Placement or Tuning
+        What to fine-tune; the empty placement is head-only.
     seed : int
         Seed of the adapters and of the order of images.
     role : Role, default=Role.PANEL
@@ -29,6 +55,12 @@ class Trial:
     propensity : float, optional
         Probability with which the placement was proposed; 1 for what always runs, None where it
         was picked by prediction.
+    learning_rate : float, default=0.01
+        Peak learning rate of AdamW.
+    epochs : int, optional
+        Passes over the training images; None for those of the settings.
+    images : Images, optional
+        What it trains and validates on.
 
     Examples
     --------
@@ -37,11 +69,14 @@ class Trial:
     'panel 7>3@bottleneck:r=8 (seed 1)'
     """
 
-    placement: Placement
+    placement: Placement | Tuning
     seed: int
     role: Role = Role.PANEL
     chosen_by: str = "user"
     propensity: float | None = None
+    learning_rate: float = 0.01
+    epochs: int | None = None
+    images: Images = Images()
 
     def __str__(self) -> str:
         return f"{self.role} {self.placement} (seed {self.seed})"
@@ -59,8 +94,8 @@ class Epoch:
         From 1.
     train_loss : float
         Mean training loss over the steps of the epoch, in nats.
-    val : Scores
-        Validation scores after its last step.
+    val : Scores or None
+        Validation scores after its last step; None where the trial trains on all images.
 
     Examples
     --------
@@ -74,7 +109,26 @@ class Epoch:
     trial: Trial
     number: int
     train_loss: float
-    val: Scores
+    val: Scores | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A paused trial: with it, training continues as if it had never paused.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps taken.
+    state : dict of str to Tensor
+        Trainable tensors by name, on the CPU.
+    moments : dict of str to dict of str to Tensor
+        AdamW's `exp_avg` and `exp_avg_sq`, each by the name of the tensor, on the CPU.
+    """
+
+    steps: int
+    state: dict[str, Tensor]
+    moments: dict[str, dict[str, Tensor]]
 
 
 @dataclass
@@ -85,12 +139,10 @@ class Outcome:
     ----------
     trial : Trial
         What was asked for.
-    learning_rate : LearningRate
-        Peak rate, and where it comes from.
     parameters : int
         Trainable adapter parameters.
     status : Status
-        `done`, `failed` or `interrupted` once the trial is over.
+        `done`, `failed`, `pruned` or `interrupted` once the trial is over; `running` if it paused.
     reason : str or None
         Why it failed.
     epochs : list of Epoch
@@ -99,6 +151,8 @@ class Outcome:
         Training loss before each step, in nats.
     state : dict of str to Tensor
         Trained tensors by name, on the CPU; empty unless the trial is done.
+    checkpoint : Checkpoint or None
+        Where a paused trial continues.
     seconds : float
         Its share of the wall time, where several trials ran together.
     test : Scores or None
@@ -107,20 +161,19 @@ class Outcome:
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> from autoplace.training import LearningRate
-    >>> outcome = Outcome(Trial(Placement(), seed=0), LearningRate(1e-3, "given"), parameters=0)
+    >>> outcome = Outcome(Trial(Placement(), seed=0), parameters=0)
     >>> outcome.is_done, str(outcome.status)
     (False, 'running')
     """
 
     trial: Trial
-    learning_rate: LearningRate
     parameters: int
     status: Status = Status.RUNNING
     reason: str | None = None
     epochs: list[Epoch] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
     seconds: float = 0.0
     test: Scores | None = None
 
@@ -130,11 +183,34 @@ class Outcome:
         return self.status is Status.DONE
 
     @property
-    def placement(self) -> Placement:
+    def is_paused(self) -> bool:
+        """Whether the trial can continue."""
+        return self.checkpoint is not None
+
+    def reopened(self) -> Outcome:
+        """Return a copy of a paused outcome, to continue with."""
+        assert self.is_paused, f"{self.trial} is not paused"
+        return replace(self, epochs=list(self.epochs), step_losses=list(self.step_losses))
+
+    def is_stalled(self, patience: int | None, metric: str) -> bool:
+        """Whether neither metric nor loss on validation has improved for `patience` epochs."""
+        if patience is None or len(self.epochs) <= patience or self.epochs[-1].val is None:
+            return False
+        scores = [epoch.val for epoch in self.epochs if epoch.val is not None]
+        earlier, recent = scores[:-patience], scores[-patience:]
+        return all(
+            max(map(value, recent)) <= max(map(value, earlier))
+            for value in (lambda val: val.of(metric), lambda val: -val.loss)
+        )
+
+    @property
+    def placement(self) -> Placement | Tuning:
         """What was fine-tuned."""
         return self.trial.placement
 
     @property
     def val(self) -> Scores:
         """Validation scores of the last epoch."""
-        return self.epochs[-1].val
+        scores = self.epochs[-1].val
+        assert scores is not None, f"{self.trial} trained on all images"
+        return scores

@@ -23,7 +23,7 @@ SETTINGS = TrialSettings(epochs=2, batch_size=16, lr=3e-3)
 
 
 def trial_for(text: str) -> Trial:
-    return Trial(Placement.parse(text), 0, Role.TOP_K, "single")
+    return Trial(Placement.parse(text), 0, Role.CANDIDATE, "single")
 
 
 def run(task, trials, settings=SETTINGS, deadline=None, **options):

@@ -8,6 +8,7 @@ from autoplace.training import Task
 
 def winner_card(result: PickResult, task: Task) -> str:
     """Write Markdown that says what the model is, how well it does and what it is compared with."""
+    images = "all training and validation images" if result.refitted else "the training images"
     lines = [
         f"# {task.chain.name} adapted to {task.data.name}",
         "",
@@ -19,18 +20,21 @@ def winner_card(result: PickResult, task: Task) -> str:
         "|---|---|---|",
     ]
     for role, tested in result.tested.items():
-        lines.append(f"| {role} | {tested.mean:.4f} | {len(tested.seeds)} |")
+        lines.append(f"| {role} | {tested.mean:.4f} | {len(tested.seeds) or 1} |")
     lines.append("")
     for role, each in result.differences.items():
         lines.append(
             f"Winner minus {role}: {each.difference:+.4f} "
             f"(95 % bootstrap interval {each.low:+.4f} to {each.high:+.4f})."
         )
+    rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
     lines += [
         "",
-        "Validation chose the winner; the test split was read once, afterwards. The stored model",
-        "is that of the first seed, which validation chose. The backbone's weights are not stored",
-        "here.",
+        f"Learning rates, the same for every placement of a kind: {rates}.",
+        "",
+        f"Validation chose the winner; then it and the baselines were trained on {images}, and",
+        "the test split was read once. The stored model is that of the first seed. The backbone's",
+        "weights are not stored here.",
         "",
     ]
     return "\n".join(lines)

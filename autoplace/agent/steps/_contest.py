@@ -1,92 +1,224 @@
-"""The contest of a pick: run rounds of trials; each round decides the next."""
+"""The contest of a pick: rates, race, finalists, folds, choice, refit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from autoplace.agent.steps._afford import Allowance, afford
+from autoplace.agent.steps._choose import Contender, choose, run_folds
+from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._record_trials import TrialRecord
-from autoplace.agent.steps._schedule import Round, choose_winner, next_round
-from autoplace.execution import Executor
-from autoplace.training import Outcome, Trial
-from predictors.vocabulary import Role
+from autoplace.agent.steps._race import Rung, plan_rungs, race
+from autoplace.agent.steps._rates import RateSearch, find_rate
+from autoplace.agent.steps._refit import WINNER, refit
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.placement import Placement
+from autoplace.settings import PickSettings
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    Images,
+    Outcome,
+    Task,
+    Trial,
+    count_folds,
+)
+from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contest:
-    """The results of the trials of a pick.
+    """What is known of a contest; it grows until the contest is over or the time is up.
 
     Attributes
     ----------
-    outcomes : list of Outcome
-        Outcomes of all trials that were started, the repeats last.
-    winner : Outcome
-        The best outcome on validation, for the first seed.
-    head_only : Outcome or None
-        The outcome that gains are measured from; None if head-only did not finish.
+    rates : dict of str to RateSearch
+        By kind.
+    rungs : list of Rung
+        The race as it was run.
+    search_ended : float or None
+        When the race was over, in the seconds of `time.perf_counter`.
+    contenders : list of Contender
+        Finalists and baselines with their outcomes.
+    ended : list of Outcome
+        All trials that are over.
+    trained : dict of str to list of Outcome
+        What test reads: by role (`winner` and the baselines), one outcome per seed.
     is_complete : bool
         False if the time budget ran out.
+    choice : Contender or None
+        The winner, once it is chosen.
     """
 
-    outcomes: list[Outcome]
-    winner: Outcome
-    head_only: Outcome | None
-    is_complete: bool
+    rates: dict[str, RateSearch] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
+    search_ended: float | None = None
+    contenders: list[Contender] = field(default_factory=list)
+    ended: list[Outcome] = field(default_factory=list)
+    trained: dict[str, list[Outcome]] = field(default_factory=dict)
+    is_complete: bool = True
+    choice: Contender | None = None
+
+    @property
+    def winner(self) -> Contender:
+        """The contender that was chosen."""
+        assert self.choice is not None, "the contest is not over"
+        return self.choice
+
+    @property
+    def refitted(self) -> bool:
+        """Whether the trained models have seen the validation images, too."""
+        return self.trained[WINNER][0].trial.images.name == "all"
+
+    @property
+    def head_only(self) -> Contender | None:
+        """The contender that gains are measured from."""
+        return next((c for c in self.contenders if c.role is Role.HEAD_ONLY), None)
 
 
 def run_contest(
-    executor: Executor,
-    planned: Sequence[Trial],
-    metric: str,
-    trials: TrialRecord,
+    task: Task,
+    entrants: Entrants,
+    settings: PickSettings,
+    rounds: Rounds,
+    deadline: Deadline,
     progress: Progress,
 ) -> Contest:
-    """Fine-tune placements, choose by validation, and repeat the winner and the baselines.
+    """Find rates, race the field, compare finalists and baselines, choose, and refit.
 
     Parameters
     ----------
-    executor : Executor
-        Runs the trials.
-    planned : sequence of Trial
-        Baselines and candidates, all with one seed.
-    metric : str
-        The metric that decides on validation.
-    trials : TrialRecord
-        Records every trial.
+    task : Task
+        Data and backbone.
+    entrants : Entrants
+        Field and baselines.
+    settings : PickSettings
+        How much is tried.
+    rounds : Rounds
+        Runs and records the trials.
+    deadline : Deadline
+        When training stops.
     progress : Progress
-        Notified of every outcome.
+        Notified of what the time budget takes away.
 
     Raises
     ------
+    UserError
+        Training diverges at every learning rate.
     NothingFinishedError
         No trial finished.
     """
-    outcomes: list[Outcome] = []
-    head_only: Outcome | None = None
-    is_complete = True
-    current: Round | None = Round("Fine-tuning", planned)
-    while current is not None:
-        progress.stage(current.name, len(current.trials))
-        ended = 0
-        events = executor.run(current.trials)
-        for outcome in trials.follow(events):
-            outcomes.append(outcome)
-            result = outcome.reason or str(outcome.status)
-            if outcome.is_done:
-                result = f"validation {metric} {outcome.val.of(metric):.4f}"
-                if outcome.trial.role is Role.HEAD_ONLY:
-                    head_only = outcome
-            trials.end(outcome, head_only)
-            progress.advance(f"{outcome.trial.role} {outcome.placement}: {result}")
-            ended += outcome.is_done or outcome.reason is not None
-        if ended < len(current.trials):
-            is_complete = False
-            progress.note("the time budget ran out; continuing with the finished trials")
-            break
-        current = next_round(outcomes, metric)
-    winner = choose_winner(outcomes, metric)
-    if winner is None:
-        raise NothingFinishedError(outcomes, deadline_reached=not is_complete)
-    return Contest(outcomes, winner, head_only, is_complete)
+    contest = Contest(ended=rounds.ended)
+    try:
+        _compete(contest, task, entrants, settings, rounds, deadline, progress)
+    except DeadlineReachedError:
+        contest.is_complete = False
+        progress.note("the time budget ran out; continuing with the finished trials")
+    contest.contenders = contest.contenders or _finished(rounds.ended, entrants)
+    if not contest.contenders:
+        raise NothingFinishedError(rounds.ended, deadline_reached=not contest.is_complete)
+    if contest.choice is None:
+        contest.choice = choose(contest.contenders, task.metric)
+    if not contest.trained.get(WINNER):  # no seed of the refit is complete: what the race trained
+        contest.trained = {WINNER: contest.winner.outcomes[:1]}
+        for contender in contest.contenders:
+            if contender.role.is_baseline:
+                contest.trained[contender.role] = contender.outcomes[:1]
+    return contest
+
+
+def _compete(
+    contest: Contest,
+    task: Task,
+    entrants: Entrants,
+    settings: PickSettings,
+    rounds: Rounds,
+    deadline: Deadline,
+    progress: Progress,
+) -> None:
+    head_only = entrants.head_only
+    contest.rates[HEAD_ONLY] = find_rate(
+        rounds, HEAD_ONLY, [head_only.placement], settings, task.seed
+    )
+    head_only = replace(head_only, learning_rate=contest.rates[HEAD_ONLY].rate)
+    finished = rounds.run("Head-only", [head_only])
+
+    kind = settings.adapter
+    contest.rates[kind] = find_rate(rounds, kind, entrants.references, settings, task.seed)
+    rate = contest.rates[kind].rate
+    allowance = _allowance(task, entrants, settings, rounds, deadline, progress)
+    contest.rungs = plan_rungs(allowance.field, allowance.top_k, settings.epochs)
+    starters = [replace(t, learning_rate=rate) for t in entrants.field[: allowance.field]]
+    left = race(rounds, starters, contest.rungs)
+    contest.search_ended = time.perf_counter()
+
+    every_block = [replace(trial, learning_rate=rate) for trial in entrants.every_block]
+    already = [job for job in left if isinstance(job, Outcome) and job.is_done]
+    remaining = [job for job in left if job not in already]
+    finished += already + rounds.run("Training the finalists", [*every_block, *remaining])
+    finished = [outcome for outcome in finished if outcome.is_done]
+    further = _further(task, allowance.folds)
+    priors = [entrants.prior(outcome.placement) for outcome in finished]
+    contest.contenders = run_folds(rounds, finished, priors, further)
+    contest.choice = choose(contest.contenders, task.metric)
+
+    sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
+    for contender in contest.contenders:
+        if contender.role.is_baseline and contender is not contest.winner:
+            sides[contender.role] = contender.outcomes[0].trial
+    for trial in entrants.tuned:
+        role = str(trial.role)
+        contest.rates[role] = find_rate(rounds, role, [trial.placement], settings, task.seed)
+        sides[role] = replace(trial, learning_rate=contest.rates[role].rate)
+    contest.trained = refit(rounds, sides, allowance.seeds, settings.refit)
+    if len(contest.trained[WINNER]) < allowance.seeds:
+        raise DeadlineReachedError
+
+
+def _allowance(
+    task: Task,
+    entrants: Entrants,
+    settings: PickSettings,
+    rounds: Rounds,
+    deadline: Deadline,
+    progress: Progress,
+) -> Allowance:
+    folds = min(settings.folds, count_folds(task)) if task.data.made_val else settings.folds
+    n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
+    asked = afford(
+        settings,
+        len(entrants.field),
+        folds,
+        refit_share=n_fit / n_train if settings.refit else 1.0,
+        sides=2 + len(entrants.tuned),
+        seconds_per_training=rounds.seconds_per_epoch * settings.epochs,
+        seconds=deadline.left,
+    )
+    if (asked.field, asked.folds, asked.seeds) != (len(entrants.field), folds, settings.seeds):
+        progress.note(
+            f"to fit --budget: {asked.field} candidates race, {asked.top_k} become finalists, "
+            f"compared on {asked.folds} folds; {asked.seeds} seeds for the test"
+        )
+    return asked
+
+
+def _further(task: Task, folds: int) -> list[Images]:
+    """What finalists are compared on after the first fold."""
+    if not task.data.made_val:
+        return [Images()] * (folds - 1)
+    return [Images("fold", number) for number in range(2, folds + 1)]
+
+
+def _finished(ended: Sequence[Outcome], entrants: Entrants) -> list[Contender]:
+    """Contenders, where the time was up before the finalists were compared."""
+    roles = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE)
+    return [
+        Contender([outcome], entrants.prior(outcome.placement))
+        for outcome in ended
+        if outcome.trial.role in roles and outcome.is_done
+    ]

@@ -2,60 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
+from autoplace.agent.steps._choose import Contender
 from autoplace.agent.steps._contest import Contest
+from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._pick_result import PickResult
-from autoplace.agent.steps._propose import Candidate
 from autoplace.agent.steps._record import Record
-from autoplace.report import predicted_versus_measured
+from autoplace.report import confusion_matrix, predicted_versus_measured
 from predictors.vocabulary import Role
 
 
-def ranking_table(
-    contest: Contest, candidates: Sequence[Candidate], predicted: np.ndarray, metric: str
-) -> pd.DataFrame:
-    """Make the ranking: one row per placement, best on validation first, with predicted gains."""
-    gains = {c.placement: gain for c, gain in zip(candidates, predicted, strict=True)}
-    reference = np.nan if contest.head_only is None else contest.head_only.val.of(metric)
+def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataFrame:
+    """Make the ranking: finalists and baselines, then what dropped out, the best first."""
+    contenders = {contender.placement: contender for contender in contest.contenders}
+    reference = np.nan if contest.head_only is None else contest.head_only.metric(metric)
     rows = []
-    for outcome in contest.outcomes:
-        if outcome.trial.role is Role.REPEAT:
+    for outcome in contest.ended:
+        if outcome.trial.role not in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE):
             continue
-        done = outcome.is_done
-        value = outcome.val.of(metric) if done else np.nan
+        contender = contenders.get(outcome.placement)
+        measured = contender or (Contender([outcome], np.nan) if outcome.epochs else None)
+        value = np.nan if measured is None else measured.metric(metric)
         rows.append(
             {
                 "placement": str(outcome.placement),
                 "role": str(outcome.trial.role),
                 "chosen_by": str(outcome.trial.chosen_by),
-                "predicted": float(gains.get(outcome.placement, np.nan)),
+                "predicted": entrants.prior(outcome.placement),
                 "status": str(outcome.status),
+                "epochs": len(outcome.epochs),
+                "folds": len(contender.outcomes) if contender else 0,
                 "val_metric": value,
-                "val_loss": outcome.val.loss if done else np.nan,
-                "gain": value - reference,
-                "parameters": outcome.parameters if done else np.nan,
-                "seconds": outcome.seconds if done else np.nan,
+                "val_loss": np.nan if measured is None else measured.loss,
+                "gain": value - reference if contender else np.nan,
+                "parameters": outcome.parameters,
+                "seconds": outcome.seconds,
             }
         )
     table = pd.DataFrame(rows)
-    return table.sort_values(["val_metric", "val_loss"], ascending=[False, True], ignore_index=True)
+    return table.sort_values(
+        ["folds", "epochs", "val_metric", "val_loss"],
+        ascending=[False, False, False, True],
+        ignore_index=True,
+    )
 
 
-def log_result(record: Record, result: PickResult) -> None:
-    """Log the ranking, the figure of predicted and measured gains, and the test metrics."""
-    figure = predicted_versus_measured(result.ranking, result.metric)
+def log_result(record: Record, result: PickResult, confusions: np.ndarray) -> None:
+    """Log the ranking, figures, the report per class, and the test metrics.
+
+    Parameters
+    ----------
+    record : Record
+        The record to log to.
+    result : PickResult
+        The result.
+    confusions : ndarray (classes, classes)
+        Test images by true and predicted class.
+    """
+    figures = {
+        "predicted_versus_measured": predicted_versus_measured(result.ranking, result.metric),
+        "confusion_matrix": confusion_matrix(confusions, record.task.data.classes),
+    }
     metrics = {
-        f"test/{role}/{result.metric}": tested.mean for role, tested in result.tested.items()
+        f"test/{_key(role)}/{result.metric}": tested.mean for role, tested in result.tested.items()
     }
     for role, each in result.differences.items():
         for name in ("difference", "low", "high"):
-            metrics[f"test/winner_minus_{role}/{name}"] = getattr(each, name)
+            metrics[f"test/winner_minus_{_key(role)}/{name}"] = getattr(each, name)
+    metrics |= {f"learning_rate/{kind}": found.rate for kind, found in result.rates.items()}
+    metrics |= {"search_cost": result.search_cost, "total_cost": result.total_cost}
     record.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
-    record.journal.tell(lambda run: run.log_figure(figure, "figures/predicted_versus_measured.png"))
+    record.journal.tell(lambda run: run.log_table(result.per_class, "per_class.json"))
+    for name, figure in figures.items():
+        record.journal.tell(lambda run, n=name, f=figure: run.log_figure(f, f"figures/{n}.png"))
     record.journal.tell(lambda run: run.log_metrics(metrics))
     record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
     record.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))
+
+
+def _key(role: str) -> str:
+    return role.replace(" ", "-")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from autoplace.agent.steps._progress import Progress
 from autoplace.backbones import ResidualChain, create_chain
-from autoplace.data import create_transform, load_data, short_digest
+from autoplace.data import TaskData, create_transform, load_data, short_digest
 from autoplace.settings import InputSettings, TaskSettings
 from autoplace.training import Task, resolve_device
+
+IMBALANCED = 4  # times as many images in one class as in another
 
 
 def open_task(
@@ -59,7 +63,7 @@ def open_task(
         max_bad=settings.max_bad,
         family=settings.family,
     )
-    for note in data.notes:
+    for note in [*data.notes, *_imbalance(data)]:
         progress.note(note)
     fingerprint = short_digest(
         {
@@ -80,3 +84,16 @@ def open_task(
         inputs=inputs or InputSettings(),
         notify=progress.note,
     )
+
+
+def _imbalance(data: TaskData) -> list[str]:
+    """Say that some classes have many more training images than others."""
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] < IMBALANCED * counts[least]:
+        return []
+    return [
+        f"classes are imbalanced: {counts[most]} training images of '{data.classes[most]}', "
+        f"{counts[least]} of '{data.classes[least]}'; consider --metric balanced-accuracy and "
+        "--class-weights balanced"
+    ]

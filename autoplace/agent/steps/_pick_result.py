@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from autoplace.agent.steps._race import Rung
+from autoplace.agent.steps._rates import RateSearch
 from autoplace.placement import Placement
 from autoplace.training import Interval, TaskSummary
 from predictors.vocabulary import Role
@@ -15,16 +17,24 @@ from predictors.vocabulary import Role
 
 @dataclass(frozen=True)
 class Tested:
-    """One placement on the test images, with its metric for every trained seed.
+    """One placement or baseline on the test images, with its metric for every trained seed.
+
+    Attributes
+    ----------
+    what : str
+        Text form of the placement or the tuning; of nearest neighbours, their number.
+    seeds : tuple of int
+        Seeds of its trainings; empty for what is not trained.
+    values : tuple of float
+        The metric of each.
 
     Examples
     --------
-    >>> from autoplace.placement import Placement
-    >>> Tested(Placement(), seeds=(0, 1), values=(0.5, 0.75)).mean
+    >>> Tested("head-only", seeds=(0, 1), values=(0.5, 0.75)).mean
     0.625
     """
 
-    placement: Placement
+    what: str
     seeds: tuple[int, ...]
     values: tuple[float, ...]
 
@@ -56,13 +66,26 @@ class PickResult:
         The best placement on validation.
     winner_role : Role
         Why the winner was trained; a baseline may win.
-    ranking : DataFrame (trials, 10)
-        One row per placement, best on validation first: `placement`, `role`, `chosen_by`,
-        `predicted`, `status`, `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`.
+    rates : dict of str to RateSearch
+        The learning rate of each kind, and what it was chosen from.
+    rungs : list of Rung
+        When how many candidates dropped out of the race.
+    ranking : DataFrame (trials, 12)
+        One row per placement, finalists and baselines first, the best on validation first:
+        `placement`, `role`, `chosen_by`, `predicted`, `status`, `epochs`, `folds`, `val_metric`,
+        `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss are means over folds; of a
+        candidate that dropped out, they are those of its last epoch.
     tested : dict of str to Tested
-        By role: `winner`, `every-block`, `head-only`.
+        By role: `winner`, `every-block`, `head-only`, `lora`, `k-nearest neighbours`.
+    per_class : DataFrame (classes, 5)
+        Precision, recall, F1 and number of test images of each class, for the saved model.
+    refitted : bool
+        Whether winner and baselines were trained on training and validation images for the test.
     differences : dict of str to Interval
         Winner minus each baseline, on test.
+    search_cost, total_cost : float
+        Wall time of the search (up to the finalists) and of the whole pick, in trainings of
+        every-block for the same number of epochs, alone on this machine.
     deadline_reached : bool
         Whether the time budget ran out.
     seconds : float
@@ -83,9 +106,15 @@ class PickResult:
     predictor: str
     winner: Placement
     winner_role: Role
+    rates: dict[str, RateSearch]
+    rungs: list[Rung]
     ranking: pd.DataFrame
     tested: dict[str, Tested]
+    refitted: bool
     differences: dict[str, Interval]
+    per_class: pd.DataFrame
+    search_cost: float
+    total_cost: float
     deadline_reached: bool
     seconds: float
 
@@ -101,16 +130,30 @@ class PickResult:
             "predictor": self.predictor,
             "winner": str(self.winner),
             "winner_role": str(self.winner_role),
+            "rates": {
+                kind: {
+                    "rate": found.rate,
+                    "source": found.source,
+                    "epochs": found.epochs,
+                    "tried": {f"{rate:g}": values for rate, values in found.tried.items()},
+                }
+                for kind, found in self.rates.items()
+            },
+            "rungs": [asdict(rung) for rung in self.rungs],
             "ranking": rows.to_dict(orient="records"),
             "test": {
                 role: {
-                    "placement": str(tested.placement),
+                    "placement": tested.what,
                     "mean": tested.mean,
                     "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=True)),
                 }
                 for role, tested in self.tested.items()
             },
-            "winner_minus": {role: asdict(each) for role, each in self.differences.items()},
+            "refitted": self.refitted,
+            "differences": {role: asdict(each) for role, each in self.differences.items()},
+            "per_class": self.per_class.to_dict(orient="records"),
+            "search_cost": self.search_cost,
+            "total_cost": self.total_cost,
             "deadline_reached": self.deadline_reached,
             "seconds": self.seconds,
         }

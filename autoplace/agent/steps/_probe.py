@@ -8,7 +8,7 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.data import short_digest
 from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
-from autoplace.training import Task
+from autoplace.training import Deadline, Task
 
 METHOD = 3  # raised when folding, sketching or summing changes, because tables then differ
 
@@ -29,13 +29,20 @@ class Probe:
     key: str
 
 
-def probe_task(task: Task, settings: ProbeSettings, progress: Progress | None = None) -> Probe:
+def probe_task(
+    task: Task,
+    settings: ProbeSettings,
+    progress: Progress | None = None,
+    deadline: Deadline | None = None,
+) -> Probe:
     """Measure every edge of a task with one pass over some training images.
 
     Raises
     ------
     DataError
         Too few images can be read.
+    DeadlineReachedError
+        The time budget ran out.
 
     Examples
     --------
@@ -48,7 +55,12 @@ def probe_task(task: Task, settings: ProbeSettings, progress: Progress | None = 
         edges = task.chain.n_nodes**2
         progress.stage(f"Probing all {edges} edges of {task.chain.name} on {task.data.name}")
     tables = run_probe(
-        task.chain, task.data.train, len(task.data.classes), settings, seed=task.seed
+        task.chain,
+        task.data.train,
+        len(task.data.classes),
+        settings,
+        seed=task.seed,
+        check=(deadline or Deadline()).check,
     )
     key = short_digest(
         {

@@ -11,16 +11,19 @@ from typing import Any, Self
 from autoplace.agent.steps._record import ROLE_TAG, Record
 from autoplace.agent.steps._row import trial_row
 from autoplace.execution import TrialEvent, TrialStarted
-from autoplace.training import Epoch, Outcome, Scores, Trial, learning_rate, open_outcome
-from predictors.vocabulary import Status
+from autoplace.training import Epoch, Outcome, Scores, Trial, open_outcome
+from predictors.vocabulary import Role, Status
 
 _NAME_LENGTH = 250  # longest name of a run, in characters
+# Trials that the placement log learns from: whole ones, at the rate of all, on the task's split.
+_LOGGED = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE, Role.PANEL, Role.SAMPLE)
 
 
 class TrialRecord:
-    """Writes a child run, ledger lines and a row of the log for each trial of an invocation.
+    """Writes a child run and ledger lines for each trial of an invocation, and its row of the log.
 
-    As a context manager, it records trials that have not ended when it exits as interrupted.
+    Trials that only help to choose, such as those of a rate race, have no row. As a context
+    manager, it records trials that have not ended when it exits as interrupted.
 
     Parameters
     ----------
@@ -45,17 +48,19 @@ class TrialRecord:
         if kind is not None and issubclass(kind, Exception):
             status, reason = Status.FAILED, f"{kind.__name__}: {error}"
         for trial in list(self._ids):
-            outcome = open_outcome(self._record.task, trial, self._record.settings)
+            outcome = open_outcome(self._record.task, trial)
             self.end(replace(outcome, status=status, reason=reason), None)
 
     def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
-        """Record starts and epochs; yield outcomes, which the caller gives to `end`."""
+        """Record starts and epochs; yield outcomes, of which the caller gives to `end` what is over."""
         for event in events:
             match event:
                 case TrialStarted(trial):
                     self._start(trial)
                 case Epoch(trial, number, train_loss, val):
-                    metrics = {"train_loss": train_loss} | _named("val", val)
+                    metrics = {"train_loss": train_loss}
+                    if val is not None:
+                        metrics |= _named("val", val)
                     self._record.journal.log_epoch(self._ids[trial], number, metrics)
                 case Outcome():
                     yield event
@@ -66,22 +71,25 @@ class TrialRecord:
         Parameters
         ----------
         outcome : Outcome
-            A done, failed or interrupted outcome.
+            A done, failed, pruned or interrupted outcome.
         head_only : Outcome or None
             The outcome that gains are measured from.
 
         Returns
         -------
         dict
-            The trial's row of the placement log.
+            The trial's row of the placement log; empty if it has none.
         """
         record, trial_id = self._record, self._ids[outcome.trial]
-        row = trial_row(
-            record.task, record.settings, outcome, head_only, trial_id, record.probe_key
-        )
-        names = ("parameters", "seconds", "test_metric", "test_accuracy")
-        metrics = {name: row[name] for name in names if row[name] is not None}
-        record.journal.end_trial(trial_id, outcome.status, row, metrics)
+        row: dict[str, Any] = {}
+        if outcome.trial.role in _LOGGED:
+            row = trial_row(
+                record.task, record.settings, outcome, head_only, trial_id, record.probe_key
+            )
+        metrics = {"parameters": float(outcome.parameters), "seconds": outcome.seconds}
+        if outcome.test is not None:
+            metrics |= _named("test", outcome.test)
+        record.journal.end_trial(trial_id, outcome.status, row or None, metrics)
         del self._ids[outcome.trial]
         return row
 
@@ -89,16 +97,15 @@ class TrialRecord:
         """Open the child run of a trial."""
         settings = self._record.settings
         trial_id = self._ids[trial] = uuid.uuid4().hex
-        rate = learning_rate(self._record.task.chain.name, len(trial.placement), settings.lr)
         params = {
             "placement": str(trial.placement),
             "n_edges": len(trial.placement),
             "chosen_by": trial.chosen_by,
             "seed": trial.seed,
-            "epochs": settings.epochs,
+            "epochs": trial.epochs or settings.epochs,
+            "images": str(trial.images),
             "batch_size": settings.batch_size,
-            "learning_rate": rate.value,
-            "learning_rate_source": rate.source,
+            "learning_rate": trial.learning_rate,
             "weight_decay": settings.weight_decay,
         }
         name = f"{trial.role}: {trial.placement} (seed {trial.seed})"

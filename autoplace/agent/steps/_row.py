@@ -6,8 +6,10 @@ from typing import Any
 
 import predictors
 from autoplace.agent.steps._provenance import git_commit, library_versions
+from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Outcome, Task
+from predictors.vocabulary import Protocol
 
 
 def trial_row(
@@ -27,7 +29,7 @@ def trial_row(
     settings : TrialSettings
         How it was trained.
     outcome : Outcome
-        A done, failed or interrupted outcome.
+        A done, failed, pruned or interrupted outcome.
     head_only : Outcome or None
         The outcome that gains are measured from.
     trial_id : str
@@ -36,6 +38,7 @@ def trial_row(
         Key of the probe that describes the task.
     """
     data, trial = task.data, outcome.trial
+    assert isinstance(trial.placement, Placement), f"{trial} is no placement"
     kinds = sorted({spec.kind for _, spec in trial.placement})
     row: dict[str, Any] = dict.fromkeys(column.name for column in predictors.LOG_COLUMNS)
     row |= {
@@ -56,7 +59,8 @@ def trial_row(
         "n_edges": len(trial.placement),
         "weight_decay": settings.weight_decay,
         "batch_size": settings.batch_size,
-        "epochs": settings.epochs,
+        "epochs": trial.epochs or settings.epochs,
+        "protocol": str(Protocol.FOUND_RATE if settings.lr is None else Protocol.GIVEN_RATE),
         "augment": str(task.augmentation or "none"),
         "precision": _precision(task),
         "seed": trial.seed,
@@ -71,8 +75,8 @@ def trial_row(
     if outcome.is_done:
         row |= {
             "parameters": outcome.parameters,
-            "learning_rate": outcome.learning_rate.value,
-            "n_val": len(task.cache("val").readable),
+            "learning_rate": trial.learning_rate,
+            "n_val": task.count_readable("val"),
             "seconds": outcome.seconds,
             **_measured(outcome, task.metric),
         }

@@ -10,11 +10,13 @@ import numpy as np
 from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._pick_result import Tested
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._refit import WINNER
 from autoplace.model import AdaptedModel
 from autoplace.training import (
     Interval,
     Outcome,
     Task,
+    knn_logits,
     metric_value,
     paired_difference,
     predict_split,
@@ -22,7 +24,7 @@ from autoplace.training import (
     trained_model,
 )
 
-WINNER = "winner"
+KNN = "k-nearest neighbours"
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ class TestReport:
     Attributes
     ----------
     tested : dict of str to Tested
-        By role: `winner`, `head-only`, `every-block`.
+        By role: `winner`, `head-only`, `every-block`, `lora` and so on.
     differences : dict of str to Interval
         Winner minus each baseline.
     model : AdaptedModel
-        The winner of the first seed, which validation chose.
+        The winner of the first seed.
     logits : ndarray (rows, classes)
         Logits of that model on the readable test images.
     labels : ndarray (rows,)
@@ -50,37 +52,40 @@ class TestReport:
     labels: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Predicted:
-    """Predictions of one placement: model and logits of the first seed, classes of all seeds."""
-
-    model: AdaptedModel
-    logits: np.ndarray
-    guesses: np.ndarray  # (seeds, rows)
-    labels: np.ndarray
-
-
 def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
-    """Predict the test split once per seed of the winner and of each baseline."""
-    progress.stage("Testing, once")
-    placements = {WINNER: contest.winner.placement}
-    finished = [outcome for outcome in contest.outcomes if outcome.is_done]
-    for outcome in finished:
-        if outcome.trial.role.is_baseline and outcome is not contest.winner:
-            placements[str(outcome.trial.role)] = outcome.placement
-    predicted, tested = {}, {}
-    for role, placement in placements.items():
-        outcomes = [outcome for outcome in finished if outcome.placement == placement]
-        found = predicted[role] = _predict(task, outcomes)
-        values = [metric_value(task.metric, found.labels, guesses) for guesses in found.guesses]
-        seeds = [outcome.trial.seed for outcome in outcomes]
-        tested[role] = Tested(placement, tuple(seeds), tuple(values))
-    winner = predicted.pop(WINNER)
+    """Predict the test split once per seed of the winner and of each baseline.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    contest : Contest
+        The trained models, by role. If they have seen the validation images, so do the nearest
+        neighbours.
+    progress : Progress
+        Notified of the stage.
+    """
+    progress.stage("Testing, once", len(contest.trained) + 1)
+    logits, tested = {}, {}
+    labels = np.empty(0, dtype=int)
+    for role, outcomes in contest.trained.items():
+        logits[role], labels = _predict(task, outcomes)
+        seeds = tuple(outcome.trial.seed for outcome in outcomes)
+        values = tuple(metric_value(task.metric, labels, each) for each in logits[role])
+        tested[role] = Tested(str(outcomes[0].placement), seeds, values)
+        progress.advance(f"{role}: {task.metric} {tested[role].mean:.4f}")
+    neighbours, k = _nearest(task, contest.refitted)
+    logits[KNN] = neighbours[None]
+    tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
+    progress.advance(f"{KNN}: {task.metric} {tested[KNN].mean:.4f}")
     differences = {
-        role: paired_difference(task.metric, winner.labels, winner.guesses, found.guesses)
-        for role, found in predicted.items()
+        role: paired_difference(task.metric, labels, logits[WINNER], theirs)
+        for role, theirs in logits.items()
+        if role != WINNER
     }
-    return TestReport(tested, differences, winner.model, winner.logits, winner.labels)
+    model = trained_model(task, contest.trained[WINNER][0])
+    assert isinstance(model, AdaptedModel), "only placements can win"
+    return TestReport(tested, differences, model.eval(), logits[WINNER][0], labels)
 
 
 def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
@@ -90,11 +95,17 @@ def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
     return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))
 
 
-def _predict(task: Task, outcomes: Sequence[Outcome]) -> _Predicted:
-    models = [trained_model(task, outcomes[0])]
-    first, labels = predict_split(task, models[0], "test")
-    guesses = [first.argmax(1)]
-    for outcome in outcomes[1:]:
-        logits, _ = predict_split(task, trained_model(task, outcome), "test")
-        guesses.append(logits.argmax(1))
-    return _Predicted(models[0], first, np.stack(guesses), labels)
+def _predict(task: Task, outcomes: Sequence[Outcome]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (seeds, rows, classes) of each outcome's model, and labels (rows,)."""
+    logits, labels = [], np.empty(0, dtype=int)
+    for outcome in outcomes:
+        predicted, labels = predict_split(task, trained_model(task, outcome), "test")
+        logits.append(predicted)
+    return np.stack(logits), labels
+
+
+def _nearest(task: Task, on_all: bool) -> tuple[np.ndarray, int]:
+    """Logits (rows, classes) of the nearest neighbours on frozen features, and their number."""
+    known, labels = task.cache("fit").features(task.rows("fit" if on_all else "train"))
+    queries, _ = task.cache("test").features(np.arange(len(task.cache("test"))))
+    return knn_logits(known.numpy(), labels, queries.numpy(), len(task.data.classes))

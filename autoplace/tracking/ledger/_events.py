@@ -14,6 +14,7 @@ from predictors.vocabulary import Status
 RUN_STATUS: Mapping[Status, RunStatus] = {
     Status.DONE: "FINISHED",
     Status.FAILED: "FAILED",
+    Status.PRUNED: "FINISHED",
     Status.INTERRUPTED: "KILLED",
 }
 

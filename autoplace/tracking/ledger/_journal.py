@@ -133,10 +133,10 @@ class Journal:
         self,
         trial_id: str,
         status: Status,
-        row: Mapping[str, Any],
+        row: Mapping[str, Any] | None,
         metrics: Mapping[str, float],
     ) -> None:
-        """Record that a trial is over, with its row of the log and its final metrics."""
+        """Record that a trial is over, with its final metrics and, if it has one, its log row."""
         if trial_id in self._ended:  # interrupted on its way to MLflow: the first outcome stands
             return
         self._ledger.append(TrialChange(trial_id, status, metrics=metrics, row=row))
@@ -149,7 +149,8 @@ class Journal:
                 self._ledger.append(UnsentEvent())
                 return
             child.log_history(history)
-            child.log_row(row)
+            if row is not None:
+                child.log_row(row)
             child.finish(RUN_STATUS[status])
 
         self._try(end)

@@ -142,7 +142,7 @@ def _push_trials(parent: Run, over: Mapping[str, TrialState]) -> int:
         if found is None:
             tags = {TRIAL_TAG: trial_id, **(state.tags or {})}
             run = parent.start_child(state.name or trial_id, state.params, tags)
-        elif _is_deleted(found) or _is_complete(found):
+        elif _is_deleted(found) or _is_complete(found, state):
             continue
         else:
             run = Run.of(store, found)
@@ -186,5 +186,6 @@ def _is_deleted(found: MlflowRun) -> bool:
     return found.info.lifecycle_stage == "deleted"
 
 
-def _is_complete(found: MlflowRun) -> bool:
-    return found.info.status != "RUNNING" and decode_row(found.data.tags) is not None
+def _is_complete(found: MlflowRun, state: TrialState) -> bool:
+    lacks_row = bool(state.row) and decode_row(found.data.tags) is None
+    return found.info.status != "RUNNING" and not lacks_row

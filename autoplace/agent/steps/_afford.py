@@ -1,0 +1,116 @@
+"""What a pick can afford within its time budget: the search shrinks until it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from autoplace.agent.steps._race import plan_rungs
+from autoplace.settings import PickSettings
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much a pick tries.
+
+    Attributes
+    ----------
+    field, top_k : int
+        Candidates that start the race, and that it leaves as finalists.
+    folds, seeds : int
+        Folds on which finalists are compared; trainings of winner and baselines for the test.
+
+    Examples
+    --------
+    >>> full = Allowance(field=24, top_k=3, folds=2, seeds=3)
+    >>> full.by_phase(epochs=10, refit_share=1.25, sides=3)
+    {'race': 4.8, 'finalists': 2.8, 'folds': 4, 'refit': 11.25}
+    """
+
+    field: int
+    top_k: int
+    folds: int
+    seeds: int
+
+    def by_phase(self, epochs: int, refit_share: float, sides: int) -> dict[str, float]:
+        """Count the trainings of a placement that each phase takes, once the rates are known.
+
+        Parameters
+        ----------
+        epochs : int
+            Epochs of a training.
+        refit_share : float
+            Images of the refit per training image.
+        sides : int
+            Winner and baselines with adapters.
+        """
+        trained, before = 0, 0
+        for rung in plan_rungs(self.field, self.top_k, epochs):
+            trained += rung.started * (rung.epoch - before)
+            before = rung.epoch
+        return {
+            "race": trained / epochs,
+            "finalists": 1 + self.top_k * (epochs - before) / epochs,  # and every-block
+            "folds": (self.folds - 1) * (self.top_k + 1),
+            "refit": self.seeds * sides * refit_share,
+        }
+
+
+def afford(
+    settings: PickSettings,
+    field: int,
+    folds: int,
+    *,
+    refit_share: float,
+    sides: int,
+    seconds_per_training: float,
+    seconds: float,
+) -> Allowance:
+    """Return the largest allowance that fits the time left.
+
+    Folds go first, then seeds, then candidates: a race of fewer is better than none.
+
+    Parameters
+    ----------
+    settings : PickSettings
+        What was asked for.
+    field, folds : int
+        Candidates and folds that there are.
+    refit_share : float
+        Images of the refit per training image.
+    sides : int
+        Winner and baselines with adapters.
+    seconds_per_training : float
+        Wall seconds of a training, as measured so far.
+    seconds : float
+        Time left.
+
+    Examples
+    --------
+    >>> afford(
+    ...     PickSettings(), 24, 2, refit_share=1.25, sides=3, seconds_per_training=9.0, seconds=120
+    ... )
+    Allowance(field=12, top_k=2, folds=1, seeds=1)
+    """
+    asked = Allowance(field, min(settings.top_k, field), folds, settings.seeds)
+    for allowance in _smaller(asked):
+        trainings = sum(allowance.by_phase(settings.epochs, refit_share, sides).values())
+        if trainings * seconds_per_training <= seconds:
+            return allowance
+    return allowance
+
+
+def _smaller(allowance: Allowance) -> Iterator[Allowance]:
+    yield allowance
+    allowance = replace(allowance, folds=1)
+    yield allowance
+    for seeds in range(allowance.seeds - 1, 0, -1):
+        allowance = replace(allowance, seeds=seeds)
+        yield allowance
+    while allowance.field > 1:
+        allowance = replace(
+            allowance,
+            field=(allowance.field + 1) // 2,
+            top_k=min(max(1, allowance.top_k - 1), (allowance.field + 1) // 2),
+        )
+        yield allowance

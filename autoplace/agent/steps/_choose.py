@@ -1,0 +1,159 @@
+"""The choice among finalists and baselines, from several folds and the predictor's prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autoplace.agent.steps._race import standardised
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.placement import Placement
+from autoplace.training import DeadlineReachedError, Images, Outcome
+from predictors.vocabulary import Role
+
+# Weights of standardised metric, loss and predicted gain: experiments/choice.py.
+METRIC_WEIGHT, LOSS_WEIGHT, PRIOR_WEIGHT = 1.0, 0.5, 0.25
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A placement that may win.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        Its trials, one per fold or seed; the first is on the task's own validation images.
+    prior : float
+        Predicted gain over head-only; NaN if it is unknown.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Placement
+    >>> from autoplace.training import Trial
+    >>> str(Contender([Outcome(Trial(Placement(), seed=0), parameters=0)], prior=0.0).placement)
+    'head-only'
+    """
+
+    outcomes: list[Outcome]
+    prior: float
+
+    @property
+    def placement(self) -> Placement:
+        """What was fine-tuned."""
+        placement = self.outcomes[0].placement
+        assert isinstance(placement, Placement)
+        return placement
+
+    @property
+    def role(self) -> Role:
+        """Why it ran."""
+        return self.outcomes[0].trial.role
+
+    def metric(self, name: str) -> float:
+        """Mean of the metric over folds or seeds."""
+        return float(np.mean([outcome.val.of(name) for outcome in self.outcomes]))
+
+    @property
+    def loss(self) -> float:
+        """Mean validation loss over folds or seeds."""
+        return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
+
+
+def run_folds(
+    rounds: Rounds, finished: Sequence[Outcome], priors: Sequence[float], images: Sequence[Images]
+) -> list[Contender]:
+    """Train finalists and baselines on further folds, or under further seeds.
+
+    If the time budget runs out, only the folds count that all contenders have finished.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        Runs and records the trials.
+    finished : sequence of Outcome
+        Trials on the first fold.
+    priors : sequence of float
+        Predicted gain of each.
+    images : sequence of Images
+        Further folds; the task's own split stands for a further seed.
+    """
+    contenders = [
+        Contender([outcome], prior) for outcome, prior in zip(finished, priors, strict=True)
+    ]
+    for number, each in enumerate(images, start=1):
+        # Where the user supplied the validation images, another seed stands for another fold.
+        extra = 0 if each.fold else number
+        trials = [
+            replace(o.trial, role=Role.FOLD, images=each, seed=o.trial.seed + extra)
+            for o in finished
+        ]
+        try:
+            outcomes = rounds.run(f"Comparing finalists again, {_named(each, number)}", trials)
+        except DeadlineReachedError:
+            break
+        if not all(outcome.is_done for outcome in outcomes):
+            break
+        for contender, outcome in zip(contenders, outcomes, strict=True):
+            contender.outcomes.append(outcome)
+    return contenders
+
+
+def choose(contenders: Sequence[Contender], metric: str) -> Contender:
+    """Choose the winner.
+
+    Metric, loss and prior count in units of their spread over the contenders. Among equals the
+    simpler placement wins: head-only, then every-block, then the one with the fewest edges.
+
+    Parameters
+    ----------
+    contenders : sequence of Contender
+        Finalists and baselines, each with the same folds.
+    metric : str
+        The metric that decides on validation.
+    """
+    simplest_first = sorted(contenders, key=_complexity)
+    scores = choice_scores(
+        np.array([contender.metric(metric) for contender in simplest_first]),
+        np.array([contender.loss for contender in simplest_first]),
+        np.array([contender.prior for contender in simplest_first]),
+    )
+    return simplest_first[int(scores.argmax())]  # the first of equals
+
+
+def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Score contenders by which the winner is chosen; the highest wins.
+
+    Parameters
+    ----------
+    metrics, losses : ndarray (contenders,)
+        Means over folds.
+    priors : ndarray (contenders,)
+        Predicted gains; one that is unknown counts as the mean of the others.
+
+    Returns
+    -------
+    ndarray (contenders,)
+
+    Examples
+    --------
+    >>> choice_scores(np.array([0.8, 0.7]), np.array([0.5, 0.6]), np.array([0.0, 0.0])).argmax()
+    np.int64(0)
+    """
+    known = np.isfinite(priors)
+    filled = np.where(known, priors, priors[known].mean() if known.any() else 0.0)
+    scores: np.ndarray = (
+        METRIC_WEIGHT * standardised(metrics)
+        + LOSS_WEIGHT * standardised(-losses)
+        + PRIOR_WEIGHT * standardised(filled)
+    )
+    return scores
+
+
+def _complexity(contender: Contender) -> tuple[bool, int]:
+    return (not contender.role.is_baseline, len(contender.placement))
+
+
+def _named(images: Images, number: int) -> str:
+    return f"{images}" if images.fold else f"seed {number + 1}"

@@ -1,0 +1,119 @@
+"""The race: the field starts together, and at each rung the worst on validation drop out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.training import Outcome, Trial
+
+RUNGS = (0.1, 0.2, 0.4)  # shares of the epochs
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A moment of the race.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that each candidate has trained.
+    started : int
+        Candidates that trained up to here.
+    kept : int
+        Candidates that continue.
+
+    Examples
+    --------
+    >>> plan_rungs(field=24, top_k=3, epochs=10)[0]
+    Rung(epoch=1, started=24, kept=12)
+    """
+
+    epoch: int
+    started: int
+    kept: int
+
+
+def plan_rungs(field: int, top_k: int, epochs: int) -> list[Rung]:
+    """Plan the rungs of a race: the field shrinks by the same factor at each.
+
+    Parameters
+    ----------
+    field : int
+        Candidates that start.
+    top_k : int
+        Candidates that the last rung keeps.
+    epochs : int
+        Epochs of a whole trial.
+
+    Examples
+    --------
+    >>> [(rung.epoch, rung.kept) for rung in plan_rungs(field=24, top_k=3, epochs=10)]
+    [(1, 12), (2, 6), (4, 3)]
+    >>> plan_rungs(field=2, top_k=3, epochs=10)
+    []
+    """
+    if field <= top_k:
+        return []
+    at = sorted({max(1, round(share * epochs)) for share in RUNGS})
+    sizes = [round(field * (top_k / field) ** (k / len(at))) for k in range(len(at) + 1)]
+    return [
+        Rung(epoch, started, kept)
+        for epoch, started, kept in zip(at, sizes[:-1], sizes[1:], strict=True)
+    ]
+
+
+def race(rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung]) -> list[Trial | Outcome]:
+    """Race candidates and return the finalists, the best first, paused where they can continue.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        Runs and records the trials.
+    field : sequence of Trial
+        Candidates with the same learning rate and number of epochs.
+    rungs : sequence of Rung
+        When how many drop out.
+
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget ran out.
+    """
+    left: list[Trial | Outcome] = list(field)
+    for number, rung in enumerate(rungs, start=1):
+        outcomes = rounds.run(
+            f"Race, rung {number} of {len(rungs)}: {len(left)} candidates up to epoch {rung.epoch}",
+            [job for job in left if isinstance(job, Trial) or job.is_paused],
+            until=rung.epoch,
+        )
+        # One that has stopped early stays in the race with what it reached.
+        outcomes += [job for job in left if isinstance(job, Outcome) and not job.is_paused]
+        ranked = rank(outcomes, rounds.metric)
+        left = list(ranked[: rung.kept])
+        rounds.prune([outcome for outcome in ranked[rung.kept :] if outcome.is_paused])
+    return left
+
+
+def rank(outcomes: Sequence[Outcome], metric: str) -> list[Outcome]:
+    """Order outcomes by metric and loss on validation, the best first; failed ones are left out.
+
+    Both count alike, each in units of its spread: the loss tells apart what a few hundred images
+    cannot tell apart by accuracy.
+    """
+    running = [outcome for outcome in outcomes if outcome.is_done or outcome.is_paused]
+    if not running:
+        return []
+    values = standardised([outcome.val.of(metric) for outcome in running])
+    values += standardised([-outcome.val.loss for outcome in running])
+    return [running[i] for i in np.argsort(-values, kind="stable")]
+
+
+def standardised(values: Sequence[float]) -> np.ndarray:
+    """Return values (n,) less their mean, in units of their standard deviation."""
+    array = np.asarray(values, dtype=float)
+    deviation = array.std()
+    return (array - array.mean()) / deviation if deviation > 0 else np.zeros(len(array))

@@ -1,0 +1,207 @@
+"""The rate race: short trials of reference placements at several learning rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autoplace.adapters import ParameterBudget
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.errors import UserError
+from autoplace.model import Tuning
+from autoplace.placement import Edge, Placement
+from autoplace.settings import TrialSettings
+from autoplace.training import Outcome, Trial
+from predictors.vocabulary import Role
+
+STEP = math.sqrt(10)  # ratio of neighbouring rates
+START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
+START_FULL = (1e-4, 3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
+LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
+SHARE = 0.3  # of the epochs of a whole trial
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """The learning rate of a kind on a task, and what it was chosen from.
+
+    Attributes
+    ----------
+    kind : str
+        Adapter kind, `head-only`, `lora` or `full`.
+    rate : float
+        The rate that every trial of the kind gets.
+    source : str
+        `given` by the user, or `found`.
+    epochs : int
+        Passes of each short trial; 0 if the rate was given.
+    tried : dict of float to list of (float or None)
+        Validation metric of each reference placement at each rate; None where training diverged.
+
+    Examples
+    --------
+    >>> RateSearch("bottleneck", 0.01, "given").rate
+    0.01
+    """
+
+    kind: str
+    rate: float
+    source: str
+    epochs: int = 0
+    tried: dict[float, list[float | None]] = field(default_factory=dict)
+
+
+def find_rate(
+    rounds: Rounds,
+    kind: str,
+    references: Sequence[Placement | Tuning],
+    settings: TrialSettings,
+    seed: int,
+) -> RateSearch:
+    """Find the learning rate of a kind on the task: train references briefly, side by side.
+
+    Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
+    schedule of warm-up and decay. The grid grows while its best rate is at an edge. A rate at
+    which a reference diverges is out.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        Runs and records the trials.
+    kind : str
+        Adapter kind, `head-only`, `lora` or `full`.
+    references : sequence of Placement or Tuning
+        What the rate is judged by; of adapters, an adapter in every block and an early placement
+        of few edges, since the rate suits neither alone.
+    settings : TrialSettings
+        `lr` overrides the search.
+    seed : int
+        Seed of every trial.
+
+    Raises
+    ------
+    UserError
+        Training diverges at every rate.
+    DeadlineReachedError
+        The time budget ran out.
+    """
+    if settings.lr is not None:
+        return RateSearch(kind, settings.lr, "given")
+    epochs = max(1, round(SHARE * settings.epochs))
+    tried: dict[float, list[Outcome]] = {}
+    rates = START_FULL if kind == "full" else START
+    while rates:
+        trials = [
+            Trial(each, seed, Role.RATE, kind, learning_rate=rate, epochs=epochs)
+            for rate in rates
+            for each in references
+        ]
+        outcomes = rounds.run(f"Learning rate of {kind}: {_named(rates)}", trials)
+        for rate in rates:
+            tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
+        losses = {rate: _losses(outcomes) for rate, outcomes in sorted(tried.items())}
+        rates = extension(losses)
+    if not any(all(map(math.isfinite, each)) for each in losses.values()):
+        raise UserError(
+            f"training {kind} diverges at every learning rate down to {min(tried):.0e}; "
+            "check the images and the backbone, or set --lr"
+        )
+    metric = rounds.metric
+    return RateSearch(
+        kind,
+        best_rate(losses),
+        "found",
+        epochs,
+        {
+            rate: [o.val.of(metric) if o.is_done else None for o in tried[rate]]
+            for rate in sorted(tried)
+        },
+    )
+
+
+def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
+    """Choose a rate by validation loss.
+
+    Parameters
+    ----------
+    losses : mapping of float to sequence of float
+        Validation loss of each reference at each rate; infinite where training diverged.
+
+    Returns
+    -------
+    float
+        Between the rates of the grid: the lowest point of the parabola through the best rate
+        and its neighbours, over the logarithm of the rate.
+
+    Examples
+    --------
+    >>> round(best_rate({0.001: [0.9, 0.9], 0.01: [0.5, 0.6], 0.1: [0.7, 0.7]}), 4)
+    0.0174
+    >>> best_rate({0.001: [0.9], 0.01: [0.5], 0.1: [math.inf]})
+    0.01
+    """
+    rates = sorted(losses)
+    means = np.array([np.mean(losses[rate]) for rate in rates])
+    best = int(means.argmin())
+    around = means[max(best - 1, 0) : best + 2]
+    if len(around) < 3 or not np.isfinite(around).all():
+        return rates[best]
+    left, middle, right = around
+    curvature = left - 2 * middle + right
+    shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
+    log_step = math.log(rates[best + 1] / rates[best])
+    return float(f"{rates[best] * math.exp(shift * log_step):.3g}")
+
+
+def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rates to try next: beyond the edge where the best rate is, or none.
+
+    Examples
+    --------
+    >>> extension({0.0032: [0.9], 0.01: [0.6], 0.032: [0.5]})
+    (0.1,)
+    >>> extension({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
+    ()
+    """
+    rates = sorted(losses)
+    means = [float(np.mean(losses[rate])) for rate in rates]
+    best = int(np.argmin(means))
+    if best == len(rates) - 1 and math.isfinite(means[best]):
+        beyond = rates[-1] * STEP
+    elif best == 0:  # also where every rate diverges
+        beyond = rates[0] / STEP
+    else:
+        return ()
+    beyond = float(f"{beyond:.2g}")
+    return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
+
+
+def references(every_block: Placement | None, budget: ParameterBudget, n_nodes: int) -> list[Placement]:
+    """Return the reference placements of an adapter kind: every-block, and an early one.
+
+    The early one has two edges from an eighth of the depth to a fifth and to a third of it, at
+    the full budget, so that its adapters are as wide as they get.
+
+    Examples
+    --------
+    >>> budget = ParameterBudget("bottleneck", dim=96, parameters=9264)
+    >>> [str(placement) for placement in references(None, budget, n_nodes=25)]
+    ['3>5+3>8@bottleneck:r=24']
+    """
+    last = n_nodes - 1
+    source, near, far = round(last / 8), round(last * 5 / 24), round(last / 3)
+    edges = {Edge(min(source, near - 1), near), Edge(min(source, near - 1), max(far, near + 1))}
+    early = budget.fit(sorted(edge for edge in edges if edge.target <= last))
+    return [placement for placement in (every_block, early) if placement is not None]
+
+
+def _losses(outcomes: Sequence[Outcome]) -> list[float]:
+    """Validation losses; infinite for a trial that failed."""
+    return [outcome.val.loss if outcome.is_done else math.inf for outcome in outcomes]
+
+
+def _named(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)

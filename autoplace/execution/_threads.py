@@ -1,0 +1,66 @@
+"""Streams of events from several threads, each of which computes on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+import torch
+
+from autoplace.execution._executor import TrialEvent
+from autoplace.training import Deadline
+
+Stream = Callable[[Deadline], Iterator[TrialEvent]]
+
+
+def run_in_threads(
+    streams: Sequence[Stream], n_threads: int, deadline: Deadline
+) -> Iterator[TrialEvent]:
+    """Run streams in threads and yield their events as they come.
+
+    Parameters
+    ----------
+    streams : sequence of callable
+        Each returns an iterator of events that stops when the deadline passes that it is given.
+    n_threads : int
+        Streams that run at a time; they start in order.
+    deadline : Deadline
+        When to stop. If the caller stops reading, the running streams stop at their next step.
+
+    Raises
+    ------
+    BaseException
+        Whatever a stream raises; the others are then stopped.
+    """
+    stop = deadline.linked()
+    events: SimpleQueue[TrialEvent | BaseException | None] = SimpleQueue()
+
+    def follow(stream: Stream) -> None:
+        try:
+            for event in stream(stop):
+                events.put(event)
+            events.put(None)
+        except BaseException as error:
+            events.put(error)
+
+    threads_of_torch = torch.get_num_threads()
+    pool = ThreadPoolExecutor(
+        n_threads, "trial", initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        for stream in streams:
+            pool.submit(follow, stream)
+        open_streams = len(streams)
+        while open_streams:
+            event = events.get()
+            if isinstance(event, BaseException):
+                raise event
+            if event is None:
+                open_streams -= 1
+            else:
+                yield event
+    finally:
+        stop.stop()
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads_of_torch)

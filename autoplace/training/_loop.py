@@ -1,0 +1,315 @@
+"""The training loop: forward, loss, backward, step, for one trial or several side by side."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autoplace.adapters import count_parameters
+from autoplace.model import Alone, Population, Tuning
+from autoplace.settings import TrialSettings
+from autoplace.training._cache import FrozenBatch
+from autoplace.training._deadline import Deadline
+from autoplace.training._folds import split_rows
+from autoplace.training._models import fresh_model
+from autoplace.training._precision import autocast
+from autoplace.training._scores import Scores, score
+from autoplace.training._task import Task
+from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
+from predictors.vocabulary import Status
+
+WARM_UP = 0.1  # share of the steps
+EVALUATION_BATCH = 256  # images, times placements
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
+
+
+def open_outcome(task: Task, trial: Trial) -> Outcome:
+    """Outcome of a trial that has not been trained yet.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> trial = Trial(Placement.parse("7>3@bottleneck:r=2"), seed=0)
+    >>> open_outcome(open_task("builtin:digits"), trial).parameters
+    386
+    """
+    if isinstance(trial.placement, Tuning):
+        return Outcome(trial, trial.placement.count_parameters(task.chain))
+    return Outcome(trial, count_parameters(trial.placement, task.chain.dim))
+
+
+class TrainingLoop:
+    """Models, optimiser and outcomes of trials that are trained side by side.
+
+    A member is the position of a trial among them.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    outcomes : sequence of Outcome
+        New or paused, with equal numbers of epochs, finished and in all, and on the same images;
+        they are changed in place.
+    settings : TrialSettings
+        How to train.
+    deadline : Deadline
+        Checked between steps.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        outcomes: Sequence[Outcome],
+        settings: TrialSettings,
+        deadline: Deadline,
+    ) -> None:
+        self._started = time.perf_counter()
+        self._task = task
+        self._settings = settings
+        self._deadline = deadline
+        self._outcomes = list(outcomes)
+        first = outcomes[0].trial
+        self._epochs = first.epochs or settings.epochs
+        self._rows = split_rows(task, first.images)
+        self._steps = len(outcomes[0].step_losses)
+        per_epoch = math.ceil(len(self._rows.train) / settings.batch_size)
+        self._schedule = WarmUpAndCosine(self._epochs * per_epoch)
+        self._weights = _class_weights(task.labels[self._rows.train], settings.class_weights)
+        self._weights = None if self._weights is None else self._weights.to(task.device)
+        self._members = self._create_members()
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": parameters, "lr": rate, "peak": rate}
+                for rate, parameters in self._members.parameters_by_cohort().items()
+            ],
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._restore_moments()
+        self._orders = {o.trial.seed: self._order(o.trial.seed) for o in outcomes}
+
+    @property
+    def _active(self) -> list[int]:
+        """Members that still train."""
+        return [m for m, outcome in enumerate(self._outcomes) if outcome.status is Status.RUNNING]
+
+    def run(self, until: int | None) -> Iterator[Epoch]:
+        """Train up to an epoch, or to the end; yields every epoch of every trial."""
+        done = len(self._outcomes[0].epochs)
+        for number in range(done + 1, min(until or self._epochs, self._epochs) + 1):
+            if not self._active:
+                return
+            yield from self._run_epoch(number)
+
+    def _run_epoch(self, number: int) -> Iterator[Epoch]:
+        losses = self._train(number)
+        scores = self._validate() if len(self._rows.val) else {}
+        for member in losses:
+            outcome, step_losses = self._outcomes[member], torch.stack(losses[member]).tolist()
+            val = scores.get(member)
+            measured = step_losses if val is None else [*step_losses, val.loss]
+            if not all(map(math.isfinite, measured)):
+                outcome.status = Status.FAILED
+                outcome.reason = (
+                    f"the loss became NaN or infinite in epoch {number}; "
+                    f"lower the learning rate ({outcome.trial.learning_rate:g})"
+                )
+                continue
+            outcome.step_losses += step_losses
+            epoch = Epoch(outcome.trial, number, sum(step_losses) / len(step_losses), val)
+            outcome.epochs.append(epoch)
+            yield epoch
+            if outcome.is_stalled(self._settings.patience, self._task.metric):
+                self._finish(member)
+
+    def close(self, status: Status) -> list[Outcome]:
+        """Outcomes in the order of the trials; those that have not ended get `status`, or pause."""
+        seconds = (time.perf_counter() - self._started) / len(self._outcomes)
+        for member, outcome in enumerate(self._outcomes):
+            outcome.seconds += seconds
+            if outcome.status is not Status.RUNNING:
+                continue
+            if status is not Status.DONE:
+                outcome.status = status
+            elif len(outcome.epochs) == self._epochs:
+                self._finish(member)
+            else:
+                outcome.checkpoint = self._checkpoint(member)
+        return self._outcomes
+
+    def _finish(self, member: int) -> None:
+        outcome = self._outcomes[member]
+        outcome.status, outcome.checkpoint = Status.DONE, None
+        outcome.state = _on_cpu(self._members.trainable_state(member))
+
+    def _train(self, number: int) -> dict[int, list[Tensor]]:
+        """One pass over the training images; losses of each member before each step."""
+        history: dict[int, list[Tensor]] = {member: [] for member in self._active}
+        for batches in self._batches(number):
+            logits = self._forward(batches)
+
+            labels = torch.cat([batch.labels for batch in batches.values()])
+            by_image = functional.cross_entropy(
+                torch.cat(logits).float(), labels, self._weights, reduction="none"
+            )
+            losses = _means(by_image, [len(each) for each in logits])
+
+            self._optimiser.zero_grad(set_to_none=True)
+            losses.sum().backward()  # of independent parameters, so each gets its own gradient
+
+            for group in self._optimiser.param_groups:
+                group["lr"] = group["peak"] * self._schedule.factor(self._steps)
+            self._optimiser.step()
+            self._steps += 1
+
+            for member, loss in zip(batches, losses.detach(), strict=True):
+                history[member].append(loss)
+        return history
+
+    @torch.no_grad()
+    def _validate(self) -> dict[int, Scores]:
+        """Score each active member on validation."""
+        active = self._active
+        logits: dict[int, list[Tensor]] = {member: [] for member in active}
+        labels = []
+        for batch in self._task.cache("fit").batches(
+            self._nodes(active),
+            torch.from_numpy(self._rows.val),
+            max(32, EVALUATION_BATCH // len(active)),
+            deadline=self._deadline,
+        ):
+            labels.append(batch.labels)
+            for member, part in zip(
+                active, self._forward(dict.fromkeys(active, batch)), strict=True
+            ):
+                logits[member].append(part.float())
+        true = torch.cat(labels).cpu().numpy()
+        return {m: score(torch.cat(parts).cpu().numpy(), true) for m, parts in logits.items()}
+
+    def _forward(self, batches: dict[int, FrozenBatch]) -> list[Tensor]:
+        """Logits (batch, classes) of each member on its batch."""
+        with autocast(self._task.precision, self._task.device):
+            logits: list[Tensor] = self._members(
+                [batch.values for batch in batches.values()], list(batches)
+            )
+        return logits
+
+    def _batches(self, number: int) -> Iterator[dict[int, FrozenBatch]]:
+        """Training batches of an epoch by member; members of one seed read the same images."""
+        seed_of = {member: self._outcomes[member].trial.seed for member in self._active}
+        rows = torch.from_numpy(self._rows.train)
+        streams = {
+            seed: self._task.cache("fit").batches(
+                self._nodes([member for member, its_seed in seed_of.items() if its_seed == seed]),
+                rows[torch.randperm(len(rows), generator=self._orders[seed])],
+                self._settings.batch_size,
+                epoch=number - 1,
+                deadline=self._deadline,
+            )
+            for seed in dict.fromkeys(seed_of.values())
+        }
+        # Of unequal length only where all images of a batch turn out to be unreadable.
+        for batches in zip_longest(*streams.values()):
+            by_seed = dict(zip(streams, batches, strict=True))
+            yield {m: batch for m, seed in seed_of.items() if (batch := by_seed[seed]) is not None}
+
+    def _nodes(self, members: Sequence[int]) -> list[int]:
+        """Nodes whose frozen values some members read."""
+        asked = self._members.frozen_nodes
+        return sorted({node for member in members for node in asked[member]})
+
+    def _order(self, seed: int) -> torch.Generator:
+        """Generator of the orders of images, after those of the finished epochs."""
+        generator = torch.Generator().manual_seed(seed)
+        for _ in self._outcomes[0].epochs:
+            torch.randperm(len(self._rows.train), generator=generator)
+        return generator
+
+    def _create_members(self, moment: str | None = None) -> Alone | Population:
+        """Models in the state to start from, or a moment of AdamW in the same shape."""
+        models, rates = [], []
+        for outcome in self._outcomes:
+            trial, checkpoint = outcome.trial, outcome.checkpoint
+            model = fresh_model(self._task, trial.placement, trial.seed, self._rows.train)
+            if checkpoint is not None:
+                state = checkpoint.state if moment is None else checkpoint.moments[moment]
+                model.load_trainable_state(state)
+            models.append(model)
+            rates.append(trial.learning_rate)
+        return Alone(models[0], rates[0]) if len(models) == 1 else Population(models, rates)
+
+    def _checkpoint(self, member: int) -> Checkpoint:
+        moments = {
+            name: self._members.trainable_state(
+                member, lambda parameter, name=name: self._optimiser.state[parameter][name]
+            )
+            for name in MOMENTS
+        }
+        return Checkpoint(
+            self._steps,
+            _on_cpu(self._members.trainable_state(member)),
+            {name: _on_cpu(state) for name, state in moments.items()},
+        )
+
+    def _restore_moments(self) -> None:
+        """Continue with AdamW's state of the checkpoints."""
+        checkpoint = self._outcomes[0].checkpoint
+        if checkpoint is None:
+            return
+        self._steps = checkpoint.steps
+        held = {name: self._create_members(name).parameters_by_cohort() for name in MOMENTS}
+        for rate, parameters in self._members.parameters_by_cohort().items():
+            for index, parameter in enumerate(parameters):
+                self._optimiser.state[parameter] = {
+                    "step": torch.tensor(float(self._steps), device=parameter.device),
+                    **{name: held[name][rate][index].detach() for name in MOMENTS},
+                }
+
+
+class WarmUpAndCosine:
+    """Factor on the learning rate at each step, from near 0 to 1 and back to 0.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the whole trial.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._warm = max(1, round(WARM_UP * steps))
+
+    def factor(self, step: int) -> float:
+        """Return the factor at a step, counted from 0."""
+        if step < self._warm:
+            return (step + 1) / self._warm
+        share = (step - self._warm) / max(1, self._steps - self._warm)
+        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Means (parts,) of consecutive parts of values (rows,)."""
+    if len(set(sizes)) == 1:
+        return values.view(len(sizes), -1).mean(1)
+    return torch.stack([part.mean() for part in values.split(list(sizes))])
+
+
+def _class_weights(labels: np.ndarray, kind: str) -> Tensor | None:
+    """Weights (classes,) of the loss: `balanced` gives every class the same share of it."""
+    if kind == "none":
+        return None
+    counts = np.bincount(labels)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return torch.from_numpy(weights).float()
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu() for name, tensor in state.items()}

@@ -1,0 +1,92 @@
+"""Rungs shrink the field to the finalists; ranks and choices follow validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoplace.agent.steps._afford import Allowance, afford
+from autoplace.agent.steps._choose import Contender, choose
+from autoplace.agent.steps._race import plan_rungs, rank
+from autoplace.placement import Placement
+from autoplace.settings import PickSettings
+from autoplace.training import Epoch, Outcome, Scores, Trial
+from predictors.vocabulary import Role, Status
+
+
+def outcome(text, accuracy, loss, role=Role.CANDIDATE, status=Status.DONE):
+    trial = Trial(Placement.parse(text), 0, role)
+    scores = Scores(accuracy, accuracy, accuracy, loss)
+    return Outcome(trial, 0, status, epochs=[Epoch(trial, 1, loss, scores)])
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
+def test_rungs_start_with_the_field_end_with_the_finalists_and_never_grow(field, top_k, epochs):
+    rungs = plan_rungs(field, top_k, epochs)
+    if field <= top_k:
+        assert rungs == []
+        return
+    assert (rungs[0].started, rungs[-1].kept) == (field, top_k)
+    assert all(rung.kept <= rung.started for rung in rungs)
+    assert all(a.kept == b.started for a, b in zip(rungs, rungs[1:], strict=False))
+    at = [rung.epoch for rung in rungs]
+    assert at == sorted(set(at))
+    assert 1 <= at[0] and at[-1] <= epochs
+
+
+def test_a_failed_candidate_has_no_rank_and_the_loss_decides_between_equal_accuracies():
+    ranked = rank(
+        [
+            outcome("1>2", 0.5, 0.9),
+            outcome("2>3", 0.5, 0.8),
+            outcome("3>4", 0.9, 0.1, status=Status.FAILED),
+        ],
+        "accuracy",
+    )
+    assert [str(o.placement.edges[0]) for o in ranked] == ["2>3", "1>2"]
+
+
+def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0):
+    return Contender(
+        [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)], prior
+    )
+
+
+def test_the_best_mean_over_folds_wins_not_the_best_on_one_fold():
+    lucky = contender("1>2", [0.9, 0.5], [0.5, 0.9])
+    steady = contender("2>3", [0.8, 0.8], [0.6, 0.6])
+    assert choose([lucky, steady], "accuracy") is steady
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ties_go_to_the_simpler_placement(order):
+    same = [[0.8], [0.5]]
+    several = contender("1>2+3>4", *same)
+    one = contender("5>6", *same)
+    every_block = contender("0>1+1>2+2>3", *same, role=Role.EVERY_BLOCK)
+    head_only = contender("head-only", *same, role=Role.HEAD_ONLY)
+    assert choose([several, one, every_block, head_only][::order], "accuracy") is head_only
+    assert choose([several, one, every_block][::order], "accuracy") is every_block
+    assert choose([several, one][::order], "accuracy") is one
+
+
+def test_a_prior_that_is_unknown_neither_helps_nor_hurts():
+    known = contender("1>2", [0.8], [0.5], prior=0.1)
+    unknown = contender("2>3", [0.81], [0.49], prior=np.nan)
+    assert choose([known, unknown], "accuracy") is unknown
+
+
+@given(st.floats(0, 5000))
+def test_what_is_afforded_fits_the_time_or_is_the_least_there_is(seconds):
+    settings = PickSettings()
+    allowed = afford(
+        settings, 24, 2, refit_share=1.25, sides=3, seconds_per_training=10.0, seconds=seconds
+    )
+    needed = 10 * sum(allowed.by_phase(settings.epochs, 1.25, 3).values())
+    assert needed <= seconds or allowed == Allowance(field=1, top_k=1, folds=1, seeds=1)
+    more = afford(
+        settings, 24, 2, refit_share=1.25, sides=3, seconds_per_training=10.0, seconds=seconds + 100
+    )
+    assert (more.field, more.seeds, more.folds) >= (allowed.field, allowed.seeds, allowed.folds)
