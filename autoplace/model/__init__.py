@@ -5,6 +5,7 @@ from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._population import Population
 from autoplace.model._schedule import Pass, Schedule
+from autoplace.model._tuned import TunedModel, Tuning
 
 __all__ = [
     "AdaptedModel",
@@ -12,6 +13,8 @@ __all__ = [
     "Pass",
     "Population",
     "Schedule",
+    "TunedModel",
+    "Tuning",
     "fit_head",
     "frozen_activations",
     "frozen_features",
