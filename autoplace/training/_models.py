@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ from autoplace.training._task import Task
 from autoplace.training._trial import Outcome
 
 PREDICTION_BATCH = 256
+_SEEDING = Lock()  # the random state belongs to the process, and trials may run in threads
 
 
-def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
-    """Untrained model of a placement, with the task's first head.
+def fresh_model(
+    task: Task, placement: Placement, seed: int, rows: np.ndarray | None = None
+) -> AdaptedModel:
+    """Untrained model of a placement, with the first head of the images it will be trained on.
 
     Parameters
     ----------
@@ -29,6 +33,8 @@ def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
         Where adapters go.
     seed : int
         Of the adapters; the caller's random state is left alone.
+    rows : ndarray (rows,), optional
+        Rows of `fit` that it will be trained on; default: those of train.
 
     Examples
     --------
@@ -38,10 +44,10 @@ def fresh_model(task: Task, placement: Placement, seed: int) -> AdaptedModel:
     (1, 10)
     """
     devices = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with _SEEDING, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         model = AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
-    head = task.first_head
+    head = task.first_head(task.rows("train") if rows is None else rows)
     with torch.no_grad():
         model.head.weight.copy_(torch.from_numpy(head.weight))
         model.head.bias.copy_(torch.from_numpy(head.bias))
@@ -76,7 +82,7 @@ def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarr
     model : AdaptedModel
         Set to evaluation mode.
     split : str
-        `train`, `val` or `test`.
+        `train`, `val`, `fit` or `test`.
 
     Returns
     -------
@@ -93,8 +99,9 @@ def predict_split(task: Task, model: AdaptedModel, split: str) -> tuple[np.ndarr
     """
     model.eval()
     logits, labels = [], []
-    cache = task.cache(split)
-    for batch in cache.batches(model.frozen_nodes, torch.arange(len(cache)), PREDICTION_BATCH):
+    cache, rows = task.located(split)
+    order = torch.from_numpy(rows)
+    for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
         with autocast(task.precision, task.device):
             logits.append(model.forward_suffix(batch.values).float())
         labels.append(batch.labels)
@@ -125,9 +132,9 @@ def seconds_per_step(
     True
     """
     model = fresh_model(task, placement, seed=0)
-    cache = task.cache("train")
-    rows = torch.arange(min(settings.batch_size, len(cache)))
-    batch = next(cache.batches(model.frozen_nodes, rows, len(rows), epoch=0))
+    cache, rows = task.located("train")
+    order = torch.from_numpy(rows[: settings.batch_size])
+    batch = next(cache.batches(model.frozen_nodes, order, len(order), epoch=0))
     started = time.perf_counter()
     for step in range(steps + 1):
         with autocast(task.precision, task.device):

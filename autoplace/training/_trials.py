@@ -241,9 +241,10 @@ class _TrainingLoop:
         active = self._active
         logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []
-        for batch in self._task.cache("val").batches(
+        cache, rows = self._task.located("val")
+        for batch in cache.batches(
             self._nodes(active),
-            torch.arange(len(self._task.data.val)),
+            torch.from_numpy(rows),
             max(32, EVALUATION_BATCH // len(active)),
             deadline=self._deadline,
         ):
@@ -265,11 +266,12 @@ class _TrainingLoop:
 
     def _batches(self, number: int) -> Iterator[dict[int, FrozenBatch]]:
         """Training batches of an epoch by member; members of one seed read the same images."""
+        cache, rows = self._task.located("train")
         seed_of = {member: self._outcomes[member].trial.seed for member in self._active}
         streams = {
-            seed: self._task.cache("train").batches(
+            seed: cache.batches(
                 self._nodes([member for member, its_seed in seed_of.items() if its_seed == seed]),
-                torch.randperm(len(self._task.data.train), generator=self._orders[seed]),
+                torch.from_numpy(rows)[torch.randperm(len(rows), generator=self._orders[seed])],
                 self._settings.batch_size,
                 epoch=number - 1,
                 deadline=self._deadline,

@@ -72,7 +72,7 @@ def trial_row(
         row |= {
             "parameters": outcome.parameters,
             "learning_rate": outcome.learning_rate.value,
-            "n_val": len(task.cache("val").readable),
+            "n_val": len(task.readable("val")),
             "seconds": outcome.seconds,
             **_measured(outcome, task.metric),
         }
