@@ -18,6 +18,7 @@ from predictors.vocabulary import METRICS
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 PRECISIONS = ("float32", "bf16")
+PROBE_IMAGES, PROBE_IMAGES_PER_CLASS = 256, 4
 HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
 
@@ -99,7 +100,12 @@ class TaskSettings(Settings):
 class ProbeSettings(Settings):
     """How the probe measures every edge."""
 
-    probe_images: int = option(256, "Training images that the probe uses.", low=8)
+    probe_images: int | None = option(
+        None,
+        f"Training images that the probe uses; default: {PROBE_IMAGES}, or "
+        f"{PROBE_IMAGES_PER_CLASS} per class if that is more.",
+        low=8,
+    )
     probe_batch: int = option(
         32, "Images per pass of the probe; only one pass is in memory at a time.", low=1
     )
@@ -112,6 +118,18 @@ class ProbeSettings(Settings):
         "it); 0 turns this off.",
         low=0,
     )
+
+    def images_for(self, n_classes: int) -> int:
+        """Return the number of images to probe a task with.
+
+        Examples
+        --------
+        >>> ProbeSettings().images_for(10), ProbeSettings().images_for(200)
+        (256, 800)
+        """
+        # An image is scored with a head that was fitted on other images. With fewer than about
+        # four images per class, that head has often not seen the class of the image.
+        return self.probe_images or max(PROBE_IMAGES, PROBE_IMAGES_PER_CLASS * n_classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +242,8 @@ class ProbeCommandSettings(
 
     Examples
     --------
-    >>> ProbeCommandSettings().probe_images
-    256
+    >>> ProbeCommandSettings(probe_images=64).images_for(10)
+    64
     """
 
 

@@ -87,6 +87,7 @@ def load_data(
     files = sorted(listing.files, key=lambda file: file.key)
     _check_classes(text, files)
     _check_presence(text, files, max_bad)
+    made_val = not any(file.split == "val" for file in files)
     files = _complete_splits(text, files, seed, listing.notes)
     classes = _check_splits(text, files, listing.notes)
     return _build(
@@ -96,6 +97,7 @@ def load_data(
         transform=transform,
         max_bad=max_bad,
         family=family,
+        made_val=made_val,
     )
 
 
@@ -213,6 +215,7 @@ def _build(
     transform: Callable[[Image.Image], Tensor],
     max_bad: float,
     family: str | None,
+    made_val: bool,
 ) -> TaskData:
     record = DecodingRecord(len(listing.files), max_bad)
     index_of = {label: index for index, label in enumerate(classes)}
@@ -222,8 +225,11 @@ def _build(
     )
     digests = smallest_digests(contents)
 
+    def files_of(split: str) -> list[ImageFile]:
+        return [file for file in listing.files if file.split == split]
+
     def split_of(name: str) -> ImageSplit:
-        files = [file for file in listing.files if file.split == name]
+        files = files_of(name)
         paths = [file.path for file in files]
         return ImageSplit(
             name,
@@ -246,6 +252,17 @@ def _build(
         test=split_of("test"),
         fingerprint=identity,
         image_digests=digests,
+        groups=_group_numbers([*files_of("train"), *files_of("val")]),
+        made_val=made_val,
         record=record,
         notes=listing.notes,
     )
+
+
+def _group_numbers(files: list[ImageFile]) -> np.ndarray | None:
+    """Number (files,) of each file's group, or None if the data has no groups."""
+    names = [file.group for file in files]
+    if None in names:
+        return None
+    numbers: np.ndarray = np.unique(np.array(names), return_inverse=True)[1]
+    return numbers

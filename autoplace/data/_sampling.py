@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+def stratified_sample(
+    labels: np.ndarray, count: int, seed: int, *, at_least: int = 1
+) -> np.ndarray:
     """Draw `count` rows in random order, each class in proportion to its frequency.
 
     Parameters
@@ -16,6 +18,9 @@ def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         Size of the sample. If there are not more rows, all of them are returned.
     seed : int
         Seed of the sample and of its order.
+    at_least : int, default=1
+        Rows of each class to draw first, however rare it is: one of each class, then a second of
+        each, and so on, as far as the class and `count` allow.
 
     Returns
     -------
@@ -30,12 +35,17 @@ def stratified_sample(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     >>> rows = stratified_sample(labels, 10, seed=0)
     >>> np.bincount(labels[rows])
     array([8, 2])
+    >>> np.bincount(labels[stratified_sample(labels, 10, seed=0, at_least=4)])
+    array([6, 4])
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(labels))
     # Position of each row in its class, scaled to 0..1; the lowest form a stratified sample.
     position = np.empty(len(labels))
+    turn = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         rows = shuffled[labels[shuffled] == label]
         position[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
-    return rng.permutation(np.argsort(position, kind="stable")[:count])
+        turn[rows] = np.minimum(np.arange(len(rows)), at_least)
+    drawn = np.lexsort((position, turn))[:count]
+    return rng.permutation(drawn[np.argsort(position[drawn], kind="stable")])

@@ -62,7 +62,7 @@ class ImageSplit:
     Parameters
     ----------
     name : str
-        "train", "val" or "test".
+        "train", "val", "test", or "fit" for train and val together.
     paths : list of str
         Where each image comes from, for people to read; unique across all splits.
     labels : ndarray
@@ -73,6 +73,8 @@ class ImageSplit:
         Maps a picture to a tensor of shape (3, height, width).
     record : DecodingRecord
         Results of decoding; shared with the other splits.
+    origins : sequence of str, optional
+        Split that each image is recorded under; default: `name`.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class ImageSplit:
         read: Callable[[int], Image.Image],
         transform: Callable[[Image.Image], Tensor],
         record: DecodingRecord,
+        origins: Sequence[str] | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -101,9 +104,30 @@ class ImageSplit:
         self._read = read
         self._transform = transform
         self._record = record
+        self._origins = [name] * len(paths) if origins is None else list(origins)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def joined(self, other: ImageSplit, name: str) -> ImageSplit:
+        """Make a split of the images of this split followed by those of another.
+
+        Each image is still recorded under its own split.
+        """
+        here = len(self)
+
+        def read(index: int) -> Image.Image:
+            return self._read(index) if index < here else other._read(index - here)
+
+        return ImageSplit(
+            name,
+            [*self.paths, *other.paths],
+            np.concatenate([self.labels, other.labels]),
+            read=read,
+            transform=self._transform,
+            record=self._record,
+            origins=[*self._origins, *other._origins],
+        )
 
     def readable(self, indices: Iterable[int]) -> np.ndarray:
         """Return for each index whether its image has not been found unreadable so far."""
@@ -194,7 +218,7 @@ class ImageSplit:
             except UnreadableImageError as error:
                 self._record.add_bad(self.paths[index], str(error))
                 continue
-            self._record.add_image(self.name, self.paths[index], decoded.digest)
+            self._record.add_image(self._origins[index], self.paths[index], decoded.digest)
             indices.append(index)
             images.append(decoded.image)
         if not images:

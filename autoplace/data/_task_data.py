@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,10 @@ class TaskData:
     image_digests : tuple of str, default=()
         The 64 smallest digests of sampled files, sorted. Data sets that share images have digests
         in common. Empty for built-in tasks, whose family is fixed.
+    groups : ndarray or None, default=None
+        Group number of each image of `fit`, of shape (images,); None if the data has no groups.
+    made_val : bool, default=False
+        Whether val was taken from train by this tool instead of given by the user.
     notes : list of str
         Notes for the user on how the data was read, one sentence each.
 
@@ -74,6 +79,8 @@ class TaskData:
     ('shapes', 'builtin', 'structured')
     >>> data.profile()["n_images"]
     {'train': 800, 'val': 200, 'test': 2000}
+    >>> len(data.fit), data.made_val, data.groups
+    (1000, True, None)
     """
 
     name: str
@@ -88,12 +95,22 @@ class TaskData:
     fingerprint: str
     record: DecodingRecord = field(repr=False)
     image_digests: tuple[str, ...] = ()
+    groups: np.ndarray | None = field(default=None, repr=False, compare=False)
+    made_val: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
     def splits(self) -> tuple[ImageSplit, ImageSplit, ImageSplit]:
         """Train, val and test."""
         return self.train, self.val, self.test
+
+    @cached_property
+    def fit(self) -> ImageSplit:
+        """All images that may be trained on: those of train, then those of val.
+
+        Folds and refits use it. Its images are still recorded as images of train and val.
+        """
+        return self.train.joined(self.val, "fit")
 
     def content_fingerprint(self) -> str:
         """Compute the SHA-256 of the pixels of all images decoded so far."""

@@ -11,6 +11,9 @@ FIRST_FOLD = 0.4
 def deal(labels: np.ndarray, count: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Divide rows into stratified micro-batches, and these into two folds.
 
+    A class with two or more rows has some in each fold, as far as the smaller fold has room for
+    every class, so that the head that is fitted on one fold has seen the classes of the other.
+
     Parameters
     ----------
     labels : ndarray of shape (rows,)
@@ -42,7 +45,23 @@ def deal(labels: np.ndarray, count: int, seed: int) -> tuple[list[np.ndarray], l
         rows = rng.permutation(np.flatnonzero(labels == label))
         hand[rows] = (np.arange(len(rows)) + start) % count
         start += len(rows)  # the next class continues here, so sizes differ by at most 1
-    parts = [np.flatnonzero(hand == k) for k in range(count)]
-    # Every other micro-batch, so that two images of a rare class are in different folds.
+    # Every other micro-batch, so that two images of a rare class are usually in different folds.
     in_first = range(0, 2 * max(1, round(FIRST_FOLD * count)), 2)
+    _put_classes_in_both_folds(labels, hand, in_first)
+    parts = [np.flatnonzero(hand == k) for k in range(count)]
     return [parts[k] for k in in_first], [parts[k] for k in range(count) if k not in in_first]
+
+
+def _put_classes_in_both_folds(labels: np.ndarray, hand: np.ndarray, in_first: range) -> None:
+    """Swap rows between micro-batches, in place, where one fold has all rows of a class."""
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        fold = np.isin(hand[rows], in_first)
+        if len(rows) < 2 or fold.any() != fold.all():
+            continue
+        there = np.flatnonzero(np.isin(hand, in_first) != fold[0])
+        counts = np.bincount(labels[there], minlength=labels.max() + 1)
+        if counts.max(initial=0) < 2:  # every row there is the only one of its class
+            continue
+        other = there[labels[there] == counts.argmax()][0]
+        hand[rows[0]], hand[other] = hand[other], hand[rows[0]]

@@ -15,7 +15,7 @@ from autoplace.model import LinearHead, fit_head, frozen_features
 from autoplace.probing._measurement import Measurement
 from autoplace.probing._micro_batches import deal
 from autoplace.probing._tables import ProbeTables, edge_table
-from autoplace.settings import ProbeSettings
+from autoplace.settings import PROBE_IMAGES_PER_CLASS, ProbeSettings
 
 
 def run_probe(
@@ -130,7 +130,8 @@ def measure_held_out(
     >>> measurement.loss.n_rows
     8
     """
-    rows = stratified_sample(split.labels, settings.probe_images, seed)
+    count = settings.images_for(n_classes)
+    rows = stratified_sample(split.labels, count, seed, at_least=PROBE_IMAGES_PER_CLASS)
     first, second = deal(split.labels[rows], settings.probe_micro_batches, seed)
     chain = measurement.chain
     like = next(chain.parameters())

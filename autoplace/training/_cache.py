@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from threading import RLock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ CHUNK = 128  # images that are decoded and run at once
 UNAUGMENTED = -1  # number of the view that is the image itself
 
 Key = tuple[int, int]  # node and view
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class ActivationCache:
 
     A row is computed when it is first asked for, so that a trial can start before all images of
     the split have been decoded. Nodes that were not asked for lately make room for new ones.
-    Whatever is stored, the values are the same; unreadable images are skipped. Ours rather than a
-    library's, because rows arrive in any order and are shared by trials that read different nodes.
+    Whatever is stored, the values are the same; unreadable images are skipped. Threads may share a
+    cache: a lock is held while values are computed, read or written. Ours rather than a library's,
+    because rows arrive in any order and are shared by trials that read different nodes.
 
     Parameters
     ----------
@@ -75,10 +79,10 @@ class ActivationCache:
     Examples
     --------
     >>> from autoplace.agent import open_task
-    >>> cache = open_task("builtin:digits").cache("val")
+    >>> cache = open_task("builtin:digits").cache("fit")
     >>> batch = next(cache.batches([3], torch.arange(200), batch_size=4))
     >>> batch.values[3].shape[0], len(cache)
-    (4, 200)
+    (4, 1000)
     """
 
     def __init__(
@@ -105,9 +109,15 @@ class ActivationCache:
         self._features = torch.empty(len(split), chain.num_features)
         self._featured = torch.zeros(len(split), dtype=torch.bool)
         self._labels = torch.from_numpy(split.labels)
+        self._lock = RLock()
 
     def __len__(self) -> int:
         return len(self._split)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Classes (rows,) of the images of the split."""
+        return self._split.labels
 
     @property
     def readable(self) -> np.ndarray:
@@ -140,18 +150,11 @@ class ActivationCache:
         """
         order = torch.from_numpy(rows)
         missing = order[~self._featured[order]]
-        for embedded, found in self._embedded(missing, CHUNK, UNAUGMENTED):
-            if deadline is not None:
-                deadline.check()
-            with autocast(self._precision, self._device):
-                features = frozen_features(self._chain, embedded)
-            self._features[found] = features.float().cpu()
-            self._featured[found] = True
+        self._run(self._add_features(missing), deadline)
         known = order[self._featured[order]]
         if not len(known):
             raise DataError(
-                f"none of {len(rows)} images of {self._split.name} can be read; "
-                "repair or replace them"
+                f"none of {len(rows)} images that are needed can be read; repair or replace them"
             )
         return self._features[known], self._split.labels[known.numpy()]
 
@@ -192,31 +195,91 @@ class ActivationCache:
         view, keep = UNAUGMENTED, True
         if epoch is not None and self._augmentation is not None:
             view, keep = self._augmentation.view(epoch), bool(self._augmentation.views)
-        stores = self._reserve(nodes, view) if keep else None
+        with self._lock:
+            stores = self._reserve(nodes, view) if keep else None
         found = (
             self._computed(nodes, order, batch_size, view)
             if stores is None
             else self._stored(stores, order, batch_size, view)
         )
-        for rows, values in found:
+        for rows, values in self._locked(found, deadline):
+            yield FrozenBatch(values, self._labels[rows].to(self._device))
+
+    def prepare(
+        self, nodes: Collection[int], rows: np.ndarray, deadline: Deadline | None = None
+    ) -> None:
+        """Compute the values of rows at some nodes together, in one forward pass.
+
+        Trials that read different nodes would otherwise run the frozen chain once each. Nodes that
+        memory has no room for are left out, the last ones first.
+
+        Parameters
+        ----------
+        nodes : collection of int
+            What trials will read, without augmentation.
+        rows : ndarray (rows,)
+            Indices into the split.
+        deadline : Deadline, optional
+            Checked between chunks.
+
+        Raises
+        ------
+        DeadlineReachedError
+            The time budget is used up; what was computed so far is kept.
+
+        Examples
+        --------
+        >>> from autoplace.agent import open_task
+        >>> task = open_task("builtin:digits")
+        >>> task.cache("fit").prepare([3, 7], task.rows("val"))
+        """
+        with self._lock:
+            stores = self._reserve(list(dict.fromkeys(nodes))[: self._slots], UNAUGMENTED)
+        if stores:
+            self._run(self._fill(stores, torch.from_numpy(rows), UNAUGMENTED), deadline)
+
+    def _run(self, steps: Iterator[object], deadline: Deadline | None) -> None:
+        for _ in self._locked(steps, deadline):
+            pass
+
+    def _locked(self, steps: Iterator[T], deadline: Deadline | None) -> Iterator[T]:
+        """Take each step while holding the lock, and check the deadline after it."""
+        while True:
+            with self._lock:
+                step = next(steps, None)
+            if step is None:
+                return
             if deadline is not None:
                 deadline.check()
-            yield FrozenBatch(values, self._labels[rows].to(self._device))
+            yield step
+
+    def _add_features(self, missing: Tensor) -> Iterator[Tensor]:
+        """Compute and keep features of rows; yields the rows of each chunk."""
+        for embedded, rows in self._embedded(missing, CHUNK, UNAUGMENTED):
+            with autocast(self._precision, self._device):
+                features = frozen_features(self._chain, embedded)
+            self._features[rows] = features.float().cpu()
+            self._featured[rows] = True
+            yield rows
+
+    def _fill(self, stores: dict[int, NodeStore], order: Tensor, view: int) -> Iterator[Tensor]:
+        """Compute and store what stores do not know of rows; yields the rows of each chunk."""
+        missing = order[~_known(stores.values(), order)]
+        for rows, values in self._computed(stores, missing, CHUNK, view):
+            for node, store in stores.items():
+                store.write(rows, values[node])
+            yield rows
 
     def _stored(
         self, stores: dict[int, NodeStore], order: Tensor, batch_size: int, view: int
     ) -> Iterator[tuple[Tensor, dict[int, Tensor]]]:
         """Rows and their values; those not known yet are computed first."""
-        missing = order[~_known(stores.values(), order)]
-        filling = self._computed(stores, missing, CHUNK, view)
+        filling = self._fill(stores, order, view)
         for rows in order.split(batch_size):
-            while len(missing) and not _known(stores.values(), rows).all():
-                computed = next(filling, None)
-                if computed is None:  # what is still missing cannot be read
+            while not _known(stores.values(), rows).all():
+                if next(filling, None) is None:  # what is still missing cannot be read
                     rows = rows[_known(stores.values(), rows)]
                     break
-                for node, store in stores.items():
-                    store.write(computed[0], computed[1][node])
             if len(rows):
                 yield rows, {node: s.read(rows, self._device) for node, s in stores.items()}
 

@@ -95,7 +95,7 @@ def predict_split(task: Task, model: AdaptedModel | TunedModel, split: str) -> t
     model : AdaptedModel
         Set to evaluation mode.
     split : str
-        `train`, `val` or `test`.
+        `train`, `val`, `fit` or `test`.
 
     Returns
     -------
@@ -112,8 +112,9 @@ def predict_split(task: Task, model: AdaptedModel | TunedModel, split: str) -> t
     """
     model.eval()
     logits, labels = [], []
-    cache = task.cache(split)
-    for batch in cache.batches(model.frozen_nodes, torch.arange(len(cache)), PREDICTION_BATCH):
+    cache, rows = task.located(split)
+    order = torch.from_numpy(rows)
+    for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
         with autocast(task.precision, task.device):
             logits.append(model.forward_suffix(batch.values).float())
         labels.append(batch.labels)

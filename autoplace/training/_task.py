@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import torch
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import Augmentation, ImageSplit, TaskData, stratified_sample
+from autoplace.data import Augmentation, TaskData, stratified_sample
 from autoplace.model import LinearHead, fit_head
 from autoplace.settings import InputSettings
 from autoplace.training._cache import ActivationCache
@@ -19,6 +20,10 @@ from autoplace.training._precision import DTYPES, resolve_precision
 from autoplace.training._spill import Spill
 
 READ_FIRST = 1024  # images of a split that are decoded before anything is trained
+# The first head is fitted on so many images, or on more where there are many classes: a head that
+# has seen only a few images of each class, or none of some, is a poor start for trials.
+HEAD_IMAGES, HEAD_IMAGES_PER_CLASS = 1024, 16
+AT_LEAST = 4  # of each class, as far as it has so many: enough for 3-fold cross-validation
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class TaskSummary:
 
 
 class Task:
-    """A backbone on a data set: the chain on its device, activation caches, the first head.
+    """A backbone on a data set: the chain on its device, activation caches, first heads.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ class Task:
     device : torch.device
         Where trials run.
     seed : int
-        Of the first head and of samples.
+        Of first heads and of samples.
     inputs : InputSettings
         What trials read. The splits share the memory for cached activations in proportion to
         their size.
@@ -83,7 +88,7 @@ class Task:
         What trials compute in (`bf16` only where the device supports it), and what activations are
         cached in.
     augmentation : Augmentation or None
-        Of training images.
+        Of images that are trained on.
 
     Examples
     --------
@@ -116,7 +121,9 @@ class Task:
         self.augmentation = (
             None if inputs.augment == "none" else Augmentation(inputs.augment, inputs.views, seed)
         )
-        splits = {"train": data.train, "val": data.val, "test": data.test}
+        self._lock = Lock()
+        self._heads: dict[str, LinearHead] = {}
+        splits = {"fit": data.fit, "test": data.test}
         images = sum(len(split) for split in splits.values())
         spill = Spill(inputs.cache_dir, notify)
         self._caches = {
@@ -128,7 +135,7 @@ class Task:
                 spill=spill,
                 dtype=DTYPES[self.cache_precision],
                 precision=self.precision,
-                augmentation=self.augmentation if name == "train" else None,
+                augmentation=self.augmentation if name == "fit" else None,
             )
             for name, split in splits.items()
         }
@@ -149,14 +156,47 @@ class Task:
         )
 
     def cache(self, split: str) -> ActivationCache:
-        """Activations of `train`, `val` or `test`."""
+        """Activations of `fit`, the images of train and then those of val, or of `test`."""
         return self._caches[split]
 
-    def read(self, deadline: Deadline | None = None) -> None:
-        """Decode up to 1,024 images of each split, so that much of what is wrong shows early.
+    def rows(self, split: str) -> np.ndarray:
+        """Return the rows of `train`, `val` or `fit` in the cache `fit`, or of `test` in its own.
 
-        Their features are kept; the first head is fitted on those of the training images. Nothing
-        of test is scored here.
+        Examples
+        --------
+        >>> from autoplace.agent import open_task
+        >>> task = open_task("builtin:digits")
+        >>> task.rows("train")[[0, -1]], task.rows("val")[[0, -1]]
+        (array([  0, 799]), array([800, 999]))
+        """
+        n_train, n_fit = len(self.data.train), len(self.data.fit)
+        start, stop = {
+            "train": (0, n_train),
+            "val": (n_train, n_fit),
+            "fit": (0, n_fit),
+            "test": (0, len(self.data.test)),
+        }[split]
+        return np.arange(start, stop)
+
+    def located(self, split: str) -> tuple[ActivationCache, np.ndarray]:
+        """Return the cache that holds `train`, `val`, `fit` or `test`, and its rows there."""
+        return self.cache("test" if split == "test" else "fit"), self.rows(split)
+
+    def readable(self, split: str) -> np.ndarray:
+        """Return those rows of a split that were not found unreadable so far."""
+        cache, rows = self.located(split)
+        return rows[np.isin(rows, cache.readable)]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Classes (rows,) of the images of `fit`."""
+        return self.data.fit.labels
+
+    def read(self, deadline: Deadline | None = None) -> None:
+        """Decode some images of each split, so that much of what is wrong shows early.
+
+        Of train they are the images that the first head is fitted on, of val and test up to 1,024.
+        Their features are kept. Nothing of test is scored here.
 
         Raises
         ------
@@ -165,14 +205,43 @@ class Task:
         DeadlineReachedError
             The time budget is used up.
         """
-        for split in self.data.splits:
-            self.cache(split.name).features(self._first_rows(split), deadline)
+        for split in ("train", "val", "test"):
+            cache, rows = self.located(split)
+            count = self._head_images if split == "train" else READ_FIRST
+            cache.features(self._sample(cache.labels, rows, count), deadline)
 
-    @cached_property
-    def first_head(self) -> LinearHead:
-        """The cross-validated logistic head on frozen training features, where trials start."""
-        features, labels = self.cache("train").features(self._first_rows(self.data.train))
-        return fit_head(features.double().numpy(), labels, len(self.data.classes), self.seed)
+    def first_head(self, rows: np.ndarray) -> LinearHead:
+        """Fit the head that trials on some images start from; each is fitted once and kept.
 
-    def _first_rows(self, split: ImageSplit) -> np.ndarray:
-        return np.sort(stratified_sample(split.labels, READ_FIRST, self.seed))
+        It is a cross-validated logistic head on frozen features of a stratified sample of the rows:
+        1,024 images, or 16 per class if that is more.
+
+        Parameters
+        ----------
+        rows : ndarray (rows,)
+            Rows of `fit` that are trained on; the head sees no others.
+
+        Examples
+        --------
+        >>> from autoplace.agent import open_task
+        >>> task = open_task("builtin:digits")
+        >>> task.first_head(task.rows("train")).weight.shape
+        (10, 96)
+        """
+        rows = np.unique(rows)
+        key = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
+        with self._lock:
+            if key not in self._heads:
+                sample = self._sample(self.labels, rows, self._head_images)
+                features, labels = self.cache("fit").features(sample)
+                n_classes = len(self.data.classes)
+                self._heads[key] = fit_head(features.double().numpy(), labels, n_classes, self.seed)
+            return self._heads[key]
+
+    @property
+    def _head_images(self) -> int:
+        return max(HEAD_IMAGES, HEAD_IMAGES_PER_CLASS * len(self.data.classes))
+
+    def _sample(self, labels: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+        drawn = stratified_sample(labels[rows], count, self.seed, at_least=AT_LEAST)
+        return rows[np.sort(drawn)]

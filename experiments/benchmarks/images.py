@@ -46,6 +46,11 @@ class ImagesInMemory:
         """Return True for every index."""
         return np.ones(len(list(indices)), dtype=bool)
 
+    def joined(self, other: ImagesInMemory, name: str) -> ImagesInMemory:
+        """Return the images of this split followed by those of another."""
+        images = torch.cat([self.images, other.images])
+        return ImagesInMemory(images, np.concatenate([self.labels, other.labels]), name)
+
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:

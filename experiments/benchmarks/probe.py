@@ -36,7 +36,7 @@ from torch import nn
 from autoplace.backbones import create_chain
 from autoplace.placement import Edge
 from autoplace.probing import ProbeTables, run_probe
-from autoplace.settings import ProbeSettings
+from autoplace.settings import PROBE_IMAGES, ProbeSettings
 from autoplace.training import resolve_device
 
 COMPARED = {
@@ -187,7 +187,7 @@ def main() -> None:
     """Parse options and run."""
     defaults = ProbeSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_subject_options(parser, images=defaults.probe_images)
+    add_subject_options(parser, images=PROBE_IMAGES)
     parser.add_argument("--batch", type=int, default=defaults.probe_batch, help="images at once")
     parser.add_argument("--micro-batches", type=int, default=defaults.probe_micro_batches)
     parser.add_argument("--sketch", type=int, default=defaults.sketch, help="0 means never")

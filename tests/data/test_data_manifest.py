@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,34 @@ def test_groups_stay_together_when_splits_are_carved(write_manifest, transform):
     found = [{group_of[name] for name in names(split)} for split in data.splits]
     assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
     assert all(set(split.labels.tolist()) == {0, 1} for split in data.splits)
+
+
+def test_fit_is_train_then_val_with_the_groups_of_its_images(write_manifest, transform):
+    groups = [f"g{i // 2}" for i in range(20)]
+    data = load_data(write_manifest(lambda t: t.assign(group=groups)), transform=transform)
+    assert data.fit.paths == data.train.paths + data.val.paths
+    assert data.fit.labels.tolist() == [*data.train.labels, *data.val.labels]
+    files = [os.path.basename(path) for path in data.fit.paths]
+    pairs = [(file[0], int(file[1]) // 2) for file in files]  # of two images each
+    assert data.groups is not None
+    assert len(set(zip(pairs, data.groups.tolist(), strict=True))) == len(set(pairs))
+    assert len(set(data.groups.tolist())) == len(set(pairs))
+    assert data.made_val
+
+
+def test_images_of_fit_are_recorded_as_images_of_train_and_val(write_manifest, transform):
+    data = load_data(write_manifest(), transform=transform)
+    shutil.copy(data.train.paths[0], data.val.paths[1])
+    data.fit.load(range(len(data.fit)))
+    (found,) = data.duplicates()
+    assert sorted(found.splits) == ["train", "val"]
+    assert data.groups is None
+
+
+def test_a_val_of_the_users_own_is_not_made(write_manifest, transform):
+    given = ["train"] * 7 + ["val"] * 3
+    data = load_data(write_manifest(lambda t: t.assign(split=given * 2)), transform=transform)
+    assert not data.made_val
 
 
 def test_a_group_in_two_splits(write_manifest, transform):

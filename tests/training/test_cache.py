@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from autoplace.training import run_trial
 
 SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
 MIXED = Placement.parse("2>12+8>8+14>15+22>10@bottleneck:r=4")
+SPLITS = ("train", "val", "test")
 NODE_GIB = 60 * 17 * 96 * 4 / 2**30  # one node of all 60 images
 
 
 def values_of(task, nodes, order, split="train", **options):
-    batches = list(task.cache(split).batches(nodes, torch.as_tensor(order), 8, **options))
+    cache, rows = task.located(split)
+    batches = list(cache.batches(nodes, torch.as_tensor(rows[order]), 8, **options))
     labels = torch.cat([batch.labels for batch in batches])
     return {n: torch.cat([batch.values[n] for batch in batches]) for n in nodes}, labels
 
@@ -87,24 +90,24 @@ def test_a_full_disk_is_no_end_and_is_told(make_task, task, monkeypatch, tmp_pat
 
 def test_memory_keeps_its_limit_and_drops_what_was_not_asked_for_lately(make_task, expected):
     task = make_task(cache_gb=4 * NODE_GIB, cache_dir="/no/such/folder")
-    cache = task.cache("train")
+    cache = task.cache("fit")
     for nodes in [(3, 5), (6, 7), (5, 24), (0, 6), (6, 9)]:
         values_of(task, nodes, np.arange(8))
         in_memory = [store for store in cache._stores.values() if not store.mapped]
         assert {(node, -1) for node in nodes} <= set(cache._stores)
-        assert len(in_memory) * 36 * 17 * 96 * 4 <= cache._limit
+        assert len(in_memory) * 48 * 17 * 96 * 4 <= cache._limit
     assert (3, -1) not in cache._stores
 
 
 def test_a_disk_that_fills_makes_room_for_what_is_asked_for(make_task, monkeypatch, tmp_path):
     task = make_task(cache_gb=0.0, cache_dir=str(tmp_path))
     values_of(task, (3, 5), np.arange(8))
-    spill = task.cache("train")._spill
+    spill = task.cache("fit")._spill
     monkeypatch.setattr(
-        type(spill), "fits", lambda self, n_bytes: len(task.cache("train")._stores) < 2
+        type(spill), "fits", lambda self, n_bytes: len(task.cache("fit")._stores) < 2
     )
     values_of(task, (7,), np.arange(8))
-    assert set(task.cache("train")._stores) == {(5, -1), (7, -1)}
+    assert set(task.cache("fit")._stores) == {(5, -1), (7, -1)}
 
 
 def test_only_the_images_that_are_asked_for_are_decoded_and_each_once(make_task):
@@ -138,7 +141,7 @@ def test_unreadable_images_are_passed_over(make_task, damaged, way):
             len(values_of(task, (3, 5), np.arange(len(split)), split.name)[1]) for split in splits
         )
         assert seen == 58
-    assert sum(len(task.cache(split.name).readable) for split in splits) == 58
+    assert sum(len(task.readable(split.name)) for split in splits) == 58
     assert len(run_trial(task, MIXED, SETTINGS, 1).step_losses) == 3 * 5
 
 
@@ -166,8 +169,8 @@ def test_kept_views_return_and_new_ones_do_not(make_task):
     for epoch in range(2):  # a view is a matter of its number, not of what is kept
         torch.testing.assert_close(seen(new, epoch), seen(kept, epoch), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(seen(new, 2), seen(new, 0))
-    assert not new.cache("train")._stores, "nothing is kept"
-    assert {view for _, view in kept.cache("train")._stores} == {0, 1}
+    assert not new.cache("fit")._stores, "nothing is kept"
+    assert {view for _, view in kept.cache("fit")._stores} == {0, 1}
 
 
 def test_only_training_images_are_augmented(make_task, task):
@@ -206,3 +209,52 @@ def test_bf16_where_the_device_has_it_trains_much_the_same(make_task, task, monk
     ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
     assert not np.allclose(ours.step_losses, theirs.step_losses, rtol=1e-6)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=0.2, atol=0.05)
+
+
+def test_the_cache_of_fit_holds_train_and_then_val(task):
+    values, labels = values_of(task, (3,), task.rows("fit"), "fit")
+    parts = [values_of(task, (3,), np.arange(len(task.rows(name))), name) for name in SPLITS[:2]]
+    assert torch.equal(values[3], torch.cat([each[0][3] for each in parts]))
+    assert torch.equal(labels, torch.cat([each[1] for each in parts]))
+    assert labels.tolist() == task.labels.tolist()
+    assert np.array_equal(task.rows("fit"), np.r_[task.rows("train"), task.rows("val")])
+
+
+def test_a_head_is_fitted_once_and_on_its_own_rows_only(make_task):
+    decoded = []
+    task = make_task(watch=decoded.append)
+    half = task.rows("fit")[::2]
+    head = task.first_head(half)
+    assert len(decoded) == len(half)
+    assert task.first_head(half[::-1]) is head
+    assert not np.array_equal(head.weight, task.first_head(task.rows("train")).weight)
+
+
+def test_threads_that_read_other_nodes_get_what_one_thread_gets(make_task, task):
+    shared, order = make_task(cache_gb=3 * NODE_GIB), np.random.default_rng(0).permutation(36)
+    places = [(3, 5), (7,), (5, 20), (3, 9)]
+    with ThreadPoolExecutor(len(places)) as pool:
+        found = list(pool.map(lambda nodes: values_of(shared, nodes, order)[0], places * 3))
+    for nodes, values in zip(places * 3, found, strict=True):
+        truth, _ = values_of(task, nodes, order)
+        for node in nodes:
+            torch.testing.assert_close(values[node], truth[node], rtol=1e-4, atol=1e-4)
+
+
+def test_prepared_nodes_have_the_same_values_and_decode_each_image_once(make_task, task):
+    decoded = []
+    prepared = make_task(watch=decoded.append)
+    prepared.cache("fit").prepare([9, 3, 20], prepared.rows("train"))
+    for nodes in [(3, 9), (20,)]:
+        values, _ = values_of(prepared, nodes, np.arange(36))
+        truth, _ = values_of(task, nodes, np.arange(36))
+        for node in nodes:
+            torch.testing.assert_close(values[node], truth[node], rtol=1e-4, atol=1e-4)
+    assert len(decoded) == 36
+
+
+def test_nodes_that_memory_has_no_room_for_are_not_prepared(make_task, tmp_path):
+    notes, decoded = [], []
+    task = make_task(notes.append, watch=decoded.append, cache_gb=0.0, cache_dir=str(tmp_path))
+    task.cache("fit").prepare([3, 9], task.rows("train"))
+    assert (notes, decoded) == ([], [])

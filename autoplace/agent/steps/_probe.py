@@ -67,7 +67,7 @@ def probe_task(
             "task": task.fingerprint,
             "method": METHOD,
             "seed": task.seed,
-            "images": settings.probe_images,
+            "images": settings.images_for(len(task.data.classes)),
             "batch": settings.probe_batch,
             "micro_batches": settings.probe_micro_batches,
             "sketch": settings.sketch,

@@ -76,7 +76,7 @@ def trial_row(
         row |= {
             "parameters": outcome.parameters,
             "learning_rate": trial.learning_rate,
-            "n_val": task.count_readable("val"),
+            "n_val": len(task.readable("val")),
             "seconds": outcome.seconds,
             **_measured(outcome, task.metric),
         }

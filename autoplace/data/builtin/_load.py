@@ -88,6 +88,7 @@ def load_builtin(
             for i, label in enumerate(part.labels)
         ),
         record=record,
+        made_val=True,
         notes=[_note(task)] if origin else [],
     )
 
