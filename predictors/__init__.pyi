@@ -42,5 +42,6 @@ from .log import write_log as write_log
 from .vocabulary import HEAD_ONLY as HEAD_ONLY
 from .vocabulary import METRICS as METRICS
 from .vocabulary import FamilySource as FamilySource
+from .vocabulary import Protocol as Protocol
 from .vocabulary import Role as Role
 from .vocabulary import Status as Status

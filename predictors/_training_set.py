@@ -15,6 +15,7 @@ import pandas as pd
 
 from ._errors import PredictorError
 from ._gain_scale import Floats
+from ._protocols import comparisons, protocol_of
 from ._schema import SCHEMA
 from .log import settle_families, validate_log
 from .vocabulary import HEAD_ONLY, Status
@@ -22,7 +23,7 @@ from .vocabulary import HEAD_ONLY, Status
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
     "trial_id", "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
-    "status", "val_metric", "head_only_val_metric",
+    "protocol", "learning_rate", "status", "val_metric", "head_only_val_metric",
 ]  # fmt: skip
 
 UNKNOWN_TRIAL = "unknown"
@@ -40,8 +41,9 @@ class TrainingSet:
         Gain over head-only on validation of each trial that a row averages, by trial id, in units
         of the metric. One trial at least.
     groups : ndarray (rows,)
-        The comparison a row belongs to, `task:metric:epochs`, and `:augment` where images were
-        augmented: gains are comparable within it only.
+        The comparison a row belongs to: `task:metric:epochs`, then `:augment` if images were
+        augmented, then `:protocol` unless it is `table-rate`. Gains are comparable only within
+        one.
     families : ndarray (rows,)
         Family of the task.
 
@@ -95,6 +97,11 @@ class TrainingSet:
     def counts(self) -> npt.NDArray[np.int64]:
         """Number of trials that each row averages, (rows,)."""
         return np.array([len(each) for each in self.gains], dtype=np.int64)
+
+    @property
+    def protocols(self) -> npt.NDArray[np.object_]:
+        """Protocol of each row, (rows,)."""
+        return np.array([protocol_of(group) for group in self.groups], dtype=object)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -214,7 +221,8 @@ def _united(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:
     """Join the finished trials of a log with the features of their placements.
 
-    One row per comparison and placement: trials that differ in seed or learning rate are averaged.
+    One row per comparison and placement; trials that differ in seed are averaged. Trials under
+    different protocols, or with different given learning rates, belong to different comparisons.
     Head-only has no features and is left out; it is the zero that gains are measured from.
 
     Parameters
@@ -265,12 +273,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
         raise PredictorError("the log holds no finished trial with adapters; collect some first")
     trials = trials.assign(
         gain=trials["val_metric"].astype(float) - trials["head_only_val_metric"].astype(float),
-        group=[
-            f"{task}:{metric}:{int(epochs)}" + ("" if augment == "none" else f":{augment}")
-            for task, metric, epochs, augment in zip(
-                *(trials[name] for name in ("task", "metric", "epochs", "augment")), strict=True
-            )
-        ],
+        group=trials["task"].astype(str) + ":" + comparisons(trials),
     )
     by = trials.groupby(["group", "placement"], sort=True)
     rows = by.agg(family=("family", "first"), probe_key=("probe_key", "first")).reset_index()

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 HEAD_ONLY = "head-only"  # the placement without adapters, as text
 PROBE_TABLES = ("edges", "nodes", "task")  # what a probe measures, as data frames
-METRICS = ("accuracy", "balanced-accuracy", "macro-f1")
+# Higher is better for each; log-loss is minus the mean cross-entropy, as scikit-learn scores it.
+LOG_LOSS = "log-loss"
+METRICS = ("accuracy", "balanced-accuracy", "macro-f1", LOG_LOSS)
 
 
 class Status(StrEnum):

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from machine import describe_machine
 
 # A trial that ran twice because a plan was interrupted is the same trial.
-ONCE = ["task", "placement", "seed", "epochs"]
+ONCE = ["task", "placement", "seed", "epochs", "protocol"]
 PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji", "unicode-data")
 
 
@@ -67,7 +67,6 @@ def _package_versions() -> str:
 def data_card(log: predictors.PlacementLog) -> str:
     """Extend the plain card: source of the data, how trials ran, and known limits."""
     done = log.trials[log.trials["status"] == "done"]
-    rates = done.groupby(["backbone", "n_edges"])["learning_rate"].first()
     machine = describe_machine()
     lines = [
         predictors.log_card(log),
@@ -80,14 +79,8 @@ def data_card(log: predictors.PlacementLog) -> str:
         f"edges on {', '.join(_tasks_of(done, 'map'))}. `experiments/log/complete.py` continues.",
         "",
         f"800 + 200 training images, 2,000 test images (digits: 797); {make.EPOCHS} epochs, batch "
-        "32, AdamW; one split per task; seeds are those of trials. Learning rates by backbone and "
-        "number of edges, chosen on data outside this log: "
-        + "; ".join(
-            f"{backbone} "
-            + ", ".join(f"{int(n)}: {rate:g}" for n, rate in part.droplevel(0).items())
-            for backbone, part in rates.groupby(level=0)
-        )
-        + ".",
+        "32, AdamW; one split per task; seeds are those of trials. Where the learning rate came "
+        "from a table, the table was made on data outside this log.",
         "",
         f"Machine: {machine['device']}, one thread per trial, no GPU, two processes at once. "
         f"Versions: {json.dumps(machine['versions'])}. {done['seconds'].sum() / 3600:.1f} hours of "

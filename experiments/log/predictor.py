@@ -25,9 +25,9 @@ KEPT_OUT = "shapes"
 RESULT = Path(__file__).parent / "predictor.json"
 NOTES = """
 Trained by `experiments/log/predictor.py` on the shipped placement log, without the family
-`{kept_out}`, to which the data of `make pick` belong. One recipe, one seed, nothing tuned on these
-scores. The backbones are small ones that this project trained itself, the images 32 pixels wide:
-whether an order learnt here holds on a large backbone has not been tried.
+`{kept_out}`, to which the data of `make pick` belong. One recipe and one seed; nothing was tuned on
+these scores. The backbones are small and were trained by this project, and the images have 32
+pixels. Whether an order learnt here holds for a large backbone has not been tried.
 """
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from .._protocols import protocol_lines
 from .._training_set import TrainingSet
+from ..vocabulary import Protocol
 
 THIS = "this predictor"
+_CONFOUNDED = (
+    "The order that this predictor gives to placements of different sizes, and its scores below, "
+    "include the effect of the learning rate."
+)
 
 
 def predictor_card(data: TrainingSet, scores: pd.DataFrame) -> str:
@@ -37,16 +43,21 @@ def predictor_card(data: TrainingSet, scores: pd.DataFrame) -> str:
     On left-out families it orders placements worse than: ridge.
     """
     families = ", ".join(sorted(set(data.families)))
+    confounded = (data.protocols == Protocol.TABLE_RATE).any()
+    rows = pd.DataFrame({"protocol": data.protocols, "trials": data.counts}).groupby("protocol")
     scores = scores.drop(index="present", errors="ignore").rename(index={"challenger": THIS})
     better = scores.index[scores["spearman"] > scores.loc[THIS, "spearman"]]
     lines = [
         "# Placement predictor",
         "",
-        f"LightGBM on {len(data)} placements of {len(set(data.groups))} tasks "
+        f"LightGBM on {len(data)} placements of {len(set(data._tasks()))} tasks "
         f"({data.counts.sum()} trials); families: {families}; "
         f"backbones: {', '.join(sorted(set(data.X['backbone'])))}.",
         "Predicts the gain in the validation metric over head-only. It is trained for the order",
         "within a task; the level of a prediction is a guess.",
+        "",
+        *protocol_lines({"placements": rows.size(), "trials": rows["trials"].sum()}),
+        *(["", _CONFOUNDED] if confounded else []),
         "",
         "Means over tasks of families left out of the fit:",
         "",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..vocabulary import HEAD_ONLY, Status
+from .._protocols import comparisons, protocol_lines
+from ..vocabulary import HEAD_ONLY, Protocol, Status
 from ._files import PlacementLog
 from ._schema import LOG_COLUMNS, LOG_SCHEMA_VERSION
 
 
 def log_stats(log: PlacementLog) -> pd.DataFrame:
-    """Count the trials of a log, by backbone and task.
+    """Count the trials of a log, by backbone, task and comparison.
 
     Parameters
     ----------
@@ -19,10 +20,11 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame (tasks, 9)
-        `backbone`, `task_name`, `family`, finished `trials`, `failed` trials, distinct `placements`
-        and `seeds`, `head_only` (validation metric) and `best_gain` (of the means over seeds).
-        One row per backbone and task, in the log's order.
+    DataFrame (comparisons, 11)
+        `backbone`, `task_name`, `family`, `protocol`, `comparison` (metric, epochs and what else
+        trials must share to be comparable), finished `trials`, `failed` trials, distinct
+        `placements` and `seeds`, `head_only` (validation metric) and `best_gain` (of the means over
+        seeds). In the log's order.
 
     Examples
     --------
@@ -34,8 +36,11 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
     1  fashion-vit8   cells-states      34      0.105
     """
     rows = []
-    keys = ["backbone", "task_name", "family", "task"]
-    for (backbone, name, family, _), trials in log.trials.groupby(keys, sort=False):
+    keys = ["backbone", "task_name", "family", "task", "protocol", "comparison"]
+    table = log.trials.assign(comparison=comparisons(log.trials))
+    for (backbone, name, family, _, protocol, comparison), trials in table.groupby(
+        keys, sort=False
+    ):
         done = trials[trials["status"] == Status.DONE]
         adapted = done[done["placement"] != HEAD_ONLY]
         gain = adapted["val_metric"] - adapted["head_only_val_metric"]
@@ -44,6 +49,8 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
                 "backbone": backbone,
                 "task_name": name,
                 "family": family,
+                "protocol": protocol,
+                "comparison": comparison,
                 "trials": len(done),
                 "failed": int((trials["status"] == Status.FAILED).sum()),
                 "placements": adapted["placement"].nunique(),
@@ -56,7 +63,7 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
 
 
 def log_card(log: PlacementLog) -> str:
-    """Describe a log: its size, how placements were chosen, and what each column means.
+    """Describe a log: its size, its protocols, how placements were chosen, what columns mean.
 
     Parameters
     ----------
@@ -77,14 +84,18 @@ def log_card(log: PlacementLog) -> str:
     """
     trials = log.trials
     done = trials[trials["status"] == Status.DONE]
+    failed, pruned = ((trials["status"] == s).sum() for s in (Status.FAILED, Status.PRUNED))
     chosen = done["chosen_by"].fillna("unknown").value_counts()
     lines = [
         "# Placement log",
         "",
-        f"Schema {LOG_SCHEMA_VERSION}: {len(done)} finished and {len(trials) - len(done)} failed "
+        f"Schema {LOG_SCHEMA_VERSION}: {len(done)} finished, {failed} failed and {pruned} pruned "
         f"trials of {done['placement'].nunique()} placements on {done['task_name'].nunique()} data "
-        f"sets of {done['family'].nunique()} families, under "
+        f"sets of {done['family'].nunique()} families, with "
         f"{', '.join(sorted(set(done['backbone'])))}.",
+        "",
+        *protocol_lines({"finished trials": done["protocol"].value_counts()}),
+        *_table_rates(done),
         "",
         "| file | a row is |",
         "|---|---|",
@@ -101,3 +112,16 @@ def log_card(log: PlacementLog) -> str:
         *(f"| `{column.name}` | {column.meaning} |" for column in LOG_COLUMNS),
     ]
     return "\n".join([*lines, ""])
+
+
+def _table_rates(done: pd.DataFrame) -> list[str]:
+    """List the learning rates of trials whose rate came from a table, by number of edges."""
+    confounded = done[done["protocol"] == Protocol.TABLE_RATE]
+    lines = [""] if len(confounded) else []
+    for backbone, trials in confounded.groupby("backbone"):
+        rates = [
+            f"{rate:g} for {', '.join(str(int(n)) for n in sorted(set(sizes)))}"
+            for rate, sizes in trials.groupby("learning_rate")["n_edges"]
+        ]
+        lines.append(f"- Learning rates with {backbone}: {'; '.join(rates)} edges.")
+    return lines

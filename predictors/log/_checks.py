@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .._errors import PredictorError
-from ..vocabulary import HEAD_ONLY, METRICS, FamilySource, Status
+from ..vocabulary import HEAD_ONLY, LOG_LOSS, METRICS, FamilySource, Protocol, Status
 from ._schema import COLUMN_NAMES, LOG_COLUMNS, LOG_SCHEMA_VERSION, LogColumn
 
 
@@ -68,7 +69,9 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
         if column.outcome:
             complain(~done & given, f"{column.name} is given although the trial is not done")
         if column.dtype != "str":
-            complain(given & ~_is_in_range(values, column), _range_complaint(column))
+            for rows, low, high in _ranges(column, log):
+                outside = rows & given & ~_is_in_range(values, column, low, high)
+                complain(outside, _range_complaint(column, low, high))
 
     complain(
         log["schema_version"].notna() & (log["schema_version"] != LOG_SCHEMA_VERSION),
@@ -79,6 +82,7 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
         "trial_id is already used in an earlier row",
     )
     complain(~log["status"].isin(list(Status)), f"status is not one of {', '.join(Status)}")
+    complain(~log["protocol"].isin(list(Protocol)), f"protocol is not one of {', '.join(Protocol)}")
     complain(~log["metric"].isin(METRICS), f"metric is not one of {', '.join(METRICS)}")
     reason_given = log["failure_reason"].notna() & (log["failure_reason"] != "")
     complain(failed & ~reason_given, "failed without a failure_reason")
@@ -127,15 +131,24 @@ def validate_log(log: pd.DataFrame) -> None:
         )
 
 
-def _is_in_range(values: pd.Series[Any], column: LogColumn) -> pd.Series[bool]:
+def _ranges(column: LogColumn, log: pd.DataFrame) -> Iterator[tuple[pd.Series[bool], float, float]]:
+    """Yield the ranges of a column, lowest and highest value, with the rows each is for."""
+    loss = (log["metric"] == LOG_LOSS) & column.of_metric
+    yield ~loss, column.low, column.high
+    yield loss, -np.inf, 0.0
+
+
+def _is_in_range(
+    values: pd.Series[Any], column: LogColumn, low: float, high: float
+) -> pd.Series[bool]:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    fits = numbers.between(column.low, column.high) & np.isfinite(numbers)
+    fits = numbers.between(low, high) & np.isfinite(numbers)
     return fits & (numbers % 1 == 0) if column.dtype == "int64" else fits
 
 
-def _range_complaint(column: LogColumn) -> str:
+def _range_complaint(column: LogColumn, low: float, high: float) -> str:
     kind = "a whole number" if column.dtype == "int64" else "a number"
-    return f"{column.name} is not {kind} within [{column.low:g}, {column.high:g}]"
+    return f"{column.name} is not {kind} within [{low:g}, {high:g}]"
 
 
 def _is_json_object(text: Any) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from .._errors import PredictorError
-from ..vocabulary import METRICS, FamilySource, Status
+from ..vocabulary import METRICS, FamilySource, Protocol, Status
 
-LOG_SCHEMA_VERSION = 3
+LOG_SCHEMA_VERSION = 4
 
 Need = Literal["always", "done", "optional"]
 
@@ -37,6 +37,8 @@ class LogColumn:
         Whether the trial measured the value; only finished trials have one.
     low, high : float
         The range of a number, both ends included.
+    of_metric : bool, default=False
+        Whether the value is a metric. Where the metric is log-loss, it is in `[-inf, 0]` instead.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class LogColumn:
     outcome: bool = False
     low: float = -np.inf
     high: float = np.inf
+    of_metric: bool = False
 
 
 def _text(name: str, need: Need, meaning: str) -> LogColumn:
@@ -65,6 +68,10 @@ def _count(name: str, need: Need, meaning: str, low: float = 0) -> LogColumn:
 
 def _share(name: str, need: Need, meaning: str, outcome: bool = False) -> LogColumn:
     return LogColumn(name, "float64", need, meaning, outcome, 0.0, 1.0)
+
+
+def _metric(name: str, need: Need, meaning: str, outcome: bool = False) -> LogColumn:
+    return LogColumn(name, "float64", need, meaning, outcome, 0.0, 1.0, of_metric=True)
 
 
 def _positive(name: str, need: Need, meaning: str, outcome: bool = False) -> LogColumn:
@@ -89,6 +96,7 @@ LOG_COLUMNS = (
     _count("n_edges", "always", "number of edges"),
     _count("parameters", "done", "trainable parameters"),
     _positive("learning_rate", "done", "peak learning rate"),
+    _text("protocol", "always", "how the learning rate was chosen: " + ", ".join(Protocol)),
     _positive("weight_decay", "done", "weight decay"),
     _count("batch_size", "done", "images per step", low=1),
     _count("epochs", "done", "passes over the training images", low=1),
@@ -97,17 +105,21 @@ LOG_COLUMNS = (
     _count("seed", "always", "seed of the trial"),
     _text("status", "always", "one of " + ", ".join(Status)),
     _text("failure_reason", "optional", "why a failed trial failed; failed trials only"),
-    _text("metric", "always", "one of " + ", ".join(METRICS)),
+    _text(
+        "metric",
+        "always",
+        f"one of {', '.join(METRICS)} (minus the mean cross-entropy, so higher is better)",
+    ),
     _count("n_val", "optional", "validation images the outcome was measured on", low=1),
-    _share("val_metric", "done", "metric on validation after the last epoch", outcome=True),
+    _metric("val_metric", "done", "metric on validation after the last epoch", outcome=True),
     _share("val_accuracy", "optional", "accuracy on validation, last epoch", outcome=True),
     _positive("val_loss", "optional", "loss on validation, last epoch", outcome=True),
-    _share("test_metric", "optional", "metric on test; no predictor reads it", outcome=True),
+    _metric("test_metric", "optional", "metric on test; no predictor reads it", outcome=True),
     _share("test_accuracy", "optional", "accuracy on test; no predictor reads it", outcome=True),
-    _share("head_only_val_metric", "done", "val_metric of head-only in the same loop"),
+    _metric("head_only_val_metric", "done", "val_metric of head-only under the same protocol"),
     _share("head_only_val_accuracy", "optional", "val_accuracy of head-only"),
     _positive("head_only_val_loss", "optional", "val_loss of head-only"),
-    _share("head_only_test_metric", "optional", "test_metric of head-only"),
+    _metric("head_only_test_metric", "optional", "test_metric of head-only"),
     _share("head_only_test_accuracy", "optional", "test_accuracy of head-only"),
     _text("chosen_by", "optional", "what proposed the placement"),
     _share("propensity", "optional", "probability with which it was proposed"),
@@ -123,6 +135,7 @@ COLUMN_NAMES = tuple(column.name for column in LOG_COLUMNS)
 _SINCE: dict[int, dict[str, str | None]] = {
     2: {"augment": "none", "precision": "float32"},
     3: {"family_source": None, "image_digests": None, "n_val": None},
+    4: {"protocol": Protocol.TABLE_RATE.value},
 }
 
 
@@ -152,7 +165,7 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     >>> table = predictors.log_table([{"schema_version": 1, "trial_id": "a", "val_metric": 0.5}])
     >>> table[["schema_version", "trial_id", "val_metric", "augment", "seconds"]]
        schema_version trial_id  val_metric augment  seconds
-    0             3.0        a         0.5    none      NaN
+    0             4.0        a         0.5    none      NaN
     """
     held = list(rows)
     unknown = sorted({str(key) for row in held for key in row} - set(COLUMN_NAMES))
@@ -177,16 +190,18 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame (rows, columns)
         Schema 2 added `augment` and `precision`, which are filled in. Schema 3 added
-        `family_source`, `image_digests` and `n_val`, which are missing in older rows. Rows of an
-        unknown version do not change; `reject_rows` finds them.
+        `family_source`, `image_digests` and `n_val`, which are missing in older rows. Schema 4
+        added `protocol`; older releases took learning rates from a table by number of edges, so it
+        is `table-rate` in older rows. Rows of an unknown version do not change; `reject_rows` finds
+        them.
 
     Examples
     --------
     >>> import pandas as pd
     >>> import predictors
     >>> predictors.upgrade_log(pd.DataFrame({"schema_version": [1, 2, 99]}))["schema_version"]
-    0     3
-    1     3
+    0     4
+    1     4
     2    99
     Name: schema_version, dtype: int64
     """

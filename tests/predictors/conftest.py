@@ -142,6 +142,7 @@ def make_log(features: dict[str, pd.DataFrame]) -> Callable[[], pd.DataFrame]:
                     "n_edges": placement.count(">"),
                     "parameters": 1536,
                     "learning_rate": 1e-3,
+                    "protocol": "found-rate",
                     "weight_decay": 1e-4,
                     "batch_size": 64,
                     "epochs": 4,

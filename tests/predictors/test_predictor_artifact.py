@@ -184,3 +184,12 @@ def test_the_package_imports_neither_torch_nor_autoplace(code: str, absent: set[
 def test_every_public_name_exists() -> None:
     assert all(hasattr(predictors, name) for name in predictors.__all__)
     assert {"gate", "log_table", "settle_families", "TrainingSet"} <= set(predictors.__all__)
+
+
+def test_the_shipped_predictor_says_what_its_rows_are_worth() -> None:
+    card = " ".join((predictors.shipped_folder() / "card.md").read_text().split())
+    data = load_training_set(predictors.shipped_folder())
+    assert set(data.protocols) == {"table-rate"}
+    assert f"| table-rate | {len(data)} |" in card
+    assert "only compare placements with the same number of edges" in card
+    assert "include the effect of the learning rate" in card

@@ -147,8 +147,35 @@ def test_gains_under_other_epochs_metrics_or_augmentation_are_another_comparison
     log.loc[log.index[10:20], "metric"] = "macro-f1"
     log.loc[log.index[20:30], "augment"] = "crop"
     groups = set(build_training_set(log, features).groups)
-    others = {"task0:accuracy:8", "task0:macro-f1:4", "task0:accuracy:4:crop"}
-    assert others | {"task0:accuracy:4"} <= groups
+    others = {
+        "task0:accuracy:8:found-rate",
+        "task0:macro-f1:4:found-rate",
+        "task0:accuracy:4:crop:found-rate",
+    }
+    assert others | {"task0:accuracy:4:found-rate"} <= groups
+
+
+def test_gains_under_another_protocol_or_given_rate_are_another_comparison_of_the_same_task(
+    make_log, features
+) -> None:
+    log = make_log()
+    log.loc[log.index[:10], "protocol"] = "table-rate"
+    log.loc[log.index[10:30], "protocol"] = "given-rate"
+    log.loc[log.index[20:30], "learning_rate"] = 0.03
+    data = build_training_set(log, features)
+    first = data.select(data.families == "family0")
+    protocols = {
+        "task0:accuracy:4": "table-rate",
+        "task0:accuracy:4:given-rate=0.001": "given-rate",
+        "task0:accuracy:4:given-rate=0.03": "given-rate",
+        "task0:accuracy:4:found-rate": "found-rate",
+        "task1:accuracy:4:found-rate": "found-rate",
+    }
+    assert dict(zip(first.groups, first.protocols, strict=True)) == protocols
+    scores = score_tasks(create_predictor("target-depth").fit(data.X, data.y, data.groups), first)
+    assert dict(zip(scores["task"], scores["placements"], strict=True)) == {
+        group: 40 if group.startswith("task1") else 10 for group in protocols
+    }
 
 
 def test_only_finished_trials_with_adapters_are_learnt_from(make_log, features, data) -> None:
@@ -157,7 +184,9 @@ def test_only_finished_trials_with_adapters_are_learnt_from(make_log, features, 
     log.loc[1:2, ["val_metric", "test_metric"]] = None
     log.loc[1, ["status", "failure_reason"]] = ["failed", "loss is not finite"]
     log.loc[2, "status"] = "interrupted"
-    assert len(build_training_set(log, features)) == len(data) - 3
+    log.loc[3, "status"] = "pruned"
+    log.loc[3, ["val_metric", "test_metric"]] = None
+    assert len(build_training_set(log, features)) == len(data) - 4
 
 
 def test_a_trial_without_features_is_an_error_not_silence(make_log, features) -> None:

@@ -137,6 +137,7 @@ def test_a_card_says_what_was_learnt_from_and_what_orders_better(
     scores.loc["ridge", "spearman"] = scores.loc["challenger", "spearman"] + 0.01
     card = predictor_card(everything, scores)
     assert f"{len(everything)} placements of 6 tasks ({len(everything)} trials)" in card
+    assert f"| found-rate | {len(everything)} | {len(everything)} |" in card
     assert "task0, task1" in card and "ridge" in card.splitlines()[-1]
     assert "| this predictor |" in card and "present |" not in card
     for name in set(scores.index) - {"challenger", "present"}:

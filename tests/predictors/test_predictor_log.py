@@ -43,10 +43,15 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
-        ({"schema_version": 99}, "schema_version is not 3"),
+        ({"schema_version": 99}, "schema_version is not 4"),
         ({"trial_id": "0-3"}, "trial_id is already used in an earlier row"),
         ({"status": "finished"}, "status is not one of"),
         ({"metric": "auc"}, "metric is not one of"),
+        ({"val_metric": -0.1}, r"val_metric is not a number within \[0, 1\]"),
+        ({"metric": "log-loss"}, r"val_metric is not a number within \[-inf, 0\]"),
+        ({"protocol": None}, "protocol is missing"),
+        ({"protocol": "guess"}, "protocol is not one of table-rate, given-rate, found-rate"),
+        ({"status": "pruned"}, "val_metric is given although the trial is not done"),
         ({"failure_reason": "?"}, "the trial did not fail"),
         ({"status": "failed"}, "failed without a failure_reason"),
         ({"status": "failed", "failure_reason": "NaN"}, "val_metric is given although .* not done"),
@@ -82,10 +87,30 @@ def test_a_failed_trial_needs_a_reason_and_has_no_score(make_log) -> None:
         validate_log(log)
 
 
-SINCE = {2: ["augment", "precision"], 3: ["family_source", "image_digests", "n_val"]}
+def test_a_pruned_trial_has_no_score_and_no_reason(make_log) -> None:
+    log = make_log()
+    log.loc[0, "status"] = "pruned"
+    log.loc[0, ["val_metric", "test_metric"]] = None
+    validate_log(log)
+    log.loc[0, "failure_reason"] = "slow"
+    with pytest.raises(PredictorError, match=r"trial 0-0.*did not fail"):
+        validate_log(log)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+def test_log_loss_is_recorded_as_a_number_of_at_most_zero(make_log) -> None:
+    log = make_log().assign(metric="log-loss", test_metric=0.0)
+    log["val_metric"], log["head_only_val_metric"] = -1.3, -1.5
+    validate_log(log)
+
+
+SINCE = {
+    2: ["augment", "precision"],
+    3: ["family_source", "image_digests", "n_val"],
+    4: ["protocol"],
+}
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_rows_of_an_older_schema_are_upgraded(make_log, version: int) -> None:
     newer = [name for since, names in SINCE.items() if since > version for name in names]
     old = make_log().drop(columns=newer).assign(schema_version=version)
@@ -100,12 +125,14 @@ def test_rows_of_an_older_schema_are_upgraded(make_log, version: int) -> None:
     validate_log(upgraded)
     first, last = upgraded.iloc[: len(old)], upgraded.iloc[len(old) :]
     assert (first["augment"] == "none").all() and (first["precision"] == "float32").all()
-    assert first[SINCE[3]].isna().all(axis=None)
+    assert (first["protocol"] == "table-rate").all() and (last["protocol"] == "found-rate").all()
+    if version < 3:
+        assert first[SINCE[3]].isna().all(axis=None)
     shared = [table.reset_index(drop=True).convert_dtypes() for table in (last, new)]
     pd.testing.assert_frame_equal(*shared, check_dtype=False, check_like=True)
     alone = upgrade_log(old)
     validate_log(alone)
-    assert alone[SINCE[3]].isna().all(axis=None)
+    assert (alone["protocol"] == "table-rate").all()
 
 
 def test_rows_of_an_unknown_schema_are_not_upgraded(make_log) -> None:
@@ -138,7 +165,7 @@ def test_a_table_of_no_rows_has_every_column_and_its_type() -> None:
 
 
 def test_a_row_with_an_unknown_key_is_refused_and_a_number_that_is_none_is_missing() -> None:
-    with pytest.raises(PredictorError, match="no column mood in schema 3"):
+    with pytest.raises(PredictorError, match="no column mood in schema 4"):
         log_table([{"trial_id": "a"}, {"trial_id": "b", "mood": "good"}])
     assert pd.isna(log_table([{"val_metric": "high"}])["val_metric"].item())
 
@@ -150,4 +177,4 @@ def test_missing_and_unknown_columns_are_named(make_log) -> None:
 
 def test_every_column_says_what_it_means() -> None:
     assert all(column.meaning for column in LOG_COLUMNS)
-    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 42
+    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 43

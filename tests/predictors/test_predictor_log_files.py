@@ -81,7 +81,7 @@ def test_a_folder_that_is_not_whole_is_refused(log, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 3"),
+        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 4"),
         (lambda log: log.drop(columns="seed"), "missing columns: seed"),
         (lambda log: log.drop(columns="schema_version"), "missing columns: schema_version"),
         (lambda log: log.assign(mood="good"), "unknown columns: mood"),
@@ -176,7 +176,8 @@ def test_one_id_for_two_trials_leaves_neither(make_log) -> None:
 
 def test_another_seed_or_release_is_another_trial(make_log) -> None:
     log = make_log()
-    for change in ({"seed": 1}, {"git_commit": "abc"}, {"epochs": 9}):
+    changes = ({"seed": 1}, {"git_commit": "abc"}, {"epochs": 9}, {"protocol": "given-rate"})
+    for change in changes:
         other = log.iloc[[0]].assign(trial_id="other", val_metric=0.1, **change)
         assert sort_out(pd.concat([log, other], ignore_index=True))[1].empty
 
@@ -201,12 +202,22 @@ def test_bad_rows_are_set_aside_and_the_others_learnt_from(make_log, features) -
     assert len(build_training_set(kept, features)) == len(log) - 2
 
 
-def test_the_shipped_log_of_an_older_schema_keeps_every_row() -> None:
+def test_the_shipped_log_keeps_every_row_in_this_schema_and_in_an_older_one(tmp_path) -> None:
     raw = pd.read_parquet(shipped_log() / "trials.parquet")
+    newer = ["family_source", "image_digests", "n_val", "protocol"]
+    raw.drop(columns=newer).assign(schema_version=2).to_parquet(tmp_path / "old.parquet")
+    for path in (shipped_log(), tmp_path / "old.parquet"):
+        log = read_log(path)
+        assert log.set_aside.empty and len(log.trials) == len(raw) == 1673
+        pd.testing.assert_frame_equal(log.trials[raw.columns], raw, check_dtype=False)
+
+
+def test_the_shipped_log_says_that_it_compares_placements_of_one_size_only() -> None:
     log = read_log(shipped_log())
-    assert log.set_aside.empty and len(log.trials) == len(raw) == 1673
-    shared = [name for name in raw.columns if name != "schema_version"]
-    pd.testing.assert_frame_equal(log.trials[shared], raw[shared], check_dtype=False)
+    assert set(log.trials["protocol"]) == {"table-rate"}
+    card = " ".join((shipped_log() / "card.md").read_text().split())
+    assert "| table-rate | 1673 |" in card
+    assert "only compare placements with the same number of edges" in card
 
 
 def test_stats_count_what_is_there(log) -> None:
@@ -222,7 +233,27 @@ def test_stats_count_what_is_there(log) -> None:
     assert found.loc["task 0", "placements"] == 40
 
 
+def test_stats_never_mix_protocols_epochs_or_metrics(log) -> None:
+    changes = (
+        {"protocol": "table-rate"},
+        {"epochs": 9},
+        {"metric": "log-loss", "val_metric": -0.1, "head_only_val_metric": -0.2},
+    )
+    others = [
+        log.trials.iloc[[0]].assign(trial_id=f"other-{k}", **change)
+        for k, change in enumerate(changes)
+    ]
+    found = log_stats(PlacementLog(pd.concat([log.trials, *others]), log.probes))
+    found = found[found["task_name"] == "task 0"]
+    assert found["comparison"].tolist() == [
+        "accuracy:4:found-rate", "accuracy:4", "accuracy:9:found-rate", "log-loss:4:found-rate",
+    ]  # fmt: skip
+    assert found["trials"].tolist() == [40, 1, 1, 1]
+    assert found["best_gain"].iloc[-1] == pytest.approx(0.1)
+
+
 def test_the_card_tells_every_column(log) -> None:
     card = log_card(log)
     assert all(f"`{column}`" in card for column in log.trials.columns)
-    assert "240 finished and 0 failed" in card
+    assert "240 finished, 0 failed and 0 pruned" in card
+    assert "| found-rate | 240 |" in card and "same number of edges" not in card
