@@ -37,6 +37,8 @@ class InProcessExecutor(Executor):
         When to stop.
     side_by_side : int, default=1
         Trials that run together.
+    threads : bool, optional
+        Whether trials that run together have threads of their own; default: on a CPU.
     notify : callable, optional
         Called with a sentence where trials cannot run side by side as asked.
 
@@ -57,17 +59,19 @@ class InProcessExecutor(Executor):
         deadline: Deadline,
         *,
         side_by_side: int = 1,
+        threads: bool | None = None,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._task = task
         self._settings = settings
         self._deadline = deadline
         self._side_by_side = side_by_side
+        self._threads = task.device.type == "cpu" if threads is None else threads
         self._notify = notify
 
     def run(self, jobs: Sequence[Job], until: int | None = None) -> Iterator[TrialEvent]:
         """See `Executor.run`."""
-        if self._task.device.type == "cpu" and self._side_by_side > 1:
+        if self._threads and self._side_by_side > 1:
             yield from run_in_threads(
                 [partial(self._run_group, [job], until) for job in jobs],
                 self._side_by_side,

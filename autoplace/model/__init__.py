@@ -1,6 +1,7 @@
 """The adapted network: chain, adapters and head, run as a whole or from cached activations."""
 
 from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_features
+from autoplace.model._alone import Alone
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._population import Population
@@ -9,6 +10,7 @@ from autoplace.model._tuned import TunedModel, Tuning
 
 __all__ = [
     "AdaptedModel",
+    "Alone",
     "LinearHead",
     "Pass",
     "Population",

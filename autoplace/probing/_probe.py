@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ def run_probe(
     n_classes: int,
     settings: ProbeSettings,
     seed: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> ProbeTables:
     """Score all n² edges of a backbone on some training images.
 
@@ -42,6 +43,9 @@ def run_probe(
         Number of images, batch size, micro-batches and sketch.
     seed : int, default=0
         Seed of the sample, the micro-batches, the heads' folds and the sketch.
+
+    check : callable, optional
+        Called before each micro-batch; what it raises ends the probe, e.g. when time is up.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def run_probe(
     (289, 17, 1)
     """
     measurement = Measurement(chain, settings.sketch, seed)
-    measure_held_out(measurement, split, n_classes, settings, seed)
+    measure_held_out(measurement, split, n_classes, settings, seed, check)
     task = {
         "n_nodes": chain.n_nodes,
         "dim": chain.dim,
@@ -90,6 +94,7 @@ def measure_held_out(
     n_classes: int,
     settings: ProbeSettings,
     seed: int,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Measure a sample of images with cross-fitted logistic heads.
 
@@ -111,6 +116,8 @@ def measure_held_out(
         Number of images, batch size and micro-batches.
     seed : int
         Seed of the sample, the micro-batches and the heads' folds.
+    check : callable, optional
+        Called before each micro-batch.
 
     Raises
     ------
@@ -145,7 +152,10 @@ def measure_held_out(
     upcoming = (split.batches(settings.probe_batch, rows[part]) for part in second)
     for fold in (upcoming, kept):
         head = _fit_head(fitted_on, split, n_classes, seed)
-        fitted_on = [measurement.add(micro_batch, head) for micro_batch in fold]
+        fitted_on = []
+        for micro_batch in fold:
+            check()
+            fitted_on.append(measurement.add(micro_batch, head))
 
 
 def _fit_head(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from itertools import islice
 
 import pytest
+import torch
 
 from autoplace.errors import UserError
 from autoplace.execution import (
@@ -19,11 +21,11 @@ from autoplace.settings import TrialSettings
 from autoplace.training import Deadline, Epoch, Outcome, Trial
 from predictors.vocabulary import Role, Status
 
-SETTINGS = TrialSettings(epochs=2, batch_size=16, lr=3e-3)
+SETTINGS = TrialSettings(epochs=2, batch_size=16)
 
 
-def trial_for(text: str) -> Trial:
-    return Trial(Placement.parse(text), 0, Role.CANDIDATE, "single")
+def trial_for(text: str, rate: float = 3e-3) -> Trial:
+    return Trial(Placement.parse(text), 0, Role.CANDIDATE, "single", learning_rate=rate)
 
 
 def run(task, trials, settings=SETTINGS, deadline=None, **options):
@@ -39,10 +41,13 @@ def of(kind, events):
 THREE = [trial_for(text) for text in ("20>22@bottleneck:r=2", "3>20@linear:r=2", "9>2")]
 
 
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "population"])
 @pytest.mark.parametrize("side_by_side", [1, 2, 3])
-def test_each_trial_has_a_start_then_its_epochs_then_an_outcome_that_is_done(task, side_by_side):
-    events = run(task, THREE, side_by_side=side_by_side)
-    outcomes = of(Outcome, events)
+def test_each_trial_has_a_start_then_its_epochs_then_an_outcome_that_is_done(
+    task, side_by_side, threads
+):
+    events = run(task, THREE, side_by_side=side_by_side, threads=threads)
+    outcomes = sorted(of(Outcome, events), key=lambda outcome: THREE.index(outcome.trial))
     assert [outcome.trial for outcome in outcomes] == THREE
     for outcome in outcomes:
         assert (outcome.status, outcome.reason) == (Status.DONE, None)
@@ -50,6 +55,35 @@ def test_each_trial_has_a_start_then_its_epochs_then_an_outcome_that_is_done(tas
         assert [type(event) for event in own] == [TrialStarted, Epoch, Epoch, Outcome]
         assert outcome.epochs == own[1:-1]
         assert [epoch.number for epoch in outcome.epochs] == [1, 2]
+
+
+def test_a_trial_gives_the_same_bits_whatever_runs_beside_it(task):
+    alone = {o.trial: o for trial in THREE for o in of(Outcome, run(task, [trial]))}
+    for outcome in of(Outcome, run(task, [*THREE, trial_for("2>5")], side_by_side=3)):
+        if outcome.trial in alone:
+            assert outcome.step_losses == alone[outcome.trial].step_losses
+            for name, tensor in alone[outcome.trial].state.items():
+                assert torch.equal(outcome.state[name], tensor)
+
+
+def test_paused_trials_continue_side_by_side_and_do_not_start_again(task):
+    executor = InProcessExecutor(task, SETTINGS, Deadline(), side_by_side=2)
+    paused = of(Outcome, list(executor.run(THREE, until=1)))
+    assert all(outcome.is_paused for outcome in paused)
+    events = list(executor.run(paused))
+    assert of(TrialStarted, events) == []
+    assert [epoch.number for epoch in of(Epoch, events)] == [2, 2, 2]
+    whole = {o.trial: o for o in of(Outcome, run(task, THREE))}
+    for outcome in of(Outcome, events):
+        assert outcome.step_losses == whole[outcome.trial].step_losses
+
+
+def test_a_caller_that_stops_reading_stops_the_threads(task):
+    executor = InProcessExecutor(task, TrialSettings(epochs=1000), Deadline(), side_by_side=2)
+    events = executor.run(THREE)
+    assert next(events)
+    events.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("trial")]
 
 
 def test_events_come_while_later_trials_have_not_started(task):
@@ -76,8 +110,7 @@ def test_a_deadline_that_passes_during_a_trial_interrupts_it_and_the_rest_do_not
 
 
 def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(task):
-    wild = TrialSettings(epochs=2, batch_size=16, lr=1e30)
-    (outcome,) = of(Outcome, run(task, THREE[1:2], wild))
+    (outcome,) = of(Outcome, run(task, [trial_for("3>20@linear:r=2", rate=1e30)]))
     assert (outcome.status, outcome.state) == (Status.FAILED, {})
     assert "lower the learning rate" in outcome.reason
     (outcome,) = of(Outcome, run(task, THREE[1:2]))
@@ -102,7 +135,7 @@ def test_trials_that_memory_cannot_hold_together_run_in_halves(task, monkeypatch
 
     alone = of(Outcome, run(task, THREE))
     monkeypatch.setattr(module, "train", short_of_memory)
-    events = run(task, THREE, side_by_side=3, notify=notes.append)
+    events = run(task, THREE, side_by_side=3, threads=False, notify=notes.append)
     outcomes = of(Outcome, events)
     for trial in THREE:
         assert [epoch.number for epoch in of(Epoch, events) if epoch.trial is trial] == [1, 2]

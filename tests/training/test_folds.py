@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from autoplace.training import Images, count_folds, split_rows
 @pytest.fixture(scope="module")
 def grouped(make_task, image_folder, tmp_path_factory):
     """The images of the folder in twenty groups, of all classes."""
-    path = tmp_path_factory.mktemp("grouped") / "images.csv"
+    folder = tmp_path_factory.mktemp("grouped")
+    shutil.copytree(image_folder, folder / "images")
+    path = folder / "images.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "group"])
-        for image in sorted(image_folder.rglob("*.png")):
-            writer.writerow([image, image.parent.name, f"g{image.stem}"])
+        for image in sorted((folder / "images").rglob("*.png")):
+            writer.writerow([image.relative_to(folder), image.parent.name, f"g{image.stem}"])
     return make_task(folder=path)
 
 

@@ -99,7 +99,6 @@ class TrialRecord:
         trial_id = self._ids[trial] = uuid.uuid4().hex
         params = {
             "placement": str(trial.placement),
-            "n_edges": len(trial.placement),
             "chosen_by": trial.chosen_by,
             "seed": trial.seed,
             "epochs": trial.epochs or settings.epochs,

@@ -10,7 +10,7 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.execution import Executor
 from autoplace.training import Deadline, DeadlineReachedError, Outcome, Trial
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 
 class Rounds:
@@ -95,7 +95,7 @@ class Rounds:
             if not outcome.is_paused:
                 self._end(outcome)
             self._progress.advance(f"{outcome.trial.role} {outcome.placement}: {self._say(outcome)}")
-        if any(len(trial.placement) for trial in order):
+        if any(str(trial.placement) != HEAD_ONLY for trial in order):
             self._seconds += time.perf_counter() - started
             self._epochs += sum(len(o.epochs) - before[o.trial] for o in outcomes)
         if len(outcomes) < len(jobs) or any(o.status is Status.INTERRUPTED for o in outcomes):

@@ -53,7 +53,7 @@ def select_trials(
     rows = [i for i, candidate in enumerate(candidates) if candidate.placement != every_block]
     chosen = select_diverse([candidates[i].placement for i in rows], predicted[rows], top_k)
     return baseline_trials(every_block, seed) + [
-        Trial(candidate.placement, seed, Role.TOP_K, candidate.chosen_by)
+        Trial(candidate.placement, seed, Role.CANDIDATE, candidate.chosen_by)
         for candidate in (candidates[rows[k]] for k in chosen)
     ]
 
@@ -95,3 +95,9 @@ def near_copies(one: Placement, other: Placement) -> bool:
 def _covered(one: Placement, other: Placement) -> float:
     near = [min(a.distance(b) for b in other.edges) <= NEAR for a in one.edges]
     return sum(near) / len(near)
+
+
+def select_field(candidates, predicted, every_block, size, seed):
+    rows = [i for i, c in enumerate(candidates) if c.placement != every_block]
+    chosen = select_diverse([candidates[i].placement for i in rows], predicted[rows], min(size, len(rows)))
+    return [candidates[rows[k]] for k in chosen]
