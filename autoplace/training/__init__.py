@@ -11,7 +11,14 @@ from autoplace.training._models import (
     seconds_per_step,
     trained_model,
 )
-from autoplace.training._scores import Scores, metric_of_counts, metric_value, score
+from autoplace.training._scores import (
+    Scores,
+    class_report,
+    confusion,
+    metric_of_counts,
+    metric_value,
+    score,
+)
 from autoplace.training._spill import Spill
 from autoplace.training._task import Task, TaskSummary
 from autoplace.training._trial import Epoch, Outcome, Trial
@@ -31,6 +38,8 @@ __all__ = [
     "Task",
     "TaskSummary",
     "Trial",
+    "class_report",
+    "confusion",
     "fresh_model",
     "learning_rate",
     "metric_of_counts",

@@ -52,11 +52,10 @@ class TestReport:
 
 @dataclass(frozen=True)
 class _Predicted:
-    """Predictions of one placement: model and logits of the first seed, classes of all seeds."""
+    """Predictions of one placement: the model of the first seed, and the logits of all seeds."""
 
     model: AdaptedModel
-    logits: np.ndarray
-    guesses: np.ndarray  # (seeds, rows)
+    logits: np.ndarray  # (seeds, rows, classes)
     labels: np.ndarray
 
 
@@ -72,15 +71,15 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
     for role, placement in placements.items():
         outcomes = [outcome for outcome in finished if outcome.placement == placement]
         found = predicted[role] = _predict(task, outcomes)
-        values = [metric_value(task.metric, found.labels, guesses) for guesses in found.guesses]
+        values = [metric_value(task.metric, found.labels, logits) for logits in found.logits]
         seeds = [outcome.trial.seed for outcome in outcomes]
         tested[role] = Tested(placement, tuple(seeds), tuple(values))
     winner = predicted.pop(WINNER)
     differences = {
-        role: paired_difference(task.metric, winner.labels, winner.guesses, found.guesses)
+        role: paired_difference(task.metric, winner.labels, winner.logits, found.logits)
         for role, found in predicted.items()
     }
-    return TestReport(tested, differences, winner.model, winner.logits, winner.labels)
+    return TestReport(tested, differences, winner.model, winner.logits[0], winner.labels)
 
 
 def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
@@ -93,8 +92,7 @@ def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
 def _predict(task: Task, outcomes: Sequence[Outcome]) -> _Predicted:
     models = [trained_model(task, outcomes[0])]
     first, labels = predict_split(task, models[0], "test")
-    guesses = [first.argmax(1)]
+    logits = [first]
     for outcome in outcomes[1:]:
-        logits, _ = predict_split(task, trained_model(task, outcome), "test")
-        guesses.append(logits.argmax(1))
-    return _Predicted(models[0], first, np.stack(guesses), labels)
+        logits.append(predict_split(task, trained_model(task, outcome), "test")[0])
+    return _Predicted(models[0], np.stack(logits), labels)
