@@ -81,7 +81,12 @@ class TaskSettings(Settings):
     checkpoint: str | None = option(
         None, "Weights of the backbone: a safetensors file, or a torch file (read weights-only)."
     )
-    metric: str = option("accuracy", "Metric that decides on validation.", choices=METRICS)
+    metric: str = option(
+        "accuracy",
+        "Metric that decides on validation; log-loss is minus the mean cross-entropy, so that "
+        "higher is better.",
+        choices=METRICS,
+    )
     max_bad: float = option(
         0.05, "Stop if more than this share of the images is unreadable.", low=0.0, high=1.0
     )

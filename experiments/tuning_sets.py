@@ -1,4 +1,4 @@
-"""Image folders for choosing hyper-parameters; no result is ever reported on them.
+"""Image folders for making the panel of the log; no result is ever reported on them.
 
 `polygons` and `glyphs`: irregular polygons and pen strokes of ten new classes each, in random
 colours on random backgrounds; `tallies`: one to five small strokes, to be counted. Their generators

@@ -99,6 +99,11 @@ class TrainingSet:
         return np.array([len(each) for each in self.gains], dtype=np.int64)
 
     @property
+    def tasks(self) -> list[str]:
+        """Task of each row."""
+        return [group.partition(":")[0] for group in self.groups]
+
+    @property
     def protocols(self) -> npt.NDArray[np.object_]:
         """Protocol of each row, (rows,)."""
         return np.array([protocol_of(group) for group in self.groups], dtype=object)
@@ -140,19 +145,19 @@ class TrainingSet:
                 gains[row] = _united(gains[row], other.gains[theirs[key]])
                 extra[theirs[key]] = False
         rest = other.select(extra)
-        families = dict(zip(self._tasks(), self.families, strict=True))
-        families |= dict(zip(other._tasks(), other.families, strict=True))
+        families = dict(zip(self.tasks, self.families, strict=True))
+        families |= dict(zip(other.tasks, other.families, strict=True))
         return type(self)(
             pd.concat([self.X, rest.X], ignore_index=True),
             np.concatenate([gains, rest.gains]),
             np.concatenate([self.groups, rest.groups]),
-            np.array([families[t] for t in self._tasks() + rest._tasks()], dtype=object),
+            np.array([families[t] for t in self.tasks + rest.tasks], dtype=object),
         )
 
     def in_families_of(self, other: Self) -> Self:
         """Return these rows with the families that `other` says of their tasks."""
-        known = dict(zip(other._tasks(), other.families, strict=True))
-        own = zip(self._tasks(), self.families, strict=True)
+        known = dict(zip(other.tasks, other.families, strict=True))
+        own = zip(self.tasks, self.families, strict=True)
         families = np.array([known.get(task, family) for task, family in own], dtype=object)
         return type(self)(self.X, self.gains, self.groups, families)
 
@@ -201,10 +206,6 @@ class TrainingSet:
         gains = np.empty(len(table), dtype=object)
         gains[:] = [json.loads(text) for text in table["_trials"]]
         return cls(X, gains, groups, families)
-
-    def _tasks(self) -> list[str]:
-        """Task of each row."""
-        return [group.partition(":")[0] for group in self.groups]
 
     def _keys(self) -> list[tuple[str, str]]:
         """Group and placement of each row."""

@@ -1,11 +1,16 @@
-"""Scores of a split from its logits."""
+"""Scores of a split from its logits; higher is better for every metric."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import log_softmax
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from predictors.vocabulary import LOG_LOSS
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,9 @@ class Scores:
 
     Examples
     --------
-    >>> Scores(0.75, 0.7, 0.65, loss=0.5).of("macro-f1")
-    0.65
+    >>> scores = Scores(0.75, 0.7, 0.65, loss=0.5)
+    >>> scores.of("macro-f1"), scores.of("log-loss")
+    (0.65, -0.5)
     """
 
     accuracy: float
@@ -31,43 +37,63 @@ class Scores:
     loss: float
 
     def of(self, metric: str) -> float:
-        """Return the score that `--metric` names, e.g. `macro-f1`."""
+        """Return the score that `--metric` names; `log-loss` is minus the loss."""
+        if metric == LOG_LOSS:
+            return -self.loss
         return float(asdict(self)[metric.replace("-", "_")])
 
 
-def metric_value(metric: str, labels: np.ndarray, guesses: np.ndarray) -> float:
-    """Value of a metric.
+def metric_value(metric: str, labels: np.ndarray, logits: np.ndarray) -> float:
+    """Compute the value of a metric.
 
     Parameters
     ----------
     metric : str
         Its `--metric` name.
-    labels, guesses : ndarray (rows,)
-        True and predicted classes, from 0.
+    labels : ndarray (rows,)
+        True classes, from 0.
+    logits : ndarray (rows, classes)
+
+    Raises
+    ------
+    ValueError
+        Unknown metric.
 
     Examples
     --------
-    >>> metric_value("accuracy", np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
+    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0], [2.0, 0.0]])
+    >>> metric_value("accuracy", np.array([0, 1, 1, 1]), logits)
     0.75
+    >>> round(metric_value("log-loss", np.array([0, 1, 1, 1]), logits), 3)
+    -0.627
     """
-    n_classes = int(max(labels.max(), guesses.max())) + 1
+    if metric == LOG_LOSS:
+        return -float(losses(labels, logits).mean())
+    guesses, n_classes = logits.argmax(-1), logits.shape[-1]
     counts = (labels[labels == guesses], labels, guesses)
     hits, held, guessed = (np.bincount(each, minlength=n_classes) for each in counts)
     return float(metric_of_counts(metric, hits, held, guessed))
 
 
+def losses(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each row in nats, (..., rows), of logits (..., rows, classes)."""
+    values = log_softmax(logits.astype(float), axis=-1)
+    return np.asarray(-values[..., np.arange(len(labels)), labels])
+
+
 def metric_of_counts(
     metric: str, hits: np.ndarray, held: np.ndarray, guessed: np.ndarray
 ) -> np.ndarray:
-    """Values of a metric from counts per class.
+    """Compute values of a metric from counts per class.
 
-    The same numbers as scikit-learn's, in which a class that occurs neither among the labels nor
-    among the predictions does not count. Ours, because a bootstrap needs thousands of them.
+    They equal scikit-learn's: a class that occurs neither among the labels nor among the
+    predictions does not count. We do not call scikit-learn, because a bootstrap needs thousands of
+    values.
 
     Parameters
     ----------
     metric : str
-        Its `--metric` name.
+        Its `--metric` name. `log-loss` cannot be computed from counts.
     hits : ndarray (..., classes)
         Rows of the class that are predicted right.
     held : ndarray (..., classes)
@@ -114,11 +140,71 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     >>> score(np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([0, 1])).accuracy
     1.0
     """
-    guesses = logits.argmax(1)
-    loss = -log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels].mean()
     return Scores(
-        metric_value("accuracy", labels, guesses),
-        metric_value("balanced-accuracy", labels, guesses),
-        metric_value("macro-f1", labels, guesses),
-        float(loss),
+        metric_value("accuracy", labels, logits),
+        metric_value("balanced-accuracy", labels, logits),
+        metric_value("macro-f1", labels, logits),
+        float(losses(labels, logits).mean()),
     )
+
+
+def class_report(labels: np.ndarray, logits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Compute precision, recall and F1 of each class, as scikit-learn does.
+
+    Parameters
+    ----------
+    labels : ndarray (rows,)
+        True classes, from 0.
+    logits : ndarray (rows, classes)
+    classes : sequence of str
+        Names of the classes.
+
+    Returns
+    -------
+    DataFrame (classes, 4)
+        `precision`, `recall`, `f1` and `support` (rows of the class); index `class`. A ratio with a
+        denominator of 0 is 0: the precision of a class that is never predicted, the recall of a
+        class without rows.
+
+    Examples
+    --------
+    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0], [2.0, 0.0]])
+    >>> class_report(np.array([0, 1, 1, 1]), logits, ["cat", "dog"]).round(2)
+           precision  recall   f1  support
+    class
+    cat          0.5    1.00  0.67        1
+    dog          1.0    0.67  0.80        3
+    """
+    columns = precision_recall_fscore_support(
+        labels, logits.argmax(-1), labels=range(len(classes)), zero_division=0.0
+    )
+    index = pd.Index(list(classes), name="class", dtype=object)
+    return pd.DataFrame(
+        dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)), index=index
+    )
+
+
+def confusion(labels: np.ndarray, logits: np.ndarray, n_classes: int) -> np.ndarray:
+    """Count the rows of each true class by predicted class.
+
+    Parameters
+    ----------
+    labels : ndarray (rows,)
+        True classes, from 0.
+    logits : ndarray (rows, classes)
+    n_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    ndarray (n_classes, n_classes) of int
+        True classes down, predicted classes across.
+
+    Examples
+    --------
+    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0], [2.0, 0.0]])
+    >>> confusion(np.array([0, 1, 1, 1]), logits, 2)
+    array([[1, 0],
+           [1, 2]])
+    """
+    return np.asarray(confusion_matrix(labels, logits.argmax(-1), labels=range(n_classes)))

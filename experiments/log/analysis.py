@@ -2,6 +2,7 @@
 
 python experiments/log/analysis.py            # the shipped log
 python experiments/log/analysis.py --log DIR  # another log
+python experiments/log/analysis.py --protocol found-rate  # if a log has several
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from predictors import PlacementLog, log_stats, read_log, shipped_log
+from predictors import PlacementLog, Protocol, log_stats, read_log, shipped_log
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -74,8 +76,35 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
                 for size, values in gains.by_number_of_edges(done, backbone).items()
             },
         }
+    for backbone, part in report["backbones"].items():
+        part["single_edges"] = single_edges(done, backbone, family_of)
     report["between_backbones"] = mean(_between_backbones(done))
     return report
+
+
+def single_edges(done: pd.DataFrame, backbone: str, family_of: dict[str, str]) -> dict[str, Any]:
+    """Compute the main numbers from single edges alone, which all had one learning rate."""
+    ones = done[done["n_edges"] == 1]
+    panel = gains.panel_matrix(ones, backbone)
+    ratios = gains.spreads(ones, backbone)["ratio"].dropna()
+    pairs = gains.pairs_by_family(gains.task_correlations(panel), family_of)
+    numbers = {
+        "same family": pairs["same family"],
+        "other families": pairs["other families"],
+        "between seeds": gains.reliability(ones, backbone, "gain"),
+        "validation with test": gains.agreement(ones, backbone, "val_gain"),
+    }
+    return {
+        "placements": panel.shape[1],
+        "tasks_above_seeds": int((ratios >= 2).sum()),
+        "tasks_with_seeds": len(ratios),
+        "variance_components": gains.variance_components(
+            panel, family_of, gains.noise_share(ones, backbone)
+        ),
+        "correlations": {
+            name: gains.mean_with_interval(values, family_of) for name, values in numbers.items()
+        },
+    }
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -192,10 +221,14 @@ def main() -> None:
     """Analyse the log and write numbers and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log", type=Path, default=shipped_log())
+    parser.add_argument("--protocol", choices=list(Protocol), help="default: the log's only one")
     parser.add_argument("--figures", type=Path, default=FIGURES)
     parser.add_argument("--out", type=Path, default=HERE / "analysis.json")
     arguments = parser.parse_args()
     log = read_log(arguments.log)
+    if arguments.protocol:
+        trials = log.trials[log.trials["protocol"] == arguments.protocol]
+        log = replace(log, trials=trials.reset_index(drop=True))
     done = gains.tidy(log.trials)
     report = analyse(log) | describe_machine()
     arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

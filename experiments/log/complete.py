@@ -1,9 +1,10 @@
-"""Complete the log on a GPU: every backbone, the long panel, maps, new random placements.
+"""Make the next log on a GPU: every backbone, the long panel, maps, new random placements.
 
-This one command turns the shipped log into the next one. The trials of the shipped log are
-imported and not run again. Missing learning rates and panels are made first. Log, figures, page and
-predictor are written at the end. The command can be stopped and started again. It needs the extras
-`saliency` and `tasks` and the packages that `autoplace tasks` names.
+This one command replaces the shipped log by the next one, under the protocol `found-rate`. The
+trials of the shipped log took their learning rates from a table, so none of them is used. Missing
+panels are made first. Log, figures, page and predictor are written at the end. The command can be
+stopped and started again. It needs the extras `saliency` and `tasks` and the packages that
+`autoplace tasks` names.
 
     python experiments/log/complete.py --store sqlite:///log/mlflow.db
 """
@@ -11,7 +12,6 @@ predictor are written at the end. The command can be stopped and started again. 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -24,19 +24,12 @@ from panel import FOLDER
 from predictors import shipped_log
 
 HERE = Path(__file__).parent
-RATES = HERE.parents[1] / "autoplace" / "training" / "learning_rates.json"
 
 
 def steps(store: str, work: Path, out: Path) -> Iterator[list[str]]:
     """Yield the commands, in order; each skips what has already been done."""
     script = [sys.executable]
-    yield [*script, "-m", "autoplace", "logs", "import", str(shipped_log()), "--store", store]
-    tuned = json.loads(RATES.read_text())["rates"]
     for backbone in dict.fromkeys(b for stage in make.PLANS["gpu"] for b in stage.backbones):
-        if backbone not in tuned:
-            rates = str(HERE.parent / "learning_rates.py")
-            options = ["--backbone", backbone, "--epochs", str(make.EPOCHS), "--work", str(work)]
-            yield [*script, rates, *options]
         if not (FOLDER / f"{backbone}.txt").exists():
             options = ["panel", "--backbones", backbone, "--work", str(work)]
             yield [*script, str(HERE / "make.py"), *options]

@@ -21,8 +21,14 @@ STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return finished trials with adapters, with gains on test and validation and their `slot`."""
+    """Return finished trials with adapters, with gains on test and validation and their `slot`.
+
+    Raises ValueError if they ran under several protocols, because those cannot be compared.
+    """
     done = trials[(trials["status"] == "done") & (trials["placement"] != "head-only")].copy()
+    if done["protocol"].nunique() > 1:
+        names = ", ".join(sorted(set(done["protocol"])))
+        raise ValueError(f"the log has trials under {names}; choose one with --protocol")
     done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
     done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
     done["loss_gain"] = done["head_only_val_loss"] - done["val_loss"]

@@ -1,8 +1,10 @@
 """Make the placement log: run placements on tasks with backbones and seeds.
 
 `panel` writes a backbone's panel from the probes of the tuning sets. `run` executes a plan. It can
-be stopped and started again at any time, because it skips what is already in the store.
---backbones, --tasks and --stages select a part of a plan. `export.py` writes the shipped log.
+be stopped and started again at any time, because it skips what is already in the store. Each run
+on a task finds the learning rate first (protocol `found-rate`), for all stages together. Trials of
+other protocols in the store do not count. --backbones, --tasks and --stages select a part of a
+plan. `export.py` writes the shipped log.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
     python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -37,7 +39,7 @@ from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, read_rows
 from autoplace.training import Task, Trial
 from predictors import log_table
-from predictors.vocabulary import Role
+from predictors.vocabulary import Protocol, Role, Status
 
 # Tasks of six families on which the whole panel is repeated.
 REPEATED = (
@@ -116,50 +118,56 @@ def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Tri
 def run(arguments: argparse.Namespace) -> None:
     """Run the trials of a plan that the store lacks, task by task and stage by stage."""
     store = Store(arguments.store)
-    for stage in PLANS[arguments.plan]:
-        if arguments.stages and stage.name not in arguments.stages:
+    stages = [
+        stage
+        for stage in PLANS[arguments.plan]
+        if not arguments.stages or stage.name in arguments.stages
+    ]
+    for backbone in dict.fromkeys(name for stage in stages for name in stage.backbones):
+        if arguments.backbones and backbone not in arguments.backbones:
             continue
-        for backbone in stage.backbones:
-            if arguments.backbones and backbone not in arguments.backbones:
-                continue
-            settings = CollectSettings(
-                backbone=backbone,
-                epochs=EPOCHS,
-                edges=BUDGET_EDGES,
-                store=arguments.store,
-                parallel_placements=arguments.parallel_placements,
-            )
-            for each in _tasks(stage, arguments.tasks):
-                _run_task(stage, each, settings, store)
+        settings = CollectSettings(
+            backbone=backbone,
+            epochs=EPOCHS,
+            edges=BUDGET_EDGES,
+            store=arguments.store,
+            parallel_placements=arguments.parallel_placements,
+        )
+        for each in list_tasks():
+            wanted = [stage for stage in stages if _is_for(stage, backbone, each.name)]
+            if wanted and fnmatch(each.name, arguments.tasks):
+                _run_task(wanted, each, settings, store)
 
 
-def _tasks(stage: Stage, pattern: str) -> list[BuiltinTask]:
-    wanted = [task for task in list_tasks() if fnmatch(task.name, pattern)]
-    if stage.repeated is None:
-        return wanted
-    return [task for task in wanted if (task.name in REPEATED) == stage.repeated]
+def _is_for(stage: Stage, backbone: str, task: str) -> bool:
+    """Whether a stage runs on a task with a backbone."""
+    on_task = stage.repeated is None or (task in REPEATED) == stage.repeated
+    return on_task and backbone in stage.backbones
 
 
-def _run_task(stage: Stage, each: BuiltinTask, settings: CollectSettings, store: Store) -> None:
+def _run_task(
+    stages: Sequence[Stage], each: BuiltinTask, settings: CollectSettings, store: Store
+) -> None:
+    """Run what the store lacks of all stages on a task, with one learning rate."""
     chain = create_chain(settings.backbone)
     task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain=chain)
     log = log_table(read_rows(store))
     log = log[(log["task"] == task.fingerprint) & (log["epochs"] == settings.epochs)]
-    log = log[log["status"] == "done"]
+    log = log[(log["status"] == Status.DONE) & (log["protocol"] == Protocol.FOUND_RATE)]
     done = set(zip(log["placement"], log["seed"].astype(int), strict=True))
-    missing = [
-        trial
-        for trial in planned(stage, task, settings)
-        if (str(trial.placement), trial.seed) not in done
-    ]
-    if not missing:
+    missing: dict[tuple[str, int], Trial] = {}  # a placement of two stages runs once
+    for stage in stages:
+        for trial in planned(stage, task, settings):
+            missing.setdefault((str(trial.placement), trial.seed), trial)
+    trials = [trial for key, trial in missing.items() if key not in done]
+    if not trials:
         return
     start = time.monotonic()
     counts: dict[str, int] = {}
-    for row in collect_task(task, missing, settings, store, Progress()):
+    for row in collect_task(task, trials, settings, store, Progress()):
         counts[row["status"]] = counts.get(row["status"], 0) + 1
     seconds = time.monotonic() - start
-    print(stage.name, chain.name, each.name, counts, f"{seconds:.0f} s", flush=True)
+    print(chain.name, each.name, counts, f"{seconds:.0f} s", flush=True)
 
 
 def main() -> None:

@@ -93,6 +93,28 @@ def components(report: Report) -> list[str]:
     return lines
 
 
+def single_edges(report: Report) -> list[str]:
+    """List the main numbers from single edges alone."""
+    parts = [part["single_edges"] for part in report["backbones"].values()]
+    rows = {
+        "tasks with a spread of at least twice that over seeds": [
+            f"{each['tasks_above_seeds']} of {each['tasks_with_seeds']}" for each in parts
+        ]
+    }
+    names = {"placement": "placement: the same on every task", "task": "placement by task"}
+    for key, label in names.items():
+        shares = [each["variance_components"][key] for each in parts]
+        rows[f"share of the variance, {label}"] = [
+            _cell(x | {"mean": x["share"]}, ".2f") for x in shares
+        ]
+    for key in parts[0]["correlations"]:
+        cells = [_cell(each["correlations"][key], ".2f") for each in parts]
+        rows[f"correlation, {key}"] = cells
+    lines = [f"| single edges of the panel | {' | '.join(report['backbones'])} |"]
+    lines.append("|---" * (1 + len(parts)) + "|")
+    return [*lines, *(f"| {label} | {' | '.join(cells)} |" for label, cells in rows.items())]
+
+
 def reliability(report: Report) -> list[str]:
     """List the correlation between seeds, per repeated task."""
     outcomes = {"gain": "test accuracy", "val_gain": "val accuracy", "loss_gain": "val loss"}
@@ -109,6 +131,7 @@ def reliability(report: Report) -> list[str]:
 
 TABLES: dict[str, Callable[[Report], list[str]]] = {
     "tasks": tasks,
+    "single edges": single_edges,
     "components": components,
     "reliability": reliability,
     "agreement": lambda r: _side_by_side(r, "agreement_with_test", "outcome", ".2f"),

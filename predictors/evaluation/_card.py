@@ -50,7 +50,7 @@ def predictor_card(data: TrainingSet, scores: pd.DataFrame) -> str:
     lines = [
         "# Placement predictor",
         "",
-        f"LightGBM on {len(data)} placements of {len(set(data._tasks()))} tasks "
+        f"LightGBM on {len(data)} placements of {len(set(data.tasks))} tasks "
         f"({data.counts.sum()} trials); families: {families}; "
         f"backbones: {', '.join(sorted(set(data.X['backbone'])))}.",
         "Predicts the gain in the validation metric over head-only. It is trained for the order",

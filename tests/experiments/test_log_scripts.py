@@ -82,6 +82,32 @@ def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(s
     assert (both["status"] == "done").all() and both["test_accuracy"].notna().all()
     fresh = adapted[adapted["chosen_by"].str.startswith("random-")]
     assert len(fresh) == 2 and fresh["propensity"].between(0, 0.01).all()
+    assert set(both["protocol"]) == {"found-rate"}
+    assert first.groupby("adapter_kind")["learning_rate"].nunique().eq(1).all()
+
+
+def test_trials_under_another_protocol_do_not_count_as_done(small_plan):
+    make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
+    store = Store(small_plan.store)
+    rows = log_table(read_rows(store)).query("placement != 'head-only'")
+    other = Namespace(**vars(small_plan) | {"stages": ["panel"]})
+    other.store = small_plan.store.replace("mlflow.db", "other.db")
+    run = start_run(Store(other.store), "digits", "collect")
+    for row in rows.assign(protocol="table-rate").to_dict(orient="records"):
+        plain = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
+        run.start_child(row["trial_id"]).log_row(plain)
+    make.run(other)
+    both = log_table(read_rows(Store(other.store))).query("placement != 'head-only'")
+    assert sorted(both["protocol"]) == ["found-rate"] * 2 + ["table-rate"] * 2
+
+
+def test_protocols_are_not_analysed_together():
+    log = read_log(shipped_log())
+    mixed = log.trials.assign(
+        protocol=["found-rate", *log.trials["protocol"].iloc[1:-1], "found-rate"]
+    )
+    with pytest.raises(ValueError, match="under found-rate, table-rate; choose one"):
+        gains.tidy(mixed)
 
 
 def test_the_command_that_completes_the_log_names_what_exists_and_covers_every_backbone():
@@ -104,6 +130,10 @@ def test_the_page_shows_the_numbers_of_the_shipped_log():
         for name, row in part["contrasts"].items():
             values = gains.mean_with_interval(measured[name], gains.families(done))
             assert row == pytest.approx(values)
+        ones = done[done["n_edges"] == 1]
+        assert ones[ones["backbone"] == backbone]["learning_rate"].nunique() == 1
+        ratios = gains.spreads(ones, backbone)["ratio"]
+        assert part["single_edges"]["tasks_above_seeds"] == (ratios >= 2).sum()
 
 
 def test_a_table_without_a_place_on_the_page_is_an_error():

@@ -17,8 +17,6 @@ from autoplace.training import (
     Deadline,
     Trial,
     fresh_model,
-    learning_rate,
-    metric_value,
     predict_split,
     resolve_device,
     run_trial,
@@ -114,21 +112,6 @@ def test_budgets_end_when_they_say_less_what_is_held_back(text, seconds, monkeyp
 def test_nonsense_budgets_are_refused(text):
     with pytest.raises(UserError, match="20m"):
         Deadline.parse(text)
-
-
-def test_learning_rates_come_from_the_flag_the_table_or_are_marked_untuned():
-    assert learning_rate("starter", 6, given=0.5).source == "given"
-    assert learning_rate("starter", 6).source == "table"
-    other = learning_rate("vit_base_patch16_224", 6)
-    assert other.source == "untuned"
-    assert other.value <= 1e-3
-
-
-def test_metrics_are_those_of_their_names():
-    labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
-    assert metric_value("accuracy", labels, guesses) == 0.75
-    assert metric_value("balanced-accuracy", labels, guesses) == 0.5
-    assert metric_value("macro-f1", labels, guesses) == pytest.approx(3 / 7)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="speaks of machines without CUDA")
