@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class ParameterBudget:
     '1>5@bottleneck:r=48'
     >>> str(budget.fit([Edge(0, 3), Edge(1, 5), Edge(7, 2)]))
     '0>3+1>5+7>2@bottleneck:r=16'
+    >>> str(budget.fit([Edge(0, 3), Edge(1, 5)], weights=[2.0, 1.0]))
+    '0>3@bottleneck:r=32+1>5@bottleneck:r=16'
     >>> budget.smallest
     193
     """
@@ -38,19 +41,25 @@ class ParameterBudget:
     dim: int
     parameters: int
 
-    def fit(self, edges: Sequence[Edge]) -> Placement | None:
-        """Put adapters of the highest common rank that the budget allows on the edges.
+    def fit(
+        self, edges: Sequence[Edge], weights: Sequence[float] | None = None
+    ) -> Placement | None:
+        """Put adapters of the highest ranks that the budget allows on the edges.
 
         Parameters
         ----------
         edges : sequence of Edge
             Distinct edges, in any order.
+        weights : sequence of float or None, default=None
+            For each edge, a positive number; ranks are in proportion to them as far as whole
+            numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
+            early targets. None puts the highest common rank on all edges.
 
         Returns
         -------
         Placement or None
-            None if not even rank 1 fits. The rank is at most `dim`: a higher one adds nothing
-            to the map.
+            None if not even rank 1 fits. A rank is at most `dim`: a higher one adds nothing to
+            the map.
 
         Raises
         ------
@@ -60,7 +69,34 @@ class ParameterBudget:
         count = adapter_class(self.kind).parameters_at
         share = self.parameters // max(len(edges), 1)
         rank = max((r for r in range(1, self.dim + 1) if count(r, self.dim) <= share), default=0)
-        return Placement.of(edges, AdapterSpec.of(self.kind, r=rank)) if rank else None
+        if not rank:
+            return None
+        ranks = [rank] * len(edges)
+        if weights is not None:
+            ranks = self._ranks(edges, weights)
+        specs = [AdapterSpec.of(self.kind, r=rank) for rank in ranks]
+        return Placement(tuple(zip(edges, specs, strict=True)))
+
+    def _ranks(self, edges: Sequence[Edge], weights: Sequence[float]) -> list[int]:
+        """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
+        count = adapter_class(self.kind).parameters_at
+        ranks = [1] * len(edges)
+        left = self.parameters - len(edges) * count(1, self.dim)
+        queue = [
+            (1.5 / weight, edge.target, index)
+            for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
+        ]
+        heapq.heapify(queue)
+        while queue:
+            _, target, index = heapq.heappop(queue)
+            rank = ranks[index]
+            cost = count(rank + 1, self.dim) - count(rank, self.dim)
+            # An edge that has the full rank, or whose next rank costs too much, gets no more.
+            if rank < self.dim and cost <= left:
+                ranks[index] = rank + 1
+                left -= cost
+                heapq.heappush(queue, ((rank + 1.5) / weights[index], target, index))
+        return ranks
 
     @property
     def smallest(self) -> int:

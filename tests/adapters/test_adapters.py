@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoplace.adapters import (
     Linear,
     ParameterBudget,
+    adapter_config,
     check_adapters,
     count_parameters,
     create_adapter,
@@ -69,6 +72,45 @@ def test_every_size_of_placement_stays_within_one_budget(spec):
         assert k * edge_parameters(one_more, 96) > budget.parameters
     assert len(budget.fit(edges)) == len(edges)
     assert ParameterBudget(spec.kind, 96, 23).fit(edges) is None
+
+
+def one_rank_more(kind, rank):
+    """What another rank of an edge costs."""
+    lower, higher = (edge_parameters(AdapterSpec.of(kind, r=r), DIM) for r in (rank, rank + 1))
+    return higher - lower
+
+
+@given(data=st.data())
+def test_ranks_by_weight_use_the_budget_and_order_as_the_weights_do(data):
+    kind = data.draw(st.sampled_from(list_adapters()))
+    count = data.draw(st.integers(1, 30))
+    weights = data.draw(st.lists(st.floats(0.01, 10), min_size=count, max_size=count))
+    edges = every_block(31)[:count]
+    budget = ParameterBudget(kind, DIM, data.draw(st.integers(0, 12_000)))
+    placement = budget.fit(edges, weights)
+    assert (placement is None) == (budget.parameters < count * budget.smallest)
+    if placement is None:
+        return
+    ranks = [adapter_config(spec).r for _, spec in placement]
+    assert all(1 <= rank <= DIM for rank in ranks)
+    used = count_parameters(placement, DIM)
+    assert used <= budget.parameters
+    if min(ranks) < DIM:
+        assert budget.parameters < used + one_rank_more(kind, min(ranks))
+    for weight, rank in zip(weights, ranks, strict=True):
+        for other, another in zip(weights, ranks, strict=True):
+            assert weight <= other or rank >= another
+    assert Placement.parse(str(placement)) == placement
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ranks_follow_weights_in_proportion_and_leftovers_go_to_early_targets(order):
+    edges = every_block(5)[::order]
+    budget = ParameterBudget("linear", 96, 10 * edge_parameters(AdapterSpec.of("linear", r=1), 96))
+    equal = budget.fit(edges, [1.0] * 4)
+    assert str(equal) == "0>1+1>2@linear:r=3+2>3+3>4@linear:r=2"
+    falling = budget.fit(edges, [4.0, 3.0, 2.0, 1.0][::order])
+    assert [adapter_config(spec).r for _, spec in falling] == [4, 3, 2, 1]
 
 
 def test_the_smallest_budget_holds_one_edge_of_rank_one_and_nothing_more(spec):

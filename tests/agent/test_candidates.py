@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autoplace.adapters import ParameterBudget, adapter_config, count_parameters, edge_parameters
+from autoplace.adapters import (
+    ParameterBudget,
+    adapter_config,
+    count_parameters,
+    edge_parameters,
+    list_adapters,
+)
 from autoplace.agent import parameter_budget
 from autoplace.agent.steps._propose import propose
 from autoplace.agent.steps._space import every_block_baseline, search_space
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, EdgeKind
-from autoplace.placement.generators import count_candidates
+from autoplace.placement.generators import count_candidates, early_fans, near_every_block
 from autoplace.settings import PlacementSettings
 
 DIM, N_NODES = 96, 25
+depths = st.integers(1, 40).map(lambda blocks: 2 * blocks + 1)
 
 
 def propose_within(tables, settings, seed=0):
@@ -47,7 +56,8 @@ def test_every_single_edge_and_every_generator_is_among_the_candidates(tables):
     assert {edge.kind for c in found for edge in c.placement.edges} == set(EdgeKind)
     names = {candidate.chosen_by for candidate in found}
     assert {name.partition(":")[0] for name in names} == {
-        "every-block", "gga", "first-k", "last-k", "random", "single",
+        "every-block", "near-every-block", "early-fan", "gga", "first-k", "last-k", "random",
+        "single",
     }  # fmt: skip
     # Several numbers of edges, several gammas: not one setting of GGA.
     assert {"gga:n=2,gamma=0", "gga:n=6,gamma=0.6", "gga:n=24,gamma=0.9"} <= names
@@ -93,3 +103,15 @@ def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(table
     most = count_candidates(N_NODES)
     assert search_space(chain, PlacementSettings(), top_k=most).budget.dim == chain.dim
     assert len(propose_within(tables, PlacementSettings())) <= most
+
+
+@given(depths, st.sampled_from(list_adapters()), st.integers(100, 40_000))
+def test_what_is_near_every_block_and_early_stays_within_any_budget(n_nodes, kind, parameters):
+    budget = ParameterBudget(kind, DIM, parameters)
+    for _, edges, weights in near_every_block(n_nodes) + early_fans(n_nodes):
+        placement = budget.fit(edges, weights)
+        if placement is None:
+            assert len(edges) * budget.smallest > parameters
+        else:
+            assert set(placement.edges) == set(edges)
+            assert count_parameters(placement, DIM) <= parameters

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoplace.placement import Edge, EdgeKind, PlacementError
 from autoplace.placement.generators import (
+    NEAR_EVERY_BLOCK,
     candidate_edge_sets,
     count_candidates,
+    early_fans,
     every_block,
     first_k,
     gga,
     last_k,
+    near_every_block,
     random_edges,
     set_sizes,
     single_edges,
@@ -82,9 +87,10 @@ def test_random_edges_are_distinct_and_reach_all_kinds():
 
 
 def test_candidates_come_from_every_generator_in_a_fixed_order(scores):
-    names = [name.partition(":")[0] for name, _ in candidate_edge_sets(*scores, seed=0)]
+    names = [name.partition(":")[0] for name, *_ in candidate_edge_sets(*scores, seed=0)]
     assert list(dict.fromkeys(names)) == [
-        "every-block", "gga", "first-k", "last-k", "random", "single",
+        "every-block", "near-every-block", "early-fan", "gga", "first-k", "last-k", "random",
+        "single",
     ]  # fmt: skip
 
 
@@ -115,5 +121,57 @@ def test_candidates_are_counted_without_proposing_them(n_nodes):
 def test_set_sizes_are_those_of_the_candidates_of_several_edges(n_nodes):
     scores = np.random.default_rng(0).random((n_nodes, n_nodes))
     proposed = candidate_edge_sets(scores, scores, seed=0)
-    assert {len(e) for name, e in proposed if name.startswith("gga")} == set(set_sizes(n_nodes))
+    assert {len(e) for name, e, _ in proposed if name.startswith("gga")} == set(set_sizes(n_nodes))
     assert max(set_sizes(n_nodes)) < n_nodes
+
+
+depths = st.integers(1, 40).map(lambda blocks: 2 * blocks + 1)
+
+
+@given(depths)
+def test_what_is_near_every_block_is_distinct_named_after_it_and_not_it(n_nodes):
+    proposals = near_every_block(n_nodes)
+    names = [proposal.name for proposal in proposals]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(f"{NEAR_EVERY_BLOCK}:") for name in names)
+    plain = (every_block(n_nodes), (1.0,) * (n_nodes - 1))
+    assert len({plain, *(proposal[1:] for proposal in proposals)}) == len(proposals) + 1
+
+
+@given(depths)
+def test_early_fans_are_distinct_long_range_edges_from_the_first_quarter(n_nodes):
+    proposals = early_fans(n_nodes)
+    assert len({proposal.name for proposal in proposals}) == len(proposals)
+    assert len({frozenset(proposal.edges) for proposal in proposals}) == len(proposals)
+    edges = {edge for proposal in proposals for edge in proposal.edges}
+    assert {edge.kind for edge in edges} <= {EdgeKind.LONG_RANGE}
+    last = n_nodes - 1
+    assert all(edge.source <= last / 4 + 1 for edge in edges)
+    assert all(edge.target - edge.source <= max(2, last / 3 + 1) for edge in edges)
+
+
+@given(depths)
+def test_generated_edges_are_distinct_fit_the_backbone_and_have_positive_weights(n_nodes):
+    for proposal in near_every_block(n_nodes) + early_fans(n_nodes):
+        assert len(set(proposal.edges)) == len(proposal.edges) > 1
+        assert all(max(edge.source, edge.target) < n_nodes for edge in proposal.edges)
+        if proposal.weights is not None:
+            assert len(proposal.weights) == len(proposal.edges)
+            assert min(proposal.weights) > 0
+
+
+def test_what_is_near_every_block_drops_late_edges_moves_rank_and_adds_recurrence():
+    proposals = {each.name.partition(":")[2]: each for each in near_every_block(N)}
+    assert proposals["early-half"].edges == every_block(N)[:12]
+    assert proposals["mlp-early-half"].edges == every_block(N, "mlp")[:6]
+    falling = proposals["ranks-halving"]
+    assert falling.edges == every_block(N)
+    assert falling.weights == tuple(sorted(falling.weights, reverse=True))
+    added = set(proposals["all+recurrent-4"].edges) - set(every_block(N))
+    assert len(added) == 4
+    assert {edge.kind for edge in added} == {EdgeKind.RECURRENT}
+    assert max(edge.target for edge in added) <= 6
+
+
+def test_the_fan_that_did_well_in_the_issue_is_proposed():
+    assert any(proposal.edges == (Edge(3, 5), Edge(3, 8)) for proposal in early_fans(N))

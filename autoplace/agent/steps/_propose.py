@@ -37,8 +37,8 @@ def propose(tables: ProbeTables, budget: ParameterBudget, seed: int) -> list[Can
     ranks = tables.matrix("gradient_rank")
     ties = np.nan_to_num(tables.matrix("stable_rank"))
     candidates: dict[Placement, Candidate] = {}
-    for name, edges in candidate_edge_sets(ranks, ties, seed):
-        placement = budget.fit(edges)
+    for name, edges, weights in candidate_edge_sets(ranks, ties, seed):
+        placement = budget.fit(edges, weights)
         if placement is not None:
             candidates.setdefault(placement, Candidate(placement, name))
     return list(candidates.values())

@@ -8,10 +8,12 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autoplace.placement._edge import Edge
+from autoplace.placement.generators._early_fans import early_fans
 from autoplace.placement.generators._ends import first_k, last_k
 from autoplace.placement.generators._every_block import EveryBlockStyle, every_block
 from autoplace.placement.generators._gga import gga
+from autoplace.placement.generators._near_every_block import near_every_block
+from autoplace.placement.generators._proposal import Proposal
 from autoplace.placement.generators._random import random_edges
 from autoplace.placement.generators._single import single_edges
 
@@ -22,11 +24,11 @@ _RANDOM_SETS = 200
 
 def candidate_edge_sets(
     ranks: NDArray[np.floating], ties: NDArray[np.floating], seed: int
-) -> Iterator[tuple[str, tuple[Edge, ...]]]:
+) -> Iterator[Proposal]:
     """Propose edge sets from every generator.
 
-    The order is: every block, then GGA, first-k and last-k for each size of `set_sizes`, then
-    random sets, then all single edges. Edge sets may repeat.
+    The order is: every block and what is near it, early fans, then GGA, first-k and last-k for
+    each size of `set_sizes`, then random sets, then all single edges. Edge sets may repeat.
 
     Parameters
     ----------
@@ -39,37 +41,37 @@ def candidate_edge_sets(
 
     Yields
     ------
-    tuple of str and tuple of Edge
-        The generator with its options, such as `gga:n=6,gamma=0.6`, and the edges.
+    Proposal
+        The generator with its options, the edges, and weights if their ranks should differ.
 
     Examples
     --------
     >>> import numpy as np
     >>> scores = np.arange(25.0).reshape(5, 5)
     >>> proposed = list(candidate_edge_sets(scores, scores, seed=0))
-    >>> [name for name, _ in proposed[2:5]]
-    ['every-block:mlp', 'gga:n=2,gamma=0', 'gga:n=2,gamma=0.3']
-    >>> name, edges = proposed[3]
-    >>> [str(edge) for edge in edges]
-    ['4>4', '4>3']
-    >>> len(proposed)
-    246
+    >>> [proposal.name for proposal in proposed[1:4]]
+    ['every-block:sequential', 'every-block:mlp', 'near-every-block:early-three-quarters']
+    >>> gga = [proposal for proposal in proposed if proposal.name == "gga:n=2,gamma=0.3"]
+    >>> [str(edge) for edge in gga[0].edges]
+    ['4>4', '4>1']
     """
     ties = np.nan_to_num(ties)
     n_nodes = len(ranks)
     for style in get_args(EveryBlockStyle):
-        yield f"every-block:{style}", every_block(n_nodes, style)
+        yield Proposal(f"every-block:{style}", every_block(n_nodes, style))
+    yield from near_every_block(n_nodes)
+    yield from early_fans(n_nodes)
     sizes = set_sizes(n_nodes)
     for size in sizes:
         for gamma in _GAMMAS:
-            yield f"gga:n={size},gamma={gamma:g}", gga(ranks, ties, size, gamma)
-        yield f"first-k:k={size}", first_k(n_nodes, size)
-        yield f"last-k:k={size}", last_k(n_nodes, size)
+            yield Proposal(f"gga:n={size},gamma={gamma:g}", gga(ranks, ties, size, gamma))
+        yield Proposal(f"first-k:k={size}", first_k(n_nodes, size))
+        yield Proposal(f"last-k:k={size}", last_k(n_nodes, size))
     rng = np.random.default_rng(seed)
     for _ in range(_RANDOM_SETS):
-        yield "random", random_edges(n_nodes, int(rng.choice(sizes)), rng)
+        yield Proposal("random", random_edges(n_nodes, int(rng.choice(sizes)), rng))
     for edges in single_edges(n_nodes):
-        yield "single", edges
+        yield Proposal("single", edges)
 
 
 def count_candidates(n_nodes: int) -> int:
@@ -88,11 +90,11 @@ def count_candidates(n_nodes: int) -> int:
     Examples
     --------
     >>> count_candidates(25)
-    870
+    934
     """
     by_size = len(_GAMMAS) + 2  # first-k and last-k
-    generated = len(get_args(EveryBlockStyle)) + len(set_sizes(n_nodes)) * by_size
-    return generated + _RANDOM_SETS + n_nodes**2
+    fixed = len(get_args(EveryBlockStyle)) + len(near_every_block(n_nodes) + early_fans(n_nodes))
+    return fixed + len(set_sizes(n_nodes)) * by_size + _RANDOM_SETS + n_nodes**2
 
 
 def set_sizes(n_nodes: int) -> list[int]:
