@@ -317,6 +317,7 @@ class CollectSettings(
         None, "Text file of placements to run instead, one per line."
     )
 
+
 def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> SettingsT:
     """Create settings from names and values, as given in YAML or by a caller.
 

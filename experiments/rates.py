@@ -174,9 +174,7 @@ def at(curve: pd.Series, rate: float) -> float:
     return float(np.interp(math.log(rate), np.log(curve.index.to_numpy(float)), curve.to_numpy()))
 
 
-def losses(
-    rows: pd.DataFrame, rate_of: Callable[[pd.DataFrame, str, int], float]
-) -> pd.DataFrame:
+def losses(rows: pd.DataFrame, rate_of: Callable[[pd.DataFrame, str, int], float]) -> pd.DataFrame:
     """Return points of test accuracy lost against each placement's own best rate.
 
     `raw` takes the best of the grid on the same test images, and so counts its luck as a loss.
@@ -218,7 +216,9 @@ def report(path: Path) -> dict[str, Any]:
 
     def shared_best(group: pd.DataFrame, backbone: str, n_edges: int) -> float:
         full = group[group["epochs"] == group["epochs"].max()]
-        return float(full.assign(test=full["test"].fillna(0)).groupby("rate")["test"].mean().idxmax())
+        return float(
+            full.assign(test=full["test"].fillna(0)).groupby("rate")["test"].mean().idxmax()
+        )
 
     rules = {
         "race": raced,

@@ -10,12 +10,12 @@ from autoplace.agent.steps._executor import create_executor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import probe_task
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._rates import find_rate, references
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
-from autoplace.agent.steps._sample import read_trials, sample_trials
-from autoplace.agent.steps._rates import find_rate, references
 from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._space import search_space
 from autoplace.agent.steps._testing import with_test_scores
 from autoplace.backbones import create_chain

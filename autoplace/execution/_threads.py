@@ -45,9 +45,7 @@ def run_in_threads(
             events.put(error)
 
     threads_of_torch = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        n_threads, "trial", initializer=torch.set_num_threads, initargs=(1,)
-    )
+    pool = ThreadPoolExecutor(n_threads, "trial", initializer=torch.set_num_threads, initargs=(1,))
     try:
         for stream in streams:
             pool.submit(follow, stream)

@@ -85,7 +85,9 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
 
 
 @torch.no_grad()
-def predict_split(task: Task, model: AdaptedModel | TunedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
+def predict_split(
+    task: Task, model: AdaptedModel | TunedModel, split: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Predict the readable images of a split.
 
     Parameters

@@ -29,8 +29,7 @@ def grouped(make_task, image_folder, tmp_path_factory):
 def test_folds_divide_the_images_and_the_first_is_the_tasks_own_split(kind, task, grouped):
     subject = {"plain": task, "grouped": grouped}[kind]
     folds = [
-        split_rows(subject, Images("fold", number))
-        for number in range(1, count_folds(subject) + 1)
+        split_rows(subject, Images("fold", number)) for number in range(1, count_folds(subject) + 1)
     ]
     assert len(folds) > 2
     assert folds[0].val.tolist() == subject.rows("val").tolist()

@@ -86,14 +86,19 @@ def test_a_trial_that_no_longer_improves_stops_and_is_done(task):
     assert len(outcome.epochs) < 30
     values = [(epoch.val.accuracy, -epoch.val.loss) for epoch in outcome.epochs]
     recent, earlier = values[-2:], values[:-2]
-    assert all(max(new) <= max(old) for new, old in zip(zip(*recent, strict=True), zip(*earlier, strict=True), strict=True))
+    assert all(
+        max(new) <= max(old)
+        for new, old in zip(zip(*recent, strict=True), zip(*earlier, strict=True), strict=True)
+    )
     (patient,) = run_trials(
         task, [Trial(Placement(), 0, learning_rate=1e-9)], TrialSettings(epochs=6, batch_size=16)
     )
     assert len(patient.epochs) == 6
 
 
-def test_balanced_class_weights_change_training_only_where_classes_are_unequal(task, make_task, tmp_path, image_folder):
+def test_balanced_class_weights_change_training_only_where_classes_are_unequal(
+    task, make_task, tmp_path, image_folder
+):
     trial = Trial(TRIALS[1].placement, 0)
     plain, balanced = (
         run_trials(task, [trial], TrialSettings(epochs=1, batch_size=16, class_weights=kind))[0]

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from autoplace.agent.steps._afford import Allowance, afford
 from autoplace.agent.steps._choose import Contender, choose, run_folds
 from autoplace.agent.steps._entrants import Entrants
@@ -17,7 +15,6 @@ from autoplace.agent.steps._race import Rung, plan_rungs, race
 from autoplace.agent.steps._rates import RateSearch, find_rate
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Deadline,
@@ -28,7 +25,7 @@ from autoplace.training import (
     Trial,
     count_folds,
 )
-from predictors.vocabulary import HEAD_ONLY, Role, Status
+from predictors.vocabulary import HEAD_ONLY, Role
 
 
 @dataclass

@@ -179,7 +179,9 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
 
 
-def references(every_block: Placement | None, budget: ParameterBudget, n_nodes: int) -> list[Placement]:
+def references(
+    every_block: Placement | None, budget: ParameterBudget, n_nodes: int
+) -> list[Placement]:
     """Return the reference placements of an adapter kind: every-block, and an early one.
 
     The early one has two edges from an eighth of the depth to a fifth and to a third of it, at

@@ -94,7 +94,9 @@ class Rounds:
             outcomes.append(outcome)
             if not outcome.is_paused:
                 self._end(outcome)
-            self._progress.advance(f"{outcome.trial.role} {outcome.placement}: {self._say(outcome)}")
+            self._progress.advance(
+                f"{outcome.trial.role} {outcome.placement}: {self._say(outcome)}"
+            )
         if any(str(trial.placement) != HEAD_ONLY for trial in order):
             self._seconds += time.perf_counter() - started
             self._epochs += sum(len(o.epochs) - before[o.trial] for o in outcomes)

@@ -99,5 +99,7 @@ def _covered(one: Placement, other: Placement) -> float:
 
 def select_field(candidates, predicted, every_block, size, seed):
     rows = [i for i, c in enumerate(candidates) if c.placement != every_block]
-    chosen = select_diverse([candidates[i].placement for i in rows], predicted[rows], min(size, len(rows)))
+    chosen = select_diverse(
+        [candidates[i].placement for i in rows], predicted[rows], min(size, len(rows))
+    )
     return [candidates[rows[k]] for k in chosen]
