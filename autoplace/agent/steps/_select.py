@@ -1,105 +1,149 @@
-"""Select what to fine-tune: the baselines and the best candidates without near-copies."""
+"""Select the field of a race: the best predicted candidates, of different kinds and no copies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import numpy as np
 
+from autoplace.adapters import adapter_config
 from autoplace.agent.steps._propose import Candidate
-from autoplace.errors import UserError
-from autoplace.placement import Placement
-from autoplace.training import Trial
-from predictors.vocabulary import Role
+from autoplace.placement import Edge, Placement
+from autoplace.placement.generators import NEAR_EVERY_BLOCK
 
-NEAR = 2  # Manhattan distance up to which two edges have nearly the same effect
-
-
-def baseline_trials(every_block: Placement | None, seed: int) -> list[Trial]:
-    """Make the trials of head-only and, if it fits the budget, every-block."""
-    trials = [Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)]
-    if every_block is not None:
-        trials.append(Trial(every_block, seed, Role.EVERY_BLOCK, Role.EVERY_BLOCK, 1.0))
-    return trials
+FIELD_SIZE = 24
+_COPIED = 0.8  # share of the rank of each that a near-copy has in common
+# An edge and those at Manhattan distance 1 from it have nearly the same effect.
+_NEIGHBOURHOOD = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+# Fewest and most edges of one, few, several and many.
+_STRATA = ((1, 1), (2, 4), (5, 11), (12, float("inf")))
 
 
-def select_trials(
+def select_field(
     candidates: Sequence[Candidate],
-    predicted: np.ndarray,
+    predicted: Sequence[float] | np.ndarray,
     every_block: Placement | None,
-    top_k: int,
-    seed: int,
-) -> list[Trial]:
-    """Select the trials of a pick: baselines first, then the top k.
+    size: int = FIELD_SIZE,
+    seed: int = 0,
+) -> list[Candidate]:
+    """Select the candidates of a race.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         All proposed candidates.
-    predicted : ndarray (candidates,)
+    predicted : ndarray of shape (candidates,)
         Predicted gain of each.
     every_block : Placement or None
-        It runs as a baseline anyway, so it does not count among the top k.
-    top_k : int
-        Number of candidates to fine-tune.
-    seed : int
-        Seed of every trial.
+        It takes part in any case, so near-copies of it are left out.
+    size : int, default=24
+        Number of candidates to select.
+    seed : int, default=0
+        Orders candidates with equal predictions.
 
-    Raises
-    ------
-    UserError
-        There are fewer than `top_k` candidates.
+    Returns
+    -------
+    list of Candidate
+        Best prediction first, no two of them near-copies; fewer than `size` if no more are left.
+
+    Notes
+    -----
+    The predictor is biased: trained on one set of tasks and backbones, it can prefer one kind of
+    placement on all others. So prediction alone does not fill the field. A third of it is kept
+    for the best predicted candidates near every-block, which rarely do badly, and an eighth for
+    each of one, few, several and many edges. The race then decides between the kinds.
     """
-    rows = [i for i, candidate in enumerate(candidates) if candidate.placement != every_block]
-    chosen = select_diverse([candidates[i].placement for i in rows], predicted[rows], top_k)
-    return baseline_trials(every_block, seed) + [
-        Trial(candidate.placement, seed, Role.CANDIDATE, candidate.chosen_by)
-        for candidate in (candidates[rows[k]] for k in chosen)
-    ]
+    random = np.random.default_rng(seed).permutation(len(candidates))
+    order = np.lexsort((random, -np.asarray(predicted, dtype=float)))
+    field = _Field(candidates, [int(index) for index in order], every_block)
+    field.take(min(size, 1), lambda candidate: True)
+    field.take(size // 3, _is_near_every_block)
+    for fewest, most in _STRATA:
+        field.take(size // 8, partial(_has_edges, fewest, most))
+    field.take(size, lambda candidate: True)
+    return [candidates[index] for index in field.order if index in field.taken]
 
 
-def select_diverse(
-    placements: Sequence[Placement], predicted: Sequence[float] | np.ndarray, k: int
-) -> list[int]:
-    """Return the indices of k placements without near-copies, best prediction first.
+@dataclass(frozen=True)
+class Footprint:
+    """The rank that a placement has on each edge, and on each edge with its neighbours.
 
-    If only near-copies are left, those with the best predictions are added.
+    Two placements are near-copies if at least 80 % of the rank of each is on edges that are the
+    same as, or next to, edges of the other with as much rank. A placement that runs the network
+    several times is no copy of one that runs it once.
 
-    Raises
-    ------
-    UserError
-        `k` is below 1 or above the number of placements.
+    Examples
+    --------
+    >>> every = Placement.parse("0>1+1>2+2>3+3>4+4>5+5>6@bottleneck:r=2")
+    >>> but_one = Placement.parse("0>1+1>2+2>3+3>4+4>5@bottleneck:r=2")
+    >>> half = Placement.parse("0>1+1>2+2>3@bottleneck:r=4")
+    >>> Footprint.of(every).is_near(Footprint.of(but_one))
+    True
+    >>> Footprint.of(every).is_near(Footprint.of(half))
+    False
     """
-    if not 1 <= k <= len(placements):
-        raise UserError(
-            f"--top-k is {k}, but there are {len(placements)} candidates; "
-            f"give a number from 1 to {len(placements)}"
+
+    ranks: dict[Edge, int]
+    around: Counter[tuple[int, int]]
+    is_recurrent: bool
+
+    @classmethod
+    def of(cls, placement: Placement) -> Self:
+        """Return the footprint of a placement with at least one edge."""
+        ranks = {edge: adapter_config(spec).r for edge, spec in placement}
+        around: Counter[tuple[int, int]] = Counter()
+        for edge, rank in ranks.items():
+            for source, target in _NEIGHBOURHOOD:
+                around[edge.source + source, edge.target + target] += rank
+        return cls(ranks, around, placement.is_recurrent)
+
+    def is_near(self, other: Self) -> bool:
+        """Whether the two placements are near-copies."""
+        if self.is_recurrent != other.is_recurrent:
+            return False
+        return min(self._covered_by(other), other._covered_by(self)) >= _COPIED
+
+    def _covered_by(self, other: Self) -> float:
+        covered = sum(
+            min(rank, other.around[edge.source, edge.target]) for edge, rank in self.ranks.items()
         )
-    order = [int(i) for i in np.argsort(-np.asarray(predicted), kind="stable")]
-    taken: list[int] = []
-    for index in order:
-        if len(taken) == k:
-            break
-        if not any(near_copies(placements[index], placements[other]) for other in taken):
-            taken.append(index)
-    rest = (index for index in order if index not in set(taken))
-    taken += [index for index, _ in zip(rest, range(k - len(taken)), strict=False)]
-    return sorted(taken, key=order.index)
+        return covered / sum(self.ranks.values())
 
 
-def near_copies(one: Placement, other: Placement) -> bool:
-    """Whether at least half the edges of each lie within distance 2 of an edge of the other."""
-    return min(_covered(one, other), _covered(other, one)) >= 0.5
+class _Field:
+    """Takes candidates in order, without near-copies of each other or of every-block."""
+
+    def __init__(
+        self, candidates: Sequence[Candidate], order: Sequence[int], every_block: Placement | None
+    ) -> None:
+        self._candidates = candidates
+        self._footprints = [Footprint.of(candidate.placement) for candidate in candidates]
+        self._avoided = [] if every_block is None else [Footprint.of(every_block)]
+        self.order = order
+        self.taken: set[int] = set()
+
+    def take(self, count: int, belongs: Callable[[Candidate], bool]) -> None:
+        """Take candidates of a kind until the field has `count` of them or none is left."""
+        missing = count - sum(belongs(self._candidates[index]) for index in self.taken)
+        for index in self.order:
+            if missing <= 0:
+                return
+            footprint = self._footprints[index]
+            if index in self.taken or not belongs(self._candidates[index]):
+                continue
+            if not any(footprint.is_near(other) for other in self._avoided):
+                self.taken.add(index)
+                self._avoided.append(footprint)
+                missing -= 1
 
 
-def _covered(one: Placement, other: Placement) -> float:
-    near = [min(a.distance(b) for b in other.edges) <= NEAR for a in one.edges]
-    return sum(near) / len(near)
+def _has_edges(fewest: float, most: float, candidate: Candidate) -> bool:
+    return fewest <= len(candidate.placement) <= most
 
 
-def select_field(candidates, predicted, every_block, size, seed):
-    rows = [i for i, c in enumerate(candidates) if c.placement != every_block]
-    chosen = select_diverse(
-        [candidates[i].placement for i in rows], predicted[rows], min(size, len(rows))
-    )
-    return [candidates[rows[k]] for k in chosen]
+def _is_near_every_block(candidate: Candidate) -> bool:
+    return candidate.chosen_by.startswith(NEAR_EVERY_BLOCK)

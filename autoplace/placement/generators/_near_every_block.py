@@ -44,8 +44,8 @@ def near_every_block(n_nodes: int) -> list[Proposal]:
     >>> proposed = {each.name: each for each in near_every_block(n_nodes=9)}
     >>> [str(edge) for edge in proposed["near-every-block:early-half"].edges]
     ['0>1', '1>2', '2>3', '3>4']
-    >>> proposed["near-every-block:ranks-linear"].weights
-    (8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
+    >>> proposed["near-every-block:ranks-step"].weights
+    (3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0)
     >>> [str(edge) for edge in proposed["near-every-block:early-half+recurrent-1"].edges]
     ['0>1', '1>2', '2>3', '3>4', '8>1']
     """
@@ -92,7 +92,8 @@ def _first(edges: tuple[Edge, ...], fraction: Fraction) -> tuple[Edge, ...]:
 def _profiles(count: int) -> dict[str, tuple[float, ...]]:
     """Name weights that fall from the first edge to the last."""
     return {
-        "linear": _linear(count),
+        # Linear ranks would have more than 80 % of their sum in common with every-block's.
+        "squared": tuple(weight**2 for weight in _linear(count)),
         "halving": tuple(0.5 ** (4 * k / count) for k in range(count)),  # in each quarter
         "step": tuple(3.0 if 2 * k < count else 1.0 for k in range(count)),
     }
