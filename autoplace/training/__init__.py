@@ -5,6 +5,7 @@ from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._learning_rate import LearningRate, learning_rate
+from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
     predict_split,
@@ -19,6 +20,7 @@ from autoplace.training._trials import open_outcome, run_trial, run_trials, trai
 
 __all__ = [
     "ActivationCache",
+    "CacheMemory",
     "Deadline",
     "DeadlineReachedError",
     "Epoch",
