@@ -17,7 +17,6 @@ from predictors.vocabulary import METRICS
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
-PRECISIONS = ("float32", "bf16")
 PROBE_IMAGES, PROBE_IMAGES_PER_CLASS = 256, 4
 HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
@@ -159,16 +158,27 @@ class InputSettings(Settings):
 
     augment: str = option(
         "none",
-        "Change training images at random: 'crop' shifts them, 'crop-flip' also mirrors them.",
-        choices=("none", "crop", "crop-flip"),
+        "Change training images at random: 'crop' shifts them, 'crop-flip' also mirrors them; the "
+        "others do both and then apply timm's policy of that name.",
+        choices=(
+            *("none", "crop", "crop-flip"),
+            *("randaugment", "autoaugment", "augmix", "3augment"),
+        ),
+    )
+    random_erasing: float = option(
+        0.0,
+        "Probability that a random part of a training image is replaced by noise.",
+        low=0.0,
+        high=1.0,
     )
     views: int = option(
         0, "Cached views of each augmented image; 0: a new view in each epoch, and no cache.", low=0
     )
     precision: str = option(
-        "float32",
-        "Number format of trials; bf16 needs a device that supports it.",
-        choices=PRECISIONS,
+        "auto",
+        "Number format of trials. 'auto': bf16 on a GPU that supports it, else float32. 'tf32': "
+        "float32 with faster, rougher matrix products on a GPU.",
+        choices=("auto", "float32", "tf32", "bf16"),
     )
     cache_gb: float = option(
         4.0, "GiB of memory for cached activations; the rest goes to files in --cache-dir.", low=0.0
@@ -178,8 +188,8 @@ class InputSettings(Settings):
     )
     cache_precision: str = option(
         "float32",
-        "Number format of cached activations.",
-        choices=(*PRECISIONS, "float16"),
+        "Number format of cached activations; those of test are always float32.",
+        choices=("float32", "bf16", "float16"),
     )
 
 

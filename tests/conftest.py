@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,9 @@ def make_task(image_folder):
 
         def watched(image):
             watch(image)
-            return transform(image)
+            return transform.resize(image)
 
-        data = load_data(str(folder), transform=watched)
+        data = load_data(str(folder), transform=replace(transform, resize=watched))
         return Task(
             chain,
             data,

@@ -5,11 +5,12 @@ from autoplace.data._decoding import UnreadableImageError, read_image
 from autoplace.data._digest import short_digest
 from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
+from autoplace.data._random_state import random_state
 from autoplace.data._record import BadImage, DuplicateImage
 from autoplace.data._sampling import stratified_sample
-from autoplace.data._split import Batch, ImageSplit
+from autoplace.data._split import Batch, ImageSplit, PixelTable
 from autoplace.data._task_data import TaskData
-from autoplace.data._transforms import create_transform
+from autoplace.data._transforms import ImageTransform, create_transform
 from autoplace.data.builtin import SIZES, BuiltinTask, list_builtin, list_tasks
 
 __all__ = [
@@ -21,12 +22,15 @@ __all__ = [
     "DataError",
     "DuplicateImage",
     "ImageSplit",
+    "ImageTransform",
+    "PixelTable",
     "TaskData",
     "UnreadableImageError",
     "create_transform",
     "list_builtin",
     "list_tasks",
     "load_data",
+    "random_state",
     "read_image",
     "short_digest",
     "stratified_sample",

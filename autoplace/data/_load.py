@@ -5,13 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from torch import Tensor
 
 from autoplace.data import _manifest
 from autoplace.data._contents import content_digests, smallest_digests
@@ -24,6 +21,7 @@ from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
 from autoplace.data._task_data import TaskData, default_family
+from autoplace.data._transforms import ImageTransform
 from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
 from predictors.vocabulary import FamilySource
 
@@ -34,7 +32,7 @@ MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
 def load_data(
     source: str | os.PathLike[str],
     *,
-    transform: Callable[[Image.Image], Tensor],
+    transform: ImageTransform,
     seed: int = 0,
     max_bad: float = 0.05,
     family: str | None = None,
@@ -45,7 +43,7 @@ def load_data(
     ----------
     source : str or path-like
         An image folder, a .csv or .parquet manifest, or "builtin:NAME".
-    transform : callable
+    transform : ImageTransform
         Maps an RGB picture to a tensor of shape (3, height, width); see `create_transform`.
     seed : int, default=0
         Seed of the splits that the data lacks, and of generated pictures.
@@ -212,7 +210,7 @@ def _build(
     listing: Listing,
     classes: tuple[str, ...],
     *,
-    transform: Callable[[Image.Image], Tensor],
+    transform: ImageTransform,
     max_bad: float,
     family: str | None,
     made_val: bool,
@@ -260,7 +258,7 @@ def _build(
 
 
 def _group_numbers(files: list[ImageFile]) -> np.ndarray | None:
-    """Number (files,) of each file's group, or None if the data has no groups."""
+    """Return the number (files,) of each file's group, or None if the data has no groups."""
     names = [file.group for file in files]
     if None in names:
         return None

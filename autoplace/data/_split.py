@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,9 +16,12 @@ from torch import Tensor
 from autoplace.data._decoding import UnreadableImageError
 from autoplace.data._errors import DataError
 from autoplace.data._record import DecodingRecord, pixel_digest
+from autoplace.data._transforms import ImageTransform
 
-# Decoding releases the interpreter lock; beyond a few threads, the transform is the bottleneck.
-N_THREADS = min(4, os.cpu_count() or 1)
+# Decoding and resizing release the interpreter lock: one worker for each core of this process.
+N_WORKERS = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Batch:
     Parameters
     ----------
     images : Tensor
-        float32 of shape (batch, 3, height, width).
+        float32, or uint8 before normalisation, of shape (batch, 3, height, width).
     labels : Tensor
         Class indices, int64 of shape (batch,).
     indices : Tensor
@@ -50,10 +54,37 @@ class Batch:
         return len(self.labels)
 
 
+class PixelTable(Protocol):
+    """Pixels of a split that are kept, so that an image is decoded only once.
+
+    Attributes
+    ----------
+    known : Tensor (images,) bool
+        Which images it has.
+
+    Examples
+    --------
+    >>> from autoplace.data import PixelTable
+    >>> sorted(name for name in vars(PixelTable) if not name.startswith("_"))
+    ['read', 'write']
+    """
+
+    known: Tensor
+
+    def read(self, rows: Tensor) -> Tensor:
+        """Return the pixels (batch, 3, height, width) of images (batch,)."""
+
+    def write(self, rows: Tensor, values: Tensor) -> None:
+        """Keep the pixels (batch, 3, height, width) of images (batch,)."""
+
+
 @dataclass(frozen=True)
 class _Decoded:
-    image: Tensor
-    digest: str
+    pixels: Tensor
+    digest: str | None  # None for pixels that were kept
+
+
+_Pending = list[tuple[int, Future[_Decoded]]]
 
 
 class ImageSplit:
@@ -69,7 +100,7 @@ class ImageSplit:
         Class indices of shape (images,).
     read : callable
         Returns the RGB picture at an index, or raises UnreadableImageError.
-    transform : callable
+    transform : ImageTransform
         Maps a picture to a tensor of shape (3, height, width).
     record : DecodingRecord
         Results of decoding; shared with the other splits.
@@ -94,7 +125,7 @@ class ImageSplit:
         labels: np.ndarray,
         *,
         read: Callable[[int], Image.Image],
-        transform: Callable[[Image.Image], Tensor],
+        transform: ImageTransform,
         record: DecodingRecord,
         origins: Sequence[str] | None = None,
     ) -> None:
@@ -169,6 +200,26 @@ class ImageSplit:
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:
+        """Decode and normalise images in batches; see `pixels`.
+
+        Yields
+        ------
+        Batch
+            At least one image, in float32.
+        """
+        for batch in self.pixels(batch_size, indices):
+            yield replace(batch, images=self.normalise(batch.images))
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn pixels (batch, 3, height, width) into what the backbone expects."""
+        return self._transform.normalise(pixels)
+
+    def pixels(
+        self,
+        batch_size: int,
+        indices: Sequence[int] | np.ndarray | Tensor | None = None,
+        kept: PixelTable | None = None,
+    ) -> Iterator[Batch]:
         """Decode images in batches; threads decode one batch ahead.
 
         Parameters
@@ -177,11 +228,13 @@ class ImageSplit:
             Images per batch. Unreadable images make a batch smaller.
         indices : sequence of int or None, default=None
             Which images, in this order; all by default.
+        kept : PixelTable, optional
+            Images to take from there instead; those that are decoded are added to it.
 
         Yields
         ------
         Batch
-            At least one image.
+            At least one image, in uint8.
 
         Raises
         ------
@@ -190,13 +243,20 @@ class ImageSplit:
         """
         order = [int(i) for i in (range(len(self)) if indices is None else indices)]
         chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        with ThreadPoolExecutor(N_THREADS) as pool:
-            ahead: list[tuple[int, Future[_Decoded]]] = []
+        with ThreadPoolExecutor(N_WORKERS) as pool:
+            ahead: _Pending | Tensor = []
             for chunk in [*chunks, []]:
                 current = ahead
-                ahead = [(i, pool.submit(self._decode, i)) for i in chunk if not self._is_bad(i)]
+                if kept is not None and chunk and bool(kept.known[chunk].all()):
+                    ahead = torch.tensor(chunk)
+                else:
+                    ahead = [
+                        (i, pool.submit(self._decode, i, kept))
+                        for i in chunk
+                        if not self._is_bad(i)
+                    ]
                 try:
-                    batch = self._collect(current)
+                    batch = self._collect(current, kept)
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -206,11 +266,17 @@ class ImageSplit:
     def _is_bad(self, index: int) -> bool:
         return self._record.is_bad(self.paths[index])
 
-    def _decode(self, index: int) -> _Decoded:
+    def _decode(self, index: int, kept: PixelTable | None) -> _Decoded:
+        if kept is not None and kept.known[index]:
+            return _Decoded(kept.read(torch.tensor([index]))[0], None)
         image = self._read(index)
-        return _Decoded(self._transform(image), pixel_digest(image))
+        return _Decoded(self._transform.pixels(image), pixel_digest(image))
 
-    def _collect(self, pending: Iterable[tuple[int, Future[_Decoded]]]) -> Batch | None:
+    def _collect(self, pending: _Pending | Tensor, kept: PixelTable | None) -> Batch | None:
+        """Wait for the images of a batch, or take a batch whose images are all kept."""
+        if isinstance(pending, Tensor):
+            assert kept is not None
+            return self._batch(pending, kept.read(pending))
         indices, images = [], []
         for index, future in pending:
             try:
@@ -218,11 +284,16 @@ class ImageSplit:
             except UnreadableImageError as error:
                 self._record.add_bad(self.paths[index], str(error))
                 continue
-            self._record.add_image(self._origins[index], self.paths[index], decoded.digest)
+            if decoded.digest is not None:
+                self._record.add_image(self._origins[index], self.paths[index], decoded.digest)
             indices.append(index)
-            images.append(decoded.image)
+            images.append(decoded.pixels)
         if not images:
             return None
-        return Batch(
-            torch.stack(images), torch.from_numpy(self.labels[indices]), torch.tensor(indices)
-        )
+        batch = self._batch(torch.tensor(indices), torch.stack(images))
+        if kept is not None:
+            kept.write(batch.indices, batch.images)
+        return batch
+
+    def _batch(self, rows: Tensor, pixels: Tensor) -> Batch:
+        return Batch(pixels, torch.from_numpy(self.labels)[rows], rows)

@@ -7,6 +7,7 @@ from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
 from autoplace.training._knn import knn_logits
 from autoplace.training._loop import open_outcome
+from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
     predict_split,
@@ -29,6 +30,7 @@ from autoplace.training._trials import run_trial, run_trials, train
 
 __all__ = [
     "ActivationCache",
+    "CacheMemory",
     "Checkpoint",
     "Deadline",
     "DeadlineReachedError",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import RLock
 from typing import TypeVar
@@ -16,14 +16,14 @@ from autoplace.backbones import ResidualChain
 from autoplace.data import Augmentation, DataError, ImageSplit
 from autoplace.model import frozen_activations, frozen_features
 from autoplace.training._deadline import Deadline
-from autoplace.training._node_store import NodeStore
+from autoplace.training._device import to_device
+from autoplace.training._memory import CacheMemory, Table
+from autoplace.training._node_store import NodeStore, known_by
 from autoplace.training._precision import autocast
-from autoplace.training._spill import Spill
 
 CHUNK = 128  # images that are decoded and run at once
 UNAUGMENTED = -1  # number of the view that is the image itself
 
-Key = tuple[int, int]  # node and view
 T = TypeVar("T")
 
 
@@ -52,10 +52,12 @@ class ActivationCache:
     """Node values of one split: stored in memory, else in files, else computed again.
 
     A row is computed when it is first asked for, so that a trial can start before all images of
-    the split have been decoded. Nodes that were not asked for lately make room for new ones.
+    the split have been decoded. What is not in use makes room for what is needed. If memory is
+    left, the pixels of decoded images are kept too, so that what has to be computed again, or from
+    other views of the images, does not decode them again.
     Whatever is stored, the values are the same; unreadable images are skipped. Threads may share a
-    cache: a lock is held while values are computed, read or written. Ours rather than a library's,
-    because rows arrive in any order and are shared by trials that read different nodes.
+    cache. Ours rather than a library's, because rows arrive in any order and are shared by trials
+    that read different nodes.
 
     Parameters
     ----------
@@ -65,10 +67,8 @@ class ActivationCache:
         Its images.
     device : torch.device
         Where values are computed.
-    limit : float
-        Bytes of memory that the stored values of this split may take.
-    spill : Spill
-        Where stored values go beyond that.
+    memory : CacheMemory
+        Where values are stored; shared with the other splits.
     dtype : torch.dtype, default=torch.float32
         Of the stored values.
     precision : str, default="float32"
@@ -91,8 +91,7 @@ class ActivationCache:
         split: ImageSplit,
         device: torch.device,
         *,
-        limit: float,
-        spill: Spill,
+        memory: CacheMemory,
         dtype: torch.dtype = torch.float32,
         precision: str = "float32",
         augmentation: Augmentation | None = None,
@@ -100,15 +99,15 @@ class ActivationCache:
         self._chain = chain
         self._split = split
         self._device = device
-        self._limit = limit
-        self._spill = spill
-        self._dtype = dtype
+        self._memory = memory
         self._precision = precision
         self._augmentation = augmentation
-        self._stores: OrderedDict[Key, NodeStore] = OrderedDict()
         self._features = torch.empty(len(split), chain.num_features)
         self._featured = torch.zeros(len(split), dtype=torch.bool)
         self._labels = torch.from_numpy(split.labels)
+        self._table = Table((len(split), chain.tokens, chain.dim), dtype, device)
+        size = tuple(chain.data_config["input_size"])
+        self._pixels = Table((len(split), *size), torch.uint8, torch.device("cpu"))
         self._lock = RLock()
 
     def __len__(self) -> int:
@@ -150,7 +149,8 @@ class ActivationCache:
         """
         order = torch.from_numpy(rows)
         missing = order[~self._featured[order]]
-        self._run(self._add_features(missing), deadline)
+        with self._held_pixels(needed=len(missing) > 0):
+            self._finish(self._add_features(missing), deadline)
         known = order[self._featured[order]]
         if not len(known):
             raise DataError(
@@ -195,15 +195,15 @@ class ActivationCache:
         view, keep = UNAUGMENTED, True
         if epoch is not None and self._augmentation is not None:
             view, keep = self._augmentation.view(epoch), bool(self._augmentation.views)
-        with self._lock:
-            stores = self._reserve(nodes, view) if keep else None
-        found = (
-            self._computed(nodes, order, batch_size, view)
-            if stores is None
-            else self._stored(stores, order, batch_size, view)
-        )
-        for rows, values in self._locked(found, deadline):
-            yield FrozenBatch(values, self._labels[rows].to(self._device))
+        with self._held(nodes, view) if keep else nullcontext() as stores:
+            if stores is None:
+                missing, found = order, self._computed(nodes, order, batch_size, view)
+            else:
+                missing = order[~known_by(stores.values(), order)]
+                found = self._stored(stores, order, batch_size, view)
+            with self._held_pixels(needed=bool(self._split.readable(missing.tolist()).any())):
+                for rows, values in self._locked(found, deadline):
+                    yield FrozenBatch(values, to_device(self._labels[rows], self._device))
 
     def prepare(
         self, nodes: Collection[int], rows: np.ndarray, deadline: Deadline | None = None
@@ -233,12 +233,22 @@ class ActivationCache:
         >>> task = open_task("builtin:digits")
         >>> task.cache("fit").prepare([3, 7], task.rows("val"))
         """
-        with self._lock:
-            stores = self._reserve(list(dict.fromkeys(nodes))[: self._slots], UNAUGMENTED)
-        if stores:
-            self._run(self._fill(stores, torch.from_numpy(rows), UNAUGMENTED), deadline)
+        stores: dict[int, NodeStore] = {}
+        try:
+            for node in dict.fromkeys(nodes):
+                key = self._key((node, UNAUGMENTED))
+                held = self._memory.hold({key: self._table}, files=False)
+                if held is None:
+                    break
+                stores[node] = held[key]
+            if stores:
+                with self._held_pixels():
+                    filling = self._fill(stores, torch.from_numpy(rows), UNAUGMENTED)
+                    self._finish(filling, deadline)
+        finally:
+            self._memory.release(stores.values())
 
-    def _run(self, steps: Iterator[object], deadline: Deadline | None) -> None:
+    def _finish(self, steps: Iterator[object], deadline: Deadline | None) -> None:
         for _ in self._locked(steps, deadline):
             pass
 
@@ -264,7 +274,7 @@ class ActivationCache:
 
     def _fill(self, stores: dict[int, NodeStore], order: Tensor, view: int) -> Iterator[Tensor]:
         """Compute and store what stores do not know of rows; yields the rows of each chunk."""
-        missing = order[~_known(stores.values(), order)]
+        missing = order[~known_by(stores.values(), order)]
         for rows, values in self._computed(stores, missing, CHUNK, view):
             for node, store in stores.items():
                 store.write(rows, values[node])
@@ -276,12 +286,15 @@ class ActivationCache:
         """Rows and their values; those not known yet are computed first."""
         filling = self._fill(stores, order, view)
         for rows in order.split(batch_size):
-            while not _known(stores.values(), rows).all():
+            while not known_by(stores.values(), rows).all():
                 if next(filling, None) is None:  # what is still missing cannot be read
-                    rows = rows[_known(stores.values(), rows)]
+                    rows = rows[known_by(stores.values(), rows)]
                     break
             if len(rows):
-                yield rows, {node: s.read(rows, self._device) for node, s in stores.items()}
+                yield rows, {node: self._read(store, rows) for node, store in stores.items()}
+
+    def _read(self, store: NodeStore, rows: Tensor) -> Tensor:
+        return to_device(store.read(rows), self._device).to(torch.float32)
 
     def _computed(
         self, nodes: Collection[int], order: Tensor, size: int, view: int
@@ -293,82 +306,43 @@ class ActivationCache:
             yield rows, {node: value.float() for node, value in values.items()}
 
     def _embedded(self, order: Tensor, size: int, view: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Node 0 (batch, tokens, dim) and rows (batch,), stored or from the images."""
-        first = self._stores.get((0, view))
-        if first is not None and first.known[order].all():
-            for rows in order.split(size) if len(order) else ():
-                yield first.read(rows, self._device), rows
-            return
-        for batch in self._split.batches(size, order):
-            images = batch.images
-            if view != UNAUGMENTED and self._augmentation is not None:
-                images = self._augmentation.apply(images, batch.indices, view)
+        """Node 0 (batch, tokens, dim) of rows (batch,), from pixels that are kept or decoded."""
+        kept = self._memory.get(self._key("pixels"))
+        for batch in self._split.pixels(size, order, kept):
+            images = self._images(batch.images, batch.indices, view)
             with torch.no_grad(), autocast(self._precision, self._device):
-                embedded = self._chain.embed(images.to(self._device)).float()
-            if first is not None:
-                first.write(batch.indices, embedded)
+                embedded = self._chain.embed(images).float()
             yield embedded, batch.indices
 
-    def _reserve(self, nodes: Collection[int], view: int) -> dict[int, NodeStore] | None:
-        """Make a store for each node; return None where there is no room for all of them."""
-        wanted, first = [(node, view) for node in nodes], (0, view)
-        for key in (*wanted, first):  # node 0 last: with it nothing has to be decoded again
-            if key in self._stores:
-                self._stores.move_to_end(key)
-        missing = [key for key in wanted if key not in self._stores]
-        room = self._slots - self._in_memory(wanted)
-        to_files = max(0, len(missing) - room) * self._node_bytes
-        if to_files:
-            self._drop(wanted, mapped=True, until=lambda: self._spill.fits(to_files))
-        ready = not to_files or self._spill.allows(to_files)
-        ready = ready and all(self._add(key, wanted) for key in missing)
-        if first not in self._stores and self._in_memory(wanted if ready else ()) < self._slots:
-            self._add(first, [*wanted, first] if ready else [first])
-        return {node: self._stores[node, view] for node in nodes} if ready else None
+    def _images(self, pixels: Tensor, rows: Tensor, view: int) -> Tensor:
+        """Images (batch, 3, height, width) on the device, as the backbone expects them."""
+        if view == UNAUGMENTED or self._augmentation is None:
+            return self._split.normalise(to_device(pixels, self._device))
+        images = self._split.normalise(self._augmentation.apply(pixels, rows, view))
+        return to_device(self._augmentation.erase(images, rows, view), self._device)
 
-    def _add(self, key: Key, wanted: Collection[Key]) -> bool:
-        """Make a store for a node and view; those that are not wanted may be dropped."""
-        shape = (len(self._split), self._chain.tokens, self._chain.dim)
-        self._drop(wanted, mapped=False, until=lambda: self._in_memory() < self._slots)
-        if self._in_memory() < self._slots:
-            values = torch.empty(shape, dtype=self._dtype, device=self._device)
-            self._stores[key] = NodeStore(values, mapped=False)
-            return True
-        mapped = self._spill.map(shape, self._dtype)
-        if mapped is not None:
-            self._stores[key] = NodeStore(mapped, mapped=True)
-        return mapped is not None
+    @contextmanager
+    def _held_pixels(self, needed: bool = True) -> Iterator[None]:
+        """Keep the pixels of decoded images, as far as memory allows after all that is held."""
+        tables = {self._key("pixels"): self._pixels} if needed else {}
+        held = self._memory.hold(tables, files=False)
+        try:
+            yield
+        finally:
+            self._memory.release((held or {}).values())
 
-    def _drop(self, wanted: Collection[Key], *, mapped: bool, until: Callable[[], bool]) -> None:
-        """Drop stores that are not wanted, the least recently used first."""
-        idle = [
-            key
-            for key, store in self._stores.items()
-            if key not in wanted and store.mapped == mapped
-        ]
-        while idle and not until():
-            del self._stores[idle.pop(0)]
+    @contextmanager
+    def _held(self, nodes: Collection[int], view: int) -> Iterator[dict[int, NodeStore] | None]:
+        """Hold the stores of some nodes; None where there is no room for all of them."""
+        tables = {self._key((node, view)): self._table for node in nodes}
+        held = self._memory.hold(tables)
+        try:
+            if held is None:
+                yield None
+            else:
+                yield {node: held[self._key((node, view))] for node in nodes}
+        finally:
+            self._memory.release((held or {}).values())
 
-    @property
-    def _node_bytes(self) -> int:
-        values = len(self._split) * self._chain.tokens * self._chain.dim
-        return values * self._dtype.itemsize
-
-    @property
-    def _slots(self) -> int:
-        """Stores that memory may hold."""
-        return int(self._limit // self._node_bytes)
-
-    def _in_memory(self, keys: Collection[Key] | None = None) -> int:
-        """Count the stores in memory, among those of some keys."""
-        return sum(
-            not store.mapped for key, store in self._stores.items() if keys is None or key in keys
-        )
-
-
-def _known(stores: Collection[NodeStore], rows: Tensor) -> Tensor:
-    """(rows,), which rows every store knows."""
-    known = torch.ones(len(rows), dtype=torch.bool)
-    for store in stores:
-        known &= store.known[rows]
-    return known
+    def _key(self, name: Hashable) -> Hashable:
+        return self._split.name, name

@@ -8,14 +8,29 @@ from contextlib import AbstractContextManager
 import torch
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "float16": torch.float16}
+WITH_TF32 = (8, 0)  # compute capability of the first GPUs with TF32
 
 
 def resolve_precision(name: str, device: torch.device, notify: Callable[[str], None]) -> str:
-    """`bf16` where the device computes in it, else `float32` and a notice."""
+    """Decide on `float32`, `tf32` or `bf16`, and set up float32 products on a GPU accordingly.
+
+    `auto` is `bf16` on a GPU that has it, and else `float32`. What the device does not have
+    becomes `float32`, and the user is notified.
+    """
+    cuda = device.type == "cuda"
+    what = "GPU" if cuda else "CPU"
+    if name == "auto":
+        name = "bf16" if cuda and supports_bf16(device) else "float32"
     if name == "bf16" and not supports_bf16(device):
-        what = "GPU" if device.type == "cuda" else "CPU"
         notify(f"this {what} has no bf16 instructions; computing in float32")
-        return "float32"
+        name = "float32"
+    if name == "tf32" and not supports_tf32(device):
+        notify(f"this {what} has no TF32; computing in float32")
+        name = "float32"
+    if cuda:
+        faster = name != "float32" and supports_tf32(device)
+        torch.set_float32_matmul_precision("high" if faster else "highest")
+        torch.backends.cudnn.allow_tf32 = faster
     return name
 
 
@@ -27,6 +42,11 @@ def supports_bf16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def supports_tf32(device: torch.device) -> bool:
+    """Whether the device multiplies float32 matrices in TF32."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= WITH_TF32
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """Matrix products in bf16 and all else in float32; with `float32`, no change."""
+    """Matrix products in bf16 and all else in float32; no change for other precisions."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

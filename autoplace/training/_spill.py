@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
 KEPT_FREE = 2**30  # bytes of the disk that are left alone
+MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
 class Spill:
@@ -77,6 +79,8 @@ class Spill:
             return error.strerror or str(error)
         if not os.access(self.folder, os.W_OK):
             return "it cannot be written to"
+        if is_memory(self.folder):
+            return "its files take memory, not disk"
         if n_bytes > free - KEPT_FREE:
             return (
                 f"{n_bytes / 2**30:.2f} GiB needed, {free / 2**30:.2f} free, "
@@ -94,6 +98,14 @@ class Spill:
         if text not in self._told:
             self._told.add(text)
             self._notify(text)
+
+
+def is_memory(folder: Path) -> bool:
+    """Whether the files of a folder take memory: it lies on tmpfs or ramfs."""
+    resolved = folder.resolve()
+    mounted = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
+    kinds = (mounted[place] for place in (resolved, *resolved.parents) if place in mounted)
+    return next(kinds, "") in MEMORY_FILE_SYSTEMS
 
 
 def _reserve(number: int, n_bytes: int) -> None:

@@ -16,6 +16,7 @@ from autoplace.model import LinearHead, fit_head
 from autoplace.settings import InputSettings
 from autoplace.training._cache import ActivationCache
 from autoplace.training._deadline import Deadline
+from autoplace.training._memory import CacheMemory
 from autoplace.training._precision import DTYPES, resolve_precision
 from autoplace.training._spill import Spill
 
@@ -77,16 +78,15 @@ class Task:
     seed : int
         Of first heads and of samples.
     inputs : InputSettings
-        What trials read. The splits share the memory for cached activations in proportion to
-        their size.
+        What trials read. The splits share the memory for cached activations.
     notify : callable
         Called with sentences that the user should know.
 
     Attributes
     ----------
     precision, cache_precision : str
-        What trials compute in (`bf16` only where the device supports it), and what activations are
-        cached in.
+        What trials compute in, where the device supports it, and what activations that are trained
+        on or validated with are cached in; those of test are cached in float32.
     augmentation : Augmentation or None
         Of images that are trained on.
 
@@ -118,22 +118,26 @@ class Task:
         self.seed = seed
         self.precision = resolve_precision(inputs.precision, device, notify)
         self.cache_precision = inputs.cache_precision
+        plain = inputs.augment == "none" and not inputs.random_erasing
         self.augmentation = (
-            None if inputs.augment == "none" else Augmentation(inputs.augment, inputs.views, seed)
+            None
+            if plain
+            else Augmentation(
+                inputs.augment, inputs.views, seed, inputs.random_erasing, chain.data_config
+            )
         )
         self._lock = Lock()
         self._heads: dict[str, LinearHead] = {}
         splits = {"fit": data.fit, "test": data.test}
-        images = sum(len(split) for split in splits.values())
-        spill = Spill(inputs.cache_dir, notify)
+        memory = CacheMemory(inputs.cache_gb * 2**30, Spill(inputs.cache_dir, notify))
         self._caches = {
             name: ActivationCache(
                 chain,
                 split,
                 device,
-                limit=inputs.cache_gb * 2**30 * len(split) / images,
-                spill=spill,
-                dtype=DTYPES[self.cache_precision],
+                memory=memory,
+                # Test results must be those of the saved model, whose activations are not rounded.
+                dtype=torch.float32 if name == "test" else DTYPES[self.cache_precision],
                 precision=self.precision,
                 augmentation=self.augmentation if name == "fit" else None,
             )
@@ -244,4 +248,5 @@ class Task:
 
     def _sample(self, labels: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
         drawn = stratified_sample(labels[rows], count, self.seed, at_least=AT_LEAST)
-        return rows[np.sort(drawn)]
+        sample: np.ndarray = rows[np.sort(drawn)]
+        return sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import Batch, create_transform, load_data
+from autoplace.data import Batch, ImageSplit, PixelTable, create_transform, load_data
 from autoplace.settings import InputSettings
 from autoplace.training import Task, resolve_device
 
@@ -21,23 +21,38 @@ class ImagesInMemory:
 
     Parameters
     ----------
-    images
-        (rows, 3, height, width).
+    decoded
+        uint8 (rows, 3, height, width).
     labels
         (rows,), classes from 0.
+    normalise
+        Maps decoded images to what the backbone expects.
     """
 
-    def __init__(self, images: Tensor, labels: np.ndarray, name: str = "train") -> None:
-        self.images = images
+    def __init__(
+        self,
+        decoded: Tensor,
+        labels: np.ndarray,
+        normalise: Callable[[Tensor], Tensor],
+        name: str = "train",
+    ) -> None:
+        self.decoded = decoded
         self.labels = labels
+        self.normalise = normalise
         self.name = name
+        self.images = normalise(decoded)
 
     @classmethod
     def of(cls, source: str, chain: ResidualChain, count: int, seed: int) -> Self:
         """Load the first `count` training images of a data set, transformed for the backbone."""
         data = load_data(source, transform=create_transform(chain.data_config), seed=seed)
-        batch = data.train.load(np.arange(count))
-        return cls(batch.images, batch.labels.numpy())
+        return cls.first(data.train, count)
+
+    @classmethod
+    def first(cls, split: ImageSplit, count: int) -> Self:
+        """Decode the first images of a split."""
+        (batch,) = split.pixels(count, range(min(count, len(split))))
+        return cls(batch.images, batch.labels.numpy(), split.normalise, split.name)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,16 +63,27 @@ class ImagesInMemory:
 
     def joined(self, other: ImagesInMemory, name: str) -> ImagesInMemory:
         """Return the images of this split followed by those of another."""
-        images = torch.cat([self.images, other.images])
-        return ImagesInMemory(images, np.concatenate([self.labels, other.labels]), name)
+        decoded = torch.cat([self.decoded, other.decoded])
+        labels = np.concatenate([self.labels, other.labels])
+        return ImagesInMemory(decoded, labels, self.normalise, name)
 
     def batches(
         self, batch_size: int, indices: Sequence[int] | np.ndarray | Tensor | None = None
     ) -> Iterator[Batch]:
         """Yield batches in the order of `indices` (default: all images)."""
+        for batch in self.pixels(batch_size, indices):
+            yield replace(batch, images=self.images[batch.indices])
+
+    def pixels(
+        self,
+        batch_size: int,
+        indices: Sequence[int] | np.ndarray | Tensor | None = None,
+        kept: PixelTable | None = None,
+    ) -> Iterator[Batch]:
+        """Yield batches before normalisation; `kept` is not used."""
         order = torch.arange(len(self)) if indices is None else torch.as_tensor(indices)
         for rows in order.split(batch_size):
-            yield Batch(self.images[rows], torch.from_numpy(self.labels)[rows], rows)
+            yield Batch(self.decoded[rows], torch.from_numpy(self.labels)[rows], rows)
 
 
 def task_in_memory(
@@ -65,10 +91,12 @@ def task_in_memory(
 ) -> Task:
     """Make a task of the first `count` training images and few images of the other splits."""
     data = load_data(source, transform=create_transform(chain.data_config), seed=seed)
-    splits: dict[str, Any] = {}
-    for split in data.splits:
-        batch = split.load(np.arange(count if split is data.train else max(8, count // 8)))
-        splits[split.name] = ImagesInMemory(batch.images, batch.labels.numpy(), split.name)
+    splits: dict[str, Any] = {
+        split.name: ImagesInMemory.first(
+            split, count if split is data.train else max(8, count // 8)
+        )
+        for split in data.splits
+    }
     return Task(
         chain,
         replace(data, **splits),

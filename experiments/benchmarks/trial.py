@@ -37,7 +37,7 @@ from autoplace.backbones import create_chain
 from autoplace.model import AdaptedModel, Population, frozen_activations
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import PlacementSettings, TrialSettings
-from autoplace.training import ActivationCache, Spill, resolve_device
+from autoplace.training import ActivationCache, CacheMemory, Spill, resolve_device
 
 TOLERANCE = 1e-4
 
@@ -79,8 +79,7 @@ class Benchmark:
             self.chain,
             split,  # type: ignore[arg-type]
             self.device,
-            limit=options.cache_gb * 2**30,
-            spill=Spill(None, print),
+            memory=CacheMemory(options.cache_gb * 2**30, Spill(None, print)),
         )
 
     def placements(self) -> list[Placement]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from autoplace.model import frozen_activations
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import run_trial
+from autoplace.training import Spill, run_trial
 
 SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
 MIXED = Placement.parse("2>12+8>8+14>15+22>10@bottleneck:r=4")
 SPLITS = ("train", "val", "test")
-NODE_GIB = 60 * 17 * 96 * 4 / 2**30  # one node of all 60 images
+FIT, TEST = 48, 12  # images
+NODE_GIB = FIT * 17 * 96 * 4 / 2**30  # one node of the images of fit
+PIXELS_GIB = FIT * 3 * 32 * 32 / 2**30  # half as much
 
 
 def values_of(task, nodes, order, split="train", **options):
@@ -26,6 +30,16 @@ def values_of(task, nodes, order, split="train", **options):
     batches = list(cache.batches(nodes, torch.as_tensor(rows[order]), 8, **options))
     labels = torch.cat([batch.labels for batch in batches])
     return {n: torch.cat([batch.values[n] for batch in batches]) for n in nodes}, labels
+
+
+def stored(task, split="fit"):
+    """Nodes and views that are stored now."""
+    names = [name for at, name in task.cache(split)._memory._stores if at == split]
+    return {name for name in names if name != "pixels"}
+
+
+def stored_nodes(task, split="fit"):
+    return {node for node, _ in stored(task, split)}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +59,7 @@ WAYS = {
     "in files": {"cache_gb": 0.0},
     "some in memory, some in files": {"cache_gb": 1 * NODE_GIB},
     "recomputed": {"cache_gb": 0.0, "cache_dir": "/no/such/folder"},
-    "recomputed from node 0": {"cache_gb": 1 * NODE_GIB, "cache_dir": "/no/such/folder"},
+    "recomputed from pixels": {"cache_gb": PIXELS_GIB, "cache_dir": "/no/such/folder"},
 }
 
 
@@ -90,24 +104,43 @@ def test_a_full_disk_is_no_end_and_is_told(make_task, task, monkeypatch, tmp_pat
 
 def test_memory_keeps_its_limit_and_drops_what_was_not_asked_for_lately(make_task, expected):
     task = make_task(cache_gb=4 * NODE_GIB, cache_dir="/no/such/folder")
-    cache = task.cache("fit")
+    memory = task.cache("fit")._memory
     for nodes in [(3, 5), (6, 7), (5, 24), (0, 6), (6, 9)]:
         values_of(task, nodes, np.arange(8))
-        in_memory = [store for store in cache._stores.values() if not store.mapped]
-        assert {(node, -1) for node in nodes} <= set(cache._stores)
-        assert len(in_memory) * 48 * 17 * 96 * 4 <= cache._limit
-    assert (3, -1) not in cache._stores
+        assert set(nodes) <= stored_nodes(task)
+        assert memory.in_memory() <= 4 * NODE_GIB * 2**30
+    assert 3 not in stored_nodes(task)
+
+
+def test_a_split_takes_the_memory_that_others_do_not_use_now(make_task):
+    task = make_task(cache_gb=1 * NODE_GIB, cache_dir="/no/such/folder")
+    values_of(task, (3,), np.arange(8))
+    assert stored_nodes(task) == {3}
+    values_of(task, (3, 5, 7), np.arange(8), "test")  # 3/4 of a node of fit
+    assert (stored_nodes(task), stored_nodes(task, "test")) == (set(), {3, 5, 7})
+    values_of(task, (9,), np.arange(8))
+    assert (stored_nodes(task), stored_nodes(task, "test")) == ({9}, set())
+
+
+def test_what_a_reader_holds_is_not_dropped(make_task):
+    notes = []
+    task = make_task(notes.append, cache_gb=1 * NODE_GIB, cache_dir="/no/such/folder")
+    reading = task.cache("fit").batches([3], torch.arange(FIT), 8)
+    next(reading)
+    values_of(task, (5,), np.arange(8))
+    assert stored_nodes(task) == {3}
+    assert "computed again" in notes[0]
+    reading.close()
+    values_of(task, (5,), np.arange(8))
+    assert stored_nodes(task) == {5}
 
 
 def test_a_disk_that_fills_makes_room_for_what_is_asked_for(make_task, monkeypatch, tmp_path):
     task = make_task(cache_gb=0.0, cache_dir=str(tmp_path))
     values_of(task, (3, 5), np.arange(8))
-    spill = task.cache("fit")._spill
-    monkeypatch.setattr(
-        type(spill), "fits", lambda self, n_bytes: len(task.cache("fit")._stores) < 2
-    )
+    monkeypatch.setattr(Spill, "fits", lambda self, n_bytes: len(stored_nodes(task)) < 2)
     values_of(task, (7,), np.arange(8))
-    assert set(task.cache("fit")._stores) == {(5, -1), (7, -1)}
+    assert stored_nodes(task) == {5, 7}
 
 
 def test_only_the_images_that_are_asked_for_are_decoded_and_each_once(make_task):
@@ -147,7 +180,7 @@ def test_unreadable_images_are_passed_over(make_task, damaged, way):
 
 @pytest.mark.parametrize("kind", ["bf16", "float16"])
 def test_half_precision_takes_half_the_memory_and_stays_close(make_task, expected, kind):
-    task = make_task(cache_precision=kind, cache_gb=2 * NODE_GIB, cache_dir="/no/such/folder")
+    task = make_task(cache_precision=kind, cache_gb=1.5 * NODE_GIB, cache_dir="/no/such/folder")
     values, _ = values_of(task, (3, 5, 24), np.arange(8))  # three halves where two wholes would fit
     truth, _ = expected
     for node in (3, 5, 24):
@@ -169,8 +202,8 @@ def test_kept_views_return_and_new_ones_do_not(make_task):
     for epoch in range(2):  # a view is a matter of its number, not of what is kept
         torch.testing.assert_close(seen(new, epoch), seen(kept, epoch), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(seen(new, 2), seen(new, 0))
-    assert not new.cache("fit")._stores, "nothing is kept"
-    assert {view for _, view in kept.cache("fit")._stores} == {0, 1}
+    assert not stored_nodes(new), "only pixels are kept"
+    assert {view for _, view in stored(kept)} == {0, 1}
 
 
 def test_only_training_images_are_augmented(make_task, task):
@@ -258,3 +291,51 @@ def test_nodes_that_memory_has_no_room_for_are_not_prepared(make_task, tmp_path)
     task = make_task(notes.append, watch=decoded.append, cache_gb=0.0, cache_dir=str(tmp_path))
     task.cache("fit").prepare([3, 9], task.rows("train"))
     assert (notes, decoded) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["bf16", "float16"])
+def test_values_of_test_are_never_rounded(make_task, task, kind):
+    halved = make_task(cache_precision=kind)
+    for _ in range(2):
+        ours = values_of(halved, (5,), np.arange(TEST), "test")[0][5]
+        theirs = values_of(task, (5,), np.arange(TEST), "test")[0][5]
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("augment", ["none", "crop", "randaugment"])
+def test_augmented_epochs_decode_each_image_once(make_task, augment):
+    decoded = []
+    task = make_task(watch=decoded.append, augment=augment, random_erasing=0.5)
+    for epoch in range(3):
+        values_of(task, (3,), np.arange(36), epoch=epoch)
+    values_of(task, (5,), np.arange(36))
+    assert len(decoded) == 36
+
+
+def test_files_that_take_memory_are_not_used_and_the_folder_to_change_is_named(
+    make_task, monkeypatch, tmp_path
+):
+    kinds = {str(tmp_path): "tmpfs", "/": "ext4"}
+    disks = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in kinds.items()]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: disks)
+    notes = []
+    (tmp_path / "cache").mkdir()
+    task = make_task(notes.append, cache_gb=0.0, cache_dir=str(tmp_path / "cache"))
+    values_of(task, (3,), np.arange(8))
+    (note,) = notes
+    assert "take memory, not disk" in note
+    assert "--cache-dir" in note
+    assert not stored_nodes(task)
+
+
+def test_auto_is_float32_on_a_cpu_whatever_it_can_do(make_task, monkeypatch):
+    module = sys.modules["autoplace.training._precision"]
+    monkeypatch.setattr(module, "supports_bf16", lambda device: True)
+    notes = []
+    assert (make_task(notes.append).precision, notes) == ("float32", [])
+
+
+def test_tf32_without_a_gpu_is_told_and_is_float32(make_task):
+    notes = []
+    assert make_task(notes.append, precision="tf32").precision == "float32"
+    assert "no TF32" in notes[0]

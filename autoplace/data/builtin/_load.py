@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from PIL import Image
-from torch import Tensor
-
 from autoplace.data._fingerprint import fingerprint
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._task_data import TaskData
+from autoplace.data._transforms import ImageTransform
 from autoplace.data.builtin._installed import ENVIRONMENT, shared_folder
 from autoplace.data.builtin._registry import get_task
 from autoplace.data.builtin._task import BuiltinTask
@@ -20,7 +16,7 @@ from predictors.vocabulary import FamilySource
 def load_builtin(
     source: str,
     *,
-    transform: Callable[[Image.Image], Tensor],
+    transform: ImageTransform,
     seed: int,
     max_bad: float,
     family: str | None,
@@ -31,7 +27,7 @@ def load_builtin(
     ----------
     source : str
         "builtin:NAME".
-    transform : callable
+    transform : ImageTransform
         Maps an RGB picture to a tensor of shape (3, height, width).
     seed : int
         Seed of the pictures.
