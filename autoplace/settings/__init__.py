@@ -1,0 +1,33 @@
+"""Every option, defined once: flags, YAML, environment and MLflow parameters come from here.
+
+This package does not import torch, so that the command line can show its help quickly.
+"""
+
+from autoplace.settings._base import Settings
+from autoplace.settings._commands import CollectSettings, PickSettings, ProbeCommandSettings
+from autoplace.settings._create import create_settings, value_type
+from autoplace.settings._groups import (
+    InputSettings,
+    PlacementSettings,
+    PredictorSettings,
+    ProbeSettings,
+    StoreSettings,
+    TaskSettings,
+    TrialSettings,
+)
+
+__all__ = [
+    "CollectSettings",
+    "InputSettings",
+    "PickSettings",
+    "PlacementSettings",
+    "PredictorSettings",
+    "ProbeCommandSettings",
+    "ProbeSettings",
+    "Settings",
+    "StoreSettings",
+    "TaskSettings",
+    "TrialSettings",
+    "create_settings",
+    "value_type",
+]

@@ -1,0 +1,95 @@
+"""The options of each command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoplace.settings._base import option
+from autoplace.settings._groups import (
+    InputSettings,
+    PlacementSettings,
+    PredictorSettings,
+    ProbeSettings,
+    StoreSettings,
+    TaskSettings,
+    TrialSettings,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeCommandSettings(
+    StoreSettings, PredictorSettings, PlacementSettings, ProbeSettings, TaskSettings
+):
+    """Options of `autoplace probe`.
+
+    Examples
+    --------
+    >>> ProbeCommandSettings(probe_images=64).images_for(10)
+    64
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickSettings(
+    StoreSettings,
+    PredictorSettings,
+    TrialSettings,
+    InputSettings,
+    PlacementSettings,
+    ProbeSettings,
+    TaskSettings,
+):
+    """Options of `autoplace pick`.
+
+    Examples
+    --------
+    >>> PickSettings(budget="20m").top_k
+    3
+    """
+
+    field_size: int = option(24, "Number of predicted placements that start the race.", low=1)
+    top_k: int = option(3, "Number of placements that the race leaves as finalists.", low=1)
+    patience: int | None = option(
+        5,
+        "Stop a trial when neither metric nor loss on validation has improved for this many "
+        "epochs.",
+        low=1,
+    )
+    folds: int = option(
+        2,
+        "Folds of the training and validation images on which finalists and every-block are "
+        "compared; where you supplied the validation images, seeds.",
+        low=1,
+    )
+    seeds: int = option(3, "Trainings of the winner and of each baseline for the test.", low=1)
+    refit: bool = option(
+        True,
+        "Train the winner and the baselines again on training and validation images before test "
+        "is read.",
+    )
+    baselines: str = option(
+        "standard",
+        "'full' also compares with full fine-tuning.",
+        choices=("standard", "full"),
+    )
+    budget: str | None = option(
+        None, "Time limit such as 90s, 20m or 2h; the best finished trial is tested and returned."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings(
+    StoreSettings, TrialSettings, InputSettings, PlacementSettings, ProbeSettings, TaskSettings
+):
+    """Options of `autoplace collect`.
+
+    Examples
+    --------
+    >>> CollectSettings(placements=10).seed
+    0
+    """
+
+    placements: int = option(30, "Number of placements to sample for each task.", low=1)
+    placements_file: str | None = option(
+        None, "Text file of placements to run instead, one per line."
+    )
