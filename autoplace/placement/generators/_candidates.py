@@ -90,7 +90,7 @@ def count_candidates(n_nodes: int) -> int:
     Examples
     --------
     >>> count_candidates(25)
-    934
+    933
     """
     by_size = len(_GAMMAS) + 2  # first-k and last-k
     fixed = len(get_args(EveryBlockStyle)) + len(near_every_block(n_nodes) + early_fans(n_nodes))

@@ -90,10 +90,12 @@ def _first(edges: tuple[Edge, ...], fraction: Fraction) -> tuple[Edge, ...]:
 
 
 def _profiles(count: int) -> dict[str, tuple[float, ...]]:
-    """Name weights that fall from the first edge to the last."""
+    """Name weights that fall from the first edge to the last.
+
+    Linear weights are not among them: they share more than 80 % of the rank with every-block, so
+    they would be a near-copy of it.
+    """
     return {
-        # Linear ranks would have more than 80 % of their sum in common with every-block's.
-        "squared": tuple(weight**2 for weight in _linear(count)),
         "halving": tuple(0.5 ** (4 * k / count) for k in range(count)),  # in each quarter
         "step": tuple(3.0 if 2 * k < count else 1.0 for k in range(count)),
     }
