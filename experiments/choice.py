@@ -205,8 +205,7 @@ def report(path: Path) -> dict[str, Any]:
         "choosing_families": sorted(choosing),
         "reported_families": sorted(reported),
         "regret_on_choosing": {
-            f"loss {loss}, prediction {prior}": value
-            for (loss, prior), value in by_weights.items()
+            f"loss {loss}, prediction {prior}": value for (loss, prior), value in by_weights.items()
         },
         "one_split": {
             name: regrets(reported, rule) | {"spearman": spearman(reported, rule)}
@@ -239,7 +238,11 @@ def main() -> None:
         return
     document = report(options.folds)
     REPORT.write_text(json.dumps(document, indent=1) + "\n")
-    print(json.dumps({key: document[key] for key in ("one_split", "folds") if key in document}, indent=1))
+    print(
+        json.dumps(
+            {key: document[key] for key in ("one_split", "folds") if key in document}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

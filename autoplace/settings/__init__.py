@@ -7,6 +7,7 @@ from autoplace.settings._base import Settings
 from autoplace.settings._commands import CollectSettings, PickSettings, ProbeCommandSettings
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
+    PROBE_IMAGES_PER_CLASS,
     InputSettings,
     PlacementSettings,
     PredictorSettings,
@@ -17,6 +18,7 @@ from autoplace.settings._groups import (
 )
 
 __all__ = [
+    "PROBE_IMAGES_PER_CLASS",
     "CollectSettings",
     "InputSettings",
     "PickSettings",

@@ -1,0 +1,13 @@
+"""The functions of the front door: the commands, with the options as keyword arguments.
+
+The defaults are those of `autoplace.settings`, where the help of every option stands. Nothing heavy
+is imported before one of these functions is called.
+"""
+
+from autoplace._api._collect import collect
+from autoplace._api._pick import pick
+from autoplace._api._probe import probe
+from autoplace._api._retrain import retrain
+from autoplace._api._winner import load, predict
+
+__all__ = ["collect", "load", "pick", "predict", "probe", "retrain"]
