@@ -1,4 +1,4 @@
-"""Which rule chooses best among finalists?
+"""Compare rules that choose among finalists.
 
 Replays on records: of a handful of placements that were trained alike, each rule picks one by
 validation, and its regret is the test accuracy of the best of them less that of the pick.
@@ -29,9 +29,9 @@ from scipy.stats import spearmanr
 
 import predictors
 from autoplace.agent import Progress, open_task, parameter_budget, training_set
-from autoplace.agent.steps._choose import LOSS_WEIGHT, PRIOR_WEIGHT
+from autoplace.agent.steps._choose import PRIOR_WEIGHT
 from autoplace.agent.steps._predict import placement_features
-from autoplace.agent.steps._race import standardised
+from autoplace.agent.steps._race import LOSS_WEIGHT, standardised
 from autoplace.placement import Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.probing import ProbeTables

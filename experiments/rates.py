@@ -1,4 +1,4 @@
-"""How much does one learning rate, found by the rate race, cost against each placement's own best?
+"""Measure what one learning rate for all placements costs against each placement's own best.
 
 `measure` trains six placements at every rate of a fine grid, and the two reference placements at
 the rates of the race, for as many epochs as the race takes. `report` replays the race on these

@@ -10,7 +10,6 @@ from itertools import groupby
 from autoplace.errors import UserError
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._threads import run_in_threads
-from autoplace.model import Tuning
 from autoplace.settings import TrialSettings
 from autoplace.training import Deadline, Epoch, Outcome, Task, Trial, open_outcome, train
 from predictors.vocabulary import Status
@@ -128,7 +127,7 @@ def _groups(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
         trial = job if isinstance(job, Trial) else job.trial
         finished = 0 if isinstance(job, Trial) else len(job.epochs)
         # A tuned backbone has sub-layers of its own, so it trains alone.
-        own = id(job) if isinstance(trial.placement, Tuning) else None
+        own = None if trial.is_placement else id(job)
         return (trial.epochs, trial.images, finished, own)
 
     for _, group in groupby(jobs, key=alike):

@@ -20,6 +20,11 @@ class SplitRows:
     ----------
     train, val : ndarray (rows,)
         Sorted and disjoint.
+
+    Examples
+    --------
+    >>> len(SplitRows(np.arange(8), np.arange(8, 10)).val)
+    2
     """
 
     train: np.ndarray

@@ -78,6 +78,11 @@ class Trial:
     epochs: int | None = None
     images: Images = Images()
 
+    @property
+    def is_placement(self) -> bool:
+        """Whether it trains adapters on edges, or head-only, and not the backbone itself."""
+        return isinstance(self.placement, Placement)
+
     def __str__(self) -> str:
         return f"{self.role} {self.placement} (seed {self.seed})"
 
@@ -124,6 +129,11 @@ class Checkpoint:
         Trainable tensors by name, on the CPU.
     moments : dict of str to dict of str to Tensor
         AdamW's `exp_avg` and `exp_avg_sq`, each by the name of the tensor, on the CPU.
+
+    Examples
+    --------
+    >>> Checkpoint(steps=25, state={}, moments={"exp_avg": {}, "exp_avg_sq": {}}).steps
+    25
     """
 
     steps: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,7 +32,7 @@ def test_rungs_start_with_the_field_end_with_the_finalists_and_never_grow(field,
         return
     assert (rungs[0].started, rungs[-1].kept) == (field, top_k)
     assert all(rung.kept <= rung.started for rung in rungs)
-    assert all(a.kept == b.started for a, b in zip(rungs, rungs[1:], strict=False))
+    assert all(a.kept == b.started for a, b in pairwise(rungs))
     at = [rung.epoch for rung in rungs]
     assert at == sorted(set(at))
     assert at[0] >= 1 and at[-1] <= epochs

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autoplace.agent.steps._race import standardised
+from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Outcome
 from predictors.vocabulary import Role
 
-# Weights of standardised metric, loss and predicted gain: experiments/choice.py.
-METRIC_WEIGHT, LOSS_WEIGHT, PRIOR_WEIGHT = 1.0, 0.5, 0.25
+PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
 
 
 @dataclass(frozen=True)
@@ -143,11 +142,7 @@ def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -
     """
     known = np.isfinite(priors)
     filled = np.where(known, priors, priors[known].mean() if known.any() else 0.0)
-    scores: np.ndarray = (
-        METRIC_WEIGHT * standardised(metrics)
-        + LOSS_WEIGHT * standardised(-losses)
-        + PRIOR_WEIGHT * standardised(filled)
-    )
+    scores: np.ndarray = validation_scores(metrics, losses) + PRIOR_WEIGHT * standardised(filled)
     return scores
 
 
