@@ -12,7 +12,7 @@ from .vocabulary import Protocol
 _MEANINGS = {
     Protocol.TABLE_RATE: "learning rate from a table, by backbone and number of edges",
     Protocol.GIVEN_RATE: "learning rate given by the user, the same for all placements",
-    Protocol.FOUND_RATE: "learning rate found on the task, the same for all placements of a kind",
+    Protocol.FOUND_RATE: "learning rate found on the task, the same for all of an adapter kind",
 }
 _CONFOUNDED = (
     "Under `table-rate`, placements with different numbers of edges were trained with different "

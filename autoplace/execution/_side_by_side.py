@@ -13,7 +13,7 @@ from autoplace.training import Task
 
 AUTO = "auto"
 SHARE = 0.8  # of the free memory that trials may fill
-# Bytes of the residual stream with which a step fills a GPU: an estimate, tens of thousands of rows.
+# Bytes of the residual stream with which a step fills a GPU: an estimate, some 10,000 rows.
 FILLED = 128 * 2**20
 MOST = 32
 

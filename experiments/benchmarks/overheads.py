@@ -150,7 +150,7 @@ def add_trials(store: Store, tables: ProbeTables) -> None:
                 "task": "new", "task_name": "new", "family": "new", "backbone": "starter",
                 "backbone_sha256": "0" * 64, "n_nodes": 25, "probe_key": "new",
                 "placement": placement, "adapter_kind": "bottleneck", "n_edges": 1,
-                "parameters": 1544, "learning_rate": 1e-3, "weight_decay": 0.0, "batch_size": 32,
+                "parameters": 1544, "learning_rate": 1e-3, "protocol": "found-rate", "weight_decay": 0.0, "batch_size": 32,
                 "epochs": 10, "augment": "none", "precision": "float32", "seed": 0,
                 "status": "done", "metric": "accuracy", "head_only_val_metric": 0.5,
                 "seconds": 1.0, "val_metric": 0.6 + rng.normal(0, 0.02),

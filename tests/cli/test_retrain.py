@@ -58,7 +58,7 @@ def record(tables):
                     "backbone": "starter", "backbone_sha256": "0" * 64, "n_nodes": N_NODES,
                     "probe_key": f"probe-{family}", "placement": str(trial.placement),
                     "adapter_kind": "bottleneck", "n_edges": len(trial.placement),
-                    "parameters": 9264, "learning_rate": 1e-3, "weight_decay": 0.0,
+                    "parameters": 9264, "learning_rate": 1e-3, "protocol": "found-rate", "weight_decay": 0.0,
                     "batch_size": 32, "epochs": 4, "augment": "none", "precision": "float32",
                     "seed": 0, "status": "done",
                     "metric": "accuracy", "head_only_val_metric": 0.5, "seconds": 1.0,

@@ -52,7 +52,7 @@ class TrialRecord:
             self.end(replace(outcome, status=status, reason=reason), None)
 
     def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
-        """Record starts and epochs; yield outcomes, which the caller gives to `end` if they are over."""
+        """Record starts and epochs; yield outcomes, for the caller to `end` if they are over."""
         for event in events:
             match event:
                 case TrialStarted(trial):
