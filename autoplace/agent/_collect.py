@@ -118,11 +118,11 @@ def collect_task(
         head_trial = Trial(
             Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0, learning_rate=rate
         )
-        kinds = sorted({spec.kind for trial in trials for _, spec in trial.placement})
+        kinds = sorted({kind for trial in trials for kind in _kinds(trial)})
         found = {kind: _find_rate(rounds, task, kind, settings) for kind in kinds}
         # A placement of several kinds gets the lowest of their rates, at which none diverges.
         timed = [
-            replace(trial, learning_rate=min(found[spec.kind] for _, spec in trial.placement))
+            replace(trial, learning_rate=min(found[kind] for kind in _kinds(trial)))
             for trial in trials
         ]
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
@@ -146,3 +146,9 @@ def _find_rate(rounds: Rounds, task: Task, kind: str, settings: CollectSettings)
     space = search_space(task.chain, replace(settings, adapter=kind))
     placements = references(space.every_block, space.budget, task.chain.n_nodes)
     return find_rate(rounds, kind, placements, settings, settings.seed).rate
+
+
+def _kinds(trial: Trial) -> set[str]:
+    """Adapter kinds of a placement."""
+    assert isinstance(trial.placement, Placement), f"{trial} is no placement"
+    return {spec.kind for _, spec in trial.placement}

@@ -113,7 +113,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     rates = len(START) * SHARE * (2 + sides - 2)
     n_test = len(task.data.test)
     phases = {
-        "probe": settings.probe_images * (reading + PROBE_PASSES * step * side_by_side),
+        "probe": settings.images_for(len(task.data.classes))
+        * (reading + PROBE_PASSES * step * side_by_side),
         "reading": reading * (len(task.data.fit) + n_test),
         "learning rates": rates * training,
         **{phase: count * training for phase, count in counts.items()},

@@ -11,7 +11,17 @@ from autoplace.errors import UserError
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._threads import run_in_threads
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Epoch, Outcome, Task, Trial, open_outcome, train
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    Epoch,
+    Outcome,
+    Task,
+    Trial,
+    open_outcome,
+    prepare,
+    train,
+)
 from predictors.vocabulary import Status
 
 Job = Trial | Outcome
@@ -71,6 +81,11 @@ class InProcessExecutor(Executor):
     def run(self, jobs: Sequence[Job], until: int | None = None) -> Iterator[TrialEvent]:
         """See `Executor.run`."""
         if self._threads and self._side_by_side > 1:
+            try:
+                trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
+                prepare(self._task, [trial.placement for trial in trials], self._deadline)
+            except DeadlineReachedError:
+                return
             yield from run_in_threads(
                 [partial(self._run_group, [job], until) for job in jobs],
                 self._side_by_side,

@@ -11,6 +11,7 @@ from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
     predict_split,
+    prepare,
     seconds_per_image,
     trained_model,
     training_images,
@@ -55,6 +56,7 @@ __all__ = [
     "open_outcome",
     "paired_difference",
     "predict_split",
+    "prepare",
     "resolve_device",
     "run_trial",
     "run_trials",

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autoplace.adapters import count_parameters
-from autoplace.model import Alone, Population, Tuning
+from autoplace.model import AdaptedModel, Alone, Population, Tuning
 from autoplace.settings import TrialSettings
 from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
@@ -85,11 +86,12 @@ class TrainingLoop:
         self._weights = _class_weights(task.labels[self._rows.train], settings.class_weights)
         self._weights = None if self._weights is None else self._weights.to(task.device)
         self._members = self._create_members()
+        groups: list[dict[str, Any]] = [
+            {"params": parameters, "lr": rate, "peak": rate}
+            for rate, parameters in self._members.parameters_by_cohort().items()
+        ]
         self._optimiser = torch.optim.AdamW(
-            [
-                {"params": parameters, "lr": rate, "peak": rate}
-                for rate, parameters in self._members.parameters_by_cohort().items()
-            ],
+            groups,
             weight_decay=settings.weight_decay,
             fused=True,
         )
@@ -235,7 +237,7 @@ class TrainingLoop:
 
     def _create_members(self, moment: str | None = None) -> Alone | Population:
         """Models in the state to start from, or a moment of AdamW in the same shape."""
-        models, rates = [], []
+        models = []
         for outcome in self._outcomes:
             trial, checkpoint = outcome.trial, outcome.checkpoint
             model = fresh_model(self._task, trial.placement, trial.seed, self._rows.train)
@@ -243,20 +245,23 @@ class TrainingLoop:
                 state = checkpoint.state if moment is None else checkpoint.moments[moment]
                 model.load_trainable_state(state)
             models.append(model)
-            rates.append(trial.learning_rate)
-        return Alone(models[0], rates[0]) if len(models) == 1 else Population(models, rates)
+        rates = [outcome.trial.learning_rate for outcome in self._outcomes]
+        if len(models) == 1:
+            return Alone(models[0], rates[0])
+        return Population([model for model in models if isinstance(model, AdaptedModel)], rates)
 
     def _checkpoint(self, member: int) -> Checkpoint:
-        moments = {
-            name: self._members.trainable_state(
-                member, lambda parameter, name=name: self._optimiser.state[parameter][name]
+        def moment(name: str) -> dict[str, Tensor]:
+            return _on_cpu(
+                self._members.trainable_state(
+                    member, lambda parameter: self._optimiser.state[parameter][name]
+                )
             )
-            for name in MOMENTS
-        }
+
         return Checkpoint(
             self._steps,
             _on_cpu(self._members.trainable_state(member)),
-            {name: _on_cpu(state) for name, state in moments.items()},
+            {name: moment(name) for name in MOMENTS},
         )
 
     def _restore_moments(self) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from autoplace.model import AdaptedModel, TunedModel, Tuning
+from autoplace.model import AdaptedModel, Schedule, TunedModel, Tuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
+from autoplace.training._deadline import Deadline
 from autoplace.training._precision import autocast
 from autoplace.training._task import Task
 from autoplace.training._trial import Outcome
@@ -82,6 +84,44 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
     model = _create(task, outcome.placement)
     model.load_trainable_state(outcome.state)
     return model.eval()
+
+
+def prepare(
+    task: Task, placements: Sequence[Placement | Tuning], deadline: Deadline | None = None
+) -> None:
+    """Compute the frozen values that trials will read in one pass over the images.
+
+    Otherwise each trial would run the frozen chain for the nodes that only it reads. Augmented
+    images change from epoch to epoch, so their values are computed by the trials.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    placements : sequence of Placement or Tuning
+        What will be trained.
+    deadline : Deadline, optional
+        Checked between chunks.
+
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget is used up.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> prepare(open_task("builtin:digits"), [Placement.parse("20>22")])
+    """
+    if task.augmentation is not None:
+        return
+    nodes: set[int] = set()
+    for placement in placements:
+        if isinstance(placement, Tuning):
+            nodes |= set(TunedModel.frozen_nodes)
+        else:
+            nodes |= set(Schedule.suffix(placement, task.chain.n_nodes).frozen_nodes)
+    task.cache("fit").prepare(sorted(nodes), task.rows("fit"), deadline)
 
 
 @torch.no_grad()

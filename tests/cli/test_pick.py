@@ -170,8 +170,8 @@ def test_the_parent_has_config_data_set_test_figures_and_artifacts(client, paren
     paths = {f.path for folder in (None, "figures", "probe", "model")
              for f in client.list_artifacts(parent.info.run_id, folder)}  # fmt: skip
     assert {
-        "figures/probe.png", "figures/predicted_versus_measured.png", "figures/confusion_matrix.png",
-        "probe/edges.parquet", "per_class.json",
+        "figures/probe.png", "figures/predicted_versus_measured.png", "probe/edges.parquet",
+        "figures/confusion_matrix.png", "per_class.json",
         "probe/nodes.parquet", "probe/task.parquet", "ranking.json", "candidates.parquet",
         "config.json", "result.json", "data_issues.json", "model/MLmodel",
     } <= paths  # fmt: skip

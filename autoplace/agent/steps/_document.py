@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from autoplace.agent.steps._choose import Contender
 from autoplace.agent.steps._contest import Contest
@@ -16,13 +17,13 @@ from predictors.vocabulary import Role
 
 def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataFrame:
     """Make the ranking: finalists and baselines, then what dropped out, the best first."""
-    contenders = {contender.placement: contender for contender in contest.contenders}
+    contenders = {str(contender.placement): contender for contender in contest.contenders}
     reference = np.nan if contest.head_only is None else contest.head_only.metric(metric)
     rows = []
     for outcome in contest.ended:
         if outcome.trial.role not in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE):
             continue
-        contender = contenders.get(outcome.placement)
+        contender = contenders.get(str(outcome.placement))
         measured = contender or (Contender([outcome], np.nan) if outcome.epochs else None)
         value = np.nan if measured is None else measured.metric(metric)
         rows.append(
@@ -76,7 +77,7 @@ def log_result(record: Record, result: PickResult, confusions: np.ndarray) -> No
     record.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
     record.journal.tell(lambda run: run.log_table(result.per_class, "per_class.json"))
     for name, figure in figures.items():
-        record.journal.tell(lambda run, n=name, f=figure: run.log_figure(f, f"figures/{n}.png"))
+        _log_figure(record, name, figure)
     record.journal.tell(lambda run: run.log_metrics(metrics))
     record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
     record.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))
@@ -84,3 +85,7 @@ def log_result(record: Record, result: PickResult, confusions: np.ndarray) -> No
 
 def _key(role: str) -> str:
     return role.replace(" ", "-")
+
+
+def _log_figure(record: Record, name: str, figure: Figure) -> None:
+    record.journal.tell(lambda run: run.log_figure(figure, f"figures/{name}.png"))

@@ -92,7 +92,7 @@ def find_rate(
         return RateSearch(kind, settings.lr, "given")
     epochs = max(1, round(SHARE * settings.epochs))
     tried: dict[float, list[Outcome]] = {}
-    rates = START_FULL if kind == "full" else START
+    rates: tuple[float, ...] = START_FULL if kind == "full" else START
     while rates:
         trials = [
             Trial(each, seed, Role.RATE, kind, learning_rate=rate, epochs=epochs)
