@@ -112,8 +112,9 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     counts = allowance.by_phase(settings.epochs, refit_share, sides)
     rates = len(START) * SHARE * (2 + sides - 2)
     n_test = len(task.data.test)
+    n_probe = min(settings.images_for(len(task.data.classes)), len(task.data.train))
     phases = {
-        "probe": settings.probe_images * (reading + PROBE_PASSES * step * side_by_side),
+        "probe": n_probe * (reading + PROBE_PASSES * step * side_by_side),
         "reading": reading * (len(task.data.fit) + n_test),
         "learning rates": rates * training,
         **{phase: count * training for phase, count in counts.items()},
