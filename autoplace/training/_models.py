@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from autoplace.data import random_state
 from autoplace.model import AdaptedModel, Schedule, TunedModel, Tuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
@@ -19,10 +19,6 @@ from autoplace.training._task import Task
 from autoplace.training._trial import Outcome
 
 PREDICTION_BATCH = 256
-
-
-# Creating a model draws from the global random state, which threads share.
-_CREATING = threading.Lock()
 
 
 def fresh_model(
@@ -51,12 +47,10 @@ def fresh_model(
     >>> len(model.adapters), model.head.out_features
     (1, 10)
     """
-    devices = [task.device] if task.device.type == "cuda" else []
-    with _CREATING:
-        head = task.first_head(task.rows("train") if head_rows is None else head_rows)
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            model = _create(task, placement)
+    head = task.first_head(task.rows("train") if head_rows is None else head_rows)
+    with random_state() as seed_all:  # creating a model draws from the global random state
+        seed_all(seed)
+        model = _create(task, placement)
     with torch.no_grad():
         model.head.weight.copy_(torch.from_numpy(head.weight))
         model.head.bias.copy_(torch.from_numpy(head.bias))
@@ -128,7 +122,7 @@ def prepare(
 def predict_split(
     task: Task, model: AdaptedModel | TunedModel, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predict the readable images of a split.
+    """Predict the readable images of a split, in float32 as the saved model will.
 
     Parameters
     ----------
@@ -157,8 +151,7 @@ def predict_split(
     cache, rows = task.located(split)
     order = torch.from_numpy(rows)
     for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
-        with autocast(task.precision, task.device):
-            logits.append(model.forward_suffix(batch.values).float())
+        logits.append(model.forward_suffix(batch.values).float())
         labels.append(batch.labels)
     return torch.cat(logits).cpu().numpy(), torch.cat(labels).cpu().numpy()
 
@@ -192,7 +185,7 @@ def seconds_per_image(
     >>> len(seconds_per_image(open_task("builtin:digits"), Placement(), n_images=4, steps=2))
     2
     """
-    with _CREATING:
+    with random_state():
         model = _create(task, placement)
     rows = torch.from_numpy(task.rows("train")[:n_images])
     batch = next(task.cache("fit").batches(model.frozen_nodes, rows, len(rows), epoch=0))

@@ -58,7 +58,7 @@ class Spill:
         except OSError as error:  # another process was faster, say
             self._refuse(error.strerror or str(error))
             return None
-        self._tell(f"activations beyond --cache-gb are kept in files in {self.folder}")
+        self._tell("used", f"activations beyond --cache-gb are kept in files in {self.folder}")
         return values.view(shape)
 
     def _mapped(self, size: int, dtype: torch.dtype) -> Tensor:
@@ -90,13 +90,15 @@ class Spill:
 
     def _refuse(self, reason: str) -> None:
         self._tell(
+            "refused",
             f"cannot keep activations in {self.folder} ({reason}): what exceeds --cache-gb is "
-            "computed again at each step; name another --cache-dir, or raise --cache-gb"
+            "computed again at each step; name another --cache-dir, or raise --cache-gb",
         )
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _tell(self, what: str, text: str) -> None:
+        """Notify once of each thing; the room that is free differs from time to time."""
+        if what not in self._told:
+            self._told.add(what)
             self._notify(text)
 
 

@@ -17,7 +17,7 @@ from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Spill, run_trial
 
-SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
+SETTINGS = TrialSettings(epochs=3, batch_size=8)
 MIXED = Placement.parse("2>12+8>8+14>15+22>10@bottleneck:r=4")
 SPLITS = ("train", "val", "test")
 FIT, TEST = 48, 12  # images
@@ -30,6 +30,10 @@ def values_of(task, nodes, order, split="train", **options):
     batches = list(cache.batches(nodes, torch.as_tensor(rows[order]), 8, **options))
     labels = torch.cat([batch.labels for batch in batches])
     return {n: torch.cat([batch.values[n] for batch in batches]) for n in nodes}, labels
+
+
+def trained(task):
+    return run_trial(task, MIXED, SETTINGS, seed=1, learning_rate=3e-3)
 
 
 def stored(task, split="fit"):
@@ -81,7 +85,7 @@ def test_the_values_are_the_chains_own_in_any_order(make_task, expected, way, tm
 def test_trials_are_the_same(make_task, task, way):
     notes = []
     other = make_task(notes.append, **WAYS[way])
-    ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
+    ours, theirs = trained(other), trained(task)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=1e-4)
     if way == "in memory":
         assert not notes
@@ -94,7 +98,7 @@ def test_a_full_disk_is_no_end_and_is_told(make_task, task, monkeypatch, tmp_pat
     full_disk(monkeypatch)
     notes = []
     other = make_task(notes.append, cache_gb=0.0, cache_dir=str(tmp_path))
-    ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
+    ours, theirs = trained(other), trained(task)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=1e-4)
     (note,) = notes
     assert str(tmp_path) in note
@@ -175,7 +179,7 @@ def test_unreadable_images_are_passed_over(make_task, damaged, way):
         )
         assert seen == 58
     assert sum(len(task.readable(split.name)) for split in splits) == 58
-    assert len(run_trial(task, MIXED, SETTINGS, 1).step_losses) == 3 * 5
+    assert len(trained(task).step_losses) == 3 * 5
 
 
 @pytest.mark.parametrize("kind", ["bf16", "float16"])
@@ -215,11 +219,9 @@ def test_only_training_images_are_augmented(make_task, task):
 
 
 def test_a_trial_on_augmented_images_is_repeatable_and_another_one(make_task, task):
-    first, again = (
-        run_trial(make_task(augment="crop-flip"), MIXED, SETTINGS, 1).step_losses for _ in range(2)
-    )
+    first, again = (trained(make_task(augment="crop-flip")).step_losses for _ in range(2))
     np.testing.assert_allclose(first, again, rtol=1e-6)
-    assert not np.allclose(first, run_trial(task, MIXED, SETTINGS, 1).step_losses)
+    assert not np.allclose(first, trained(task).step_losses)
 
 
 def test_bf16_without_a_device_for_it_is_told_and_is_float32(make_task, task, monkeypatch):
@@ -229,7 +231,7 @@ def test_bf16_without_a_device_for_it_is_told_and_is_float32(make_task, task, mo
     other = make_task(notes.append, precision="bf16")
     assert other.precision == "float32"
     assert "computing in float32" in notes[0]
-    ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
+    ours, theirs = trained(other), trained(task)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=1e-5)
 
 
@@ -239,7 +241,7 @@ def test_bf16_where_the_device_has_it_trains_much_the_same(make_task, task, monk
     notes = []
     other = make_task(notes.append, precision="bf16")
     assert (other.precision, notes) == ("bf16", [])
-    ours, theirs = run_trial(other, MIXED, SETTINGS, 1), run_trial(task, MIXED, SETTINGS, 1)
+    ours, theirs = trained(other), trained(task)
     assert not np.allclose(ours.step_losses, theirs.step_losses, rtol=1e-6)
     np.testing.assert_allclose(ours.step_losses, theirs.step_losses, rtol=0.2, atol=0.05)
 

@@ -145,7 +145,7 @@ class PickResult:
                 role: {
                     "placement": tested.what,
                     "mean": tested.mean,
-                    "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=True)),
+                    "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=False)),
                 }
                 for role, tested in self.tested.items()
             },
