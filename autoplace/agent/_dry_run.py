@@ -14,7 +14,7 @@ from autoplace.agent.steps._afford import Allowance
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rates import SHARE, START
-from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.execution import count_side_by_side
 from autoplace.model import Tuning, frozen_features
 from autoplace.placement import Placement
@@ -24,7 +24,6 @@ from autoplace.tracking import Store
 from autoplace.training import (
     Deadline,
     Task,
-    count_folds,
     seconds_per_image,
     training_images,
 )
@@ -104,7 +103,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     )
     step = _seconds_to_train(task, space.every_block or Placement(), side_by_side)
     tuned = Tuning.lora_within(task.chain, space.budget.parameters) is not None
-    folds = min(settings.folds, count_folds(task)) if task.data.made_val else settings.folds
+    folds = count_comparisons(task, settings)
     allowance = Allowance(settings.field_size, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
     sides = 2 + tuned + (settings.baselines == "full")

@@ -14,7 +14,7 @@ from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._propose import Candidate, propose
 from autoplace.agent.steps._select import select_field
-from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.settings import PickSettings
 from autoplace.tracking import Store
 from autoplace.training import Deadline, Task
@@ -67,6 +67,7 @@ def make_plan(
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress)
     space = search_space(task.chain, settings, settings.top_k)
+    count_comparisons(task, settings)  # refused before the probe if it cannot be
     probe = probe_task(task, settings, progress, deadline)
     candidates = propose(probe.tables, space.budget, settings.seed)
     placements = [candidate.placement for candidate in candidates]

@@ -55,10 +55,11 @@ class PickSettings(
         "epochs.",
         low=1,
     )
-    folds: int = option(
-        2,
+    folds: int | None = option(
+        None,
         "Folds of the training and validation images on which finalists and every-block are "
-        "compared; where you supplied the validation images, seeds.",
+        "compared, the race's own included; where you supplied the validation images, seeds. "
+        "Default: 2, or 1 if the images cannot be divided.",
         low=1,
     )
     seeds: int = option(3, "Trainings of the winner and of each baseline for the test.", low=1)

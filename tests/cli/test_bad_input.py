@@ -142,8 +142,14 @@ PLACEMENTS = {
     "top-k far above the candidates": (
         lambda g: ["pick", g.images, "--top-k", 10**6], "--top-k is 1000000.* at most"
     ),
-    "top-k just above the candidates": (
-        lambda g: ["pick", g.images, "--top-k", 870], "--top-k is 870.* from 1 to 8"
+    "a learning rate of 0": (lambda g: ["pick", g.images, "--lr", 0], "--lr is 0.* above 0"),
+    "a negative learning rate": (lambda g: ["pick", g.images, "--lr", -1], "--lr is -1.* above 0"),
+    "class weights under log-loss": (
+        lambda g: ["pick", g.images, "--class-weights", "balanced", "--metric", "log-loss"],
+        "leave one of them out",
+    ),
+    "more folds than the images allow": (
+        lambda g: ["pick", g.images, "--folds", 50], "--folds is 50, but .* at most"
     ),
     "a budget no candidate meets": (
         lambda g: ["pick", g.images, "--max-params", 100], "takes 193, so raise --max-params"
@@ -267,7 +273,7 @@ def test_bad_input_is_refused_in_a_line_or_two_and_nothing_is_written(
 def test_bad_input_leaves_no_run_in_a_store_that_exists(cli, image_folder, predictor, new_store):
     store = new_store()
     done = cli(
-        "pick", image_folder, *SMALL, "--predictor", predictor, "--top-k", 870,
+        "pick", image_folder, *SMALL, "--predictor", predictor, "--top-k", 10**6,
         "--store", store.uri, cwd=store.folder,
     )  # fmt: skip
     assert done.code == 2

@@ -15,6 +15,7 @@ from autoplace.agent.steps._race import Rung, plan_rungs, race
 from autoplace.agent.steps._rates import RateSearch, find_rate
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._space import count_comparisons
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Deadline,
@@ -23,7 +24,6 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
-    count_folds,
 )
 from predictors.vocabulary import HEAD_ONLY, Role
 
@@ -185,7 +185,7 @@ def _allowance(
     deadline: Deadline,
     progress: Progress,
 ) -> Allowance:
-    folds = min(settings.folds, count_folds(task)) if task.data.made_val else settings.folds
+    folds = count_comparisons(task, settings)
     n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
     asked = afford(
         settings,

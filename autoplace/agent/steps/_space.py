@@ -9,7 +9,10 @@ from autoplace.backbones import ResidualChain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Placement
 from autoplace.placement.generators import count_candidates, every_block
-from autoplace.settings import PlacementSettings
+from autoplace.settings import PickSettings, PlacementSettings
+from autoplace.training import Task, count_folds
+
+DEFAULT_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,24 @@ def every_block_baseline(n_nodes: int, budget: ParameterBudget) -> Placement | N
         if placement is not None:
             return placement
     return None
+
+
+def count_comparisons(task: Task, settings: PickSettings) -> int:
+    """Return the number of folds, or of seeds, on which finalists are compared.
+
+    Raises
+    ------
+    UserError
+        The images cannot be divided into as many folds as were asked for.
+    """
+    asked = settings.folds or DEFAULT_FOLDS
+    if not task.data.made_val:  # the user's validation images are the only fold
+        return asked
+    most = count_folds(task)
+    if settings.folds is not None and asked > most:
+        groups = "" if task.data.groups is None else "; groups stay together"
+        raise UserError(
+            f"--folds is {asked}, but training and validation images can be divided into "
+            f"{most} at most{groups}; give a smaller number"
+        )
+    return min(asked, most)
