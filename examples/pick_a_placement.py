@@ -18,7 +18,9 @@ from autoplace.data import load_data
 
 def main(data: str) -> None:
     """Run the main job, print what came of it, and use the model."""
-    result = autoplace.pick(data, backbone="formula-vit6", top_k=1, epochs=1, probe_images=64)
+    result = autoplace.pick(
+        data, backbone="formula-vit6", field_size=4, top_k=1, seeds=1, epochs=1, probe_images=64
+    )
     table = result.ranking[["placement", "role", "val_metric", "gain"]]
     print(table.to_string(index=False, max_colwidth=40))
     print(f"winner: {result.winner}, {result.metric} {result.tested['winner'].mean:.3f} on test")

@@ -83,10 +83,11 @@ def pick(
     --------
     >>> import autoplace
     >>> result = autoplace.pick(
-    ...     "builtin:digits", top_k=1, epochs=1, batch_size=200, probe_images=32, max_params=400
+    ...     "builtin:digits", field_size=2, top_k=1, seeds=1, epochs=1, batch_size=200,
+    ...     probe_images=32, max_params=400
     ... )
-    >>> sorted(result.tested)  # so small a budget has no room for an adapter in every block
-    ['head-only', 'winner']
+    >>> sorted(result.rates)  # so small a budget has no room for LoRA in every block
+    ['bottleneck', 'head-only']
     >>> model = autoplace.load(result.run_id)
     >>> len(model.classes)
     10

@@ -72,7 +72,7 @@ def predicted_versus_measured(ranking: pd.DataFrame, metric: str) -> Figure:
     --------
     >>> import pandas as pd
     >>> ranking = pd.DataFrame(
-    ...     {"placement": ["7>3"], "role": ["top-k"], "predicted": [0.02], "gain": [0.03]}
+    ...     {"placement": ["7>3"], "role": ["candidate"], "predicted": [0.02], "gain": [0.03]}
     ... )
     >>> figure = predicted_versus_measured(ranking, "accuracy")
     >>> figure.axes[0].get_xlabel()

@@ -44,11 +44,11 @@ class PickSettings(
     Examples
     --------
     >>> PickSettings(budget="20m").top_k
-    3
+    2
     """
 
     field_size: int = option(24, "Number of predicted placements that start the race.", low=1)
-    top_k: int = option(3, "Number of placements that the race leaves as finalists.", low=1)
+    top_k: int = option(2, "Number of placements that the race leaves as finalists.", low=1)
     patience: int | None = option(
         5,
         "Stop a trial when neither metric nor loss on validation has improved for this many "

@@ -164,7 +164,7 @@ class Outcome:
     checkpoint : Checkpoint or None
         Where a paused trial continues.
     seconds : float
-        Its share of the wall time, where several trials ran together.
+        Wall time of its thread, or its share of it if several trials ran as one population.
     test : Scores or None
         Test scores, where a command asked for them: for evaluation, never for choosing.
 

@@ -14,7 +14,11 @@ from predictors.vocabulary import Status
 
 
 def run_trial(
-    task: Task, placement: Placement, settings: TrialSettings, seed: int, learning_rate: float
+    task: Task,
+    placement: Placement,
+    settings: TrialSettings,
+    seed: int,
+    learning_rate: float = 0.01,
 ) -> Outcome:
     """Fine-tune one placement alone.
 
@@ -28,7 +32,7 @@ def run_trial(
         How to train.
     seed : int
         Seed of the adapters and of the order of images.
-    learning_rate : float
+    learning_rate : float, default=0.01
         Peak learning rate of AdamW.
 
     Returns

@@ -54,7 +54,9 @@ def draw_trials(task: Task, options: argparse.Namespace, count: int) -> list[Tri
     drawn = np.random.default_rng(options.seed).choice(n_nodes**2, count, replace=False)
     spec = AdapterSpec.of(options.adapter, r=options.rank)
     edges = (Edge(*map(int, divmod(k, n_nodes))) for k in drawn)
-    return [Trial(Placement.of([edge], spec), options.seed) for edge in edges]
+    return [
+        Trial(Placement.of([edge], spec), options.seed, learning_rate=options.lr) for edge in edges
+    ]
 
 
 def losses(results: list[Any]) -> np.ndarray:
@@ -66,7 +68,7 @@ def losses(results: list[Any]) -> np.ndarray:
 
 def compare(task: Task, options: argparse.Namespace, batch: int, count: int) -> dict[str, Any]:
     """Run both ways with `count` placements; raises SystemExit if losses differ on a CPU."""
-    settings = TrialSettings(epochs=options.epochs, batch_size=batch, lr=options.lr)
+    settings = TrialSettings(epochs=options.epochs, batch_size=batch)
     trials = draw_trials(task, options, count)
     found: dict[str, np.ndarray] = {}
 

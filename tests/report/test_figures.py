@@ -43,7 +43,7 @@ def ranking(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "placement": ["head-only", "7>3@bottleneck:r=8", "+".join(["1>2"] * 20)],
-            "role": ["head-only", "top-k", "every-block"],
+            "role": ["head-only", "candidate", "every-block"],
             "predicted": [np.nan, 0.02, 0.01],
             "gain": [0.0, 0.03, -0.01],
         }
@@ -56,7 +56,10 @@ def test_the_scatter_holds_each_placement_with_a_prediction_and_a_measurement(tm
     axis = figure.axes[0]
     points = {tuple(xy) for group in axis.collections for xy in group.get_offsets().tolist()}
     assert points == {(0.02, 0.03), (0.01, -0.01)}
-    assert {text.get_text() for text in axis.get_legend().get_texts()} == {"top-k", "every-block"}
+    assert {text.get_text() for text in axis.get_legend().get_texts()} == {
+        "candidate",
+        "every-block",
+    }
     assert all(len(text.get_text()) <= 28 for text in axis.texts)
     figure.savefig(tmp_path / "scatter.png")
 

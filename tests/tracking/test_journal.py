@@ -156,7 +156,7 @@ def test_a_result_that_an_interrupt_kept_from_mlflow_is_not_lost(store, monkeypa
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
         if stopped_in == "create_run":
             broken.setattr(store.client, stopped_in, interrupt)
-        journal.start_trial("one", "first", {}, {"autoplace.role": "top-k"})
+        journal.start_trial("one", "first", {}, {"autoplace.role": "candidate"})
         broken.setattr(store.client, stopped_in, interrupt)
         journal.end_trial("one", Status.DONE, row, {"seconds": 1.0})
     # What the caller does as it leaves: what is still open ends as interrupted.
@@ -168,5 +168,5 @@ def test_a_result_that_an_interrupt_kept_from_mlflow_is_not_lost(store, monkeypa
     assert read_rows(store) == [row]
     condition = "tags.`autoplace.trial_id` = 'one'"
     (run,) = store.client.search_runs([journal.run.experiment_id], condition)
-    assert (run.info.status, run.data.tags["autoplace.role"]) == ("FINISHED", "top-k")
+    assert (run.info.status, run.data.tags["autoplace.role"]) == ("FINISHED", "candidate")
     assert run.data.metrics["seconds"] == 1.0

@@ -26,7 +26,8 @@ from autoplace.training import (
 )
 from predictors.vocabulary import Status
 
-SETTINGS = TrialSettings(epochs=3, batch_size=8, lr=3e-3)
+SETTINGS = TrialSettings(epochs=3, batch_size=8)
+RATE = 3e-3
 PLACEMENTS = {
     "sequential": "11>11@bottleneck:r=4",
     "parallel": "16>17@bottleneck:r=4",
@@ -44,8 +45,8 @@ def test_cached_suffix_training_equals_uncached_training(make_task, task, text):
     placement = Placement.parse(text)
     notes = []
     uncached_task = make_task(notes.append, cache_gb=0.0, cache_dir="/no/such/folder")
-    cached = run_trial(task, placement, SETTINGS, seed=1)
-    uncached = run_trial(uncached_task, placement, SETTINGS, seed=1)
+    cached = run_trial(task, placement, SETTINGS, seed=1, learning_rate=RATE)
+    uncached = run_trial(uncached_task, placement, SETTINGS, seed=1, learning_rate=RATE)
     assert "computed again at each step" in notes[0]
     np.testing.assert_allclose(cached.step_losses, uncached.step_losses, rtol=1e-5)
     assert cached.val.accuracy == uncached.val.accuracy
@@ -53,8 +54,10 @@ def test_cached_suffix_training_equals_uncached_training(make_task, task, text):
 
 def test_the_same_seed_gives_the_same_trial_and_another_does_not(task):
     placement = Placement.parse(PLACEMENTS["mixed"])
-    first, again = (run_trial(task, placement, SETTINGS, seed=3) for _ in range(2))
-    other = run_trial(task, placement, SETTINGS, seed=4)
+    first, again = (
+        run_trial(task, placement, SETTINGS, seed=3, learning_rate=RATE) for _ in range(2)
+    )
+    other = run_trial(task, placement, SETTINGS, seed=4, learning_rate=RATE)
     assert first.step_losses == again.step_losses
     assert first.step_losses != other.step_losses
 
@@ -64,7 +67,7 @@ def test_a_trial_starts_at_the_head_only_result_and_training_lowers_the_loss(tas
     head_logits, _ = predict_split(task, fresh_model(task, Placement(), 0), "val")
     logits, labels = predict_split(task, fresh_model(task, placement, 0), "val")
     np.testing.assert_allclose(logits, head_logits, rtol=1e-4, atol=1e-4)
-    result = run_trial(task, placement, SETTINGS, seed=0)
+    result = run_trial(task, placement, SETTINGS, seed=0, learning_rate=RATE)
     assert result.epochs[-1].train_loss < result.epochs[0].train_loss
     assert len(result.epochs) == SETTINGS.epochs
     assert result.val == result.epochs[-1].val
@@ -76,7 +79,7 @@ def test_the_callers_random_state_is_left_alone(task):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    run_trial(task, Placement.parse("3>20"), TrialSettings(epochs=1, lr=1e-3), seed=0)
+    run_trial(task, Placement.parse("3>20"), TrialSettings(epochs=1), 0, learning_rate=1e-3)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -88,8 +91,8 @@ def test_a_deadline_stops_between_steps(task):
 
 
 def test_a_loss_that_becomes_infinite_fails_the_trial_with_a_reason(task):
-    wild = TrialSettings(epochs=3, batch_size=8, lr=1e30)
-    outcome = run_trial(task, Placement.parse("3>20@linear:r=4"), wild, seed=0)
+    placement = Placement.parse("3>20@linear:r=4")
+    outcome = run_trial(task, placement, SETTINGS, seed=0, learning_rate=1e30)
     assert outcome.status is Status.FAILED
     assert "lower the learning rate (1e+30)" in outcome.reason
 

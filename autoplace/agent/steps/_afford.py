@@ -22,9 +22,9 @@ class Allowance:
 
     Examples
     --------
-    >>> full = Allowance(field=24, top_k=3, folds=2, seeds=3)
+    >>> full = Allowance(field=24, top_k=2, folds=2, seeds=3)
     >>> full.by_phase(epochs=10, refit_share=1.25, sides=3)
-    {'race': 4.8, 'finalists': 2.8, 'folds': 4, 'refit': 11.25}
+    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'refit': 11.25}
     """
 
     field: int
@@ -90,7 +90,7 @@ def afford(
     >>> afford(
     ...     PickSettings(), 24, 2, refit_share=1.25, sides=3, seconds_per_training=9.0, seconds=120
     ... )
-    Allowance(field=12, top_k=2, folds=1, seeds=1)
+    Allowance(field=12, top_k=1, folds=1, seeds=1)
     """
     asked = Allowance(field, min(settings.top_k, field), folds, settings.seeds)
     for allowance in _smaller(asked):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
+from autoplace.model import Tuning
 from autoplace.placement import Placement
-from autoplace.training import DeadlineReachedError, Images, Outcome
+from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import Role
 
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
@@ -60,43 +63,53 @@ class Contender:
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
 
 
-def run_folds(
-    rounds: Rounds, finished: Sequence[Outcome], priors: Sequence[float], images: Sequence[Images]
+def compare(
+    rounds: Rounds,
+    jobs: Sequence[Trial | Outcome],
+    prior: Callable[[Placement | Tuning], float],
+    further: Sequence[Images],
 ) -> list[Contender]:
-    """Train finalists and baselines on further folds, or under further seeds.
+    """Train finalists and baselines to the end, and again on further folds or seeds.
 
-    If the time budget runs out, only the folds count that all contenders have finished.
+    All of it is one round, so that no core waits. If the time budget runs out, only those count
+    that finished on the first fold, and further folds that all of them finished.
 
     Parameters
     ----------
     rounds : Rounds
         Runs and records the trials.
-    finished : sequence of Outcome
-        Trials on the first fold.
-    priors : sequence of float
-        Predicted gain of each.
-    images : sequence of Images
+    jobs : sequence of Trial or Outcome
+        On the task's own split: new, paused or done.
+    prior : callable
+        Predicted gain of a placement.
+    further : sequence of Images
         Further folds; the task's own split stands for a further seed.
+
+    Returns
+    -------
+    list of Contender
+        Without those whose training failed.
     """
-    contenders = [
-        Contender([outcome], prior) for outcome, prior in zip(finished, priors, strict=True)
-    ]
-    for number, each in enumerate(images, start=1):
-        # Where the user supplied the validation images, another seed stands for another fold.
-        extra = 0 if each.fold else number
-        trials = [
-            replace(o.trial, role=Role.FOLD, images=each, seed=o.trial.seed + extra)
-            for o in finished
+    first = [job if isinstance(job, Trial) else job.trial for job in jobs]
+    # Where the user supplied the validation images, another seed stands for another fold.
+    again = [
+        [
+            replace(t, role=Role.FOLD, images=images, seed=t.seed + (0 if images.fold else number))
+            for t in first
         ]
-        try:
-            outcomes = rounds.run(f"Comparing finalists again, {_named(each, number)}", trials)
-        except DeadlineReachedError:
-            break
-        if not all(outcome.is_done for outcome in outcomes):
-            break
-        for contender, outcome in zip(contenders, outcomes, strict=True):
-            contender.outcomes.append(outcome)
-    return contenders
+        for number, images in enumerate(further, start=1)
+    ]
+    left = [job for job in jobs if isinstance(job, Trial) or job.is_paused]
+    name = f"Comparing finalists and baselines on {1 + len(further)} folds"
+    with suppress(DeadlineReachedError):
+        rounds.run(name, [*left, *chain.from_iterable(again)])
+    done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
+    running = [number for number, trial in enumerate(first) if trial in done]
+    folds = [first, *(fold for fold in again if all(fold[number] in done for number in running))]
+    return [
+        Contender([done[fold[number]] for fold in folds], prior(first[number].placement))
+        for number in running
+    ]
 
 
 def choose(contenders: Sequence[Contender], metric: str) -> Contender:
@@ -148,7 +161,3 @@ def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -
 
 def _complexity(contender: Contender) -> tuple[bool, int]:
     return (not contender.role.is_baseline, len(contender.placement))
-
-
-def _named(images: Images, number: int) -> str:
-    return f"{images}" if images.fold else f"seed {number + 1}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from autoplace.agent.steps._afford import Allowance, afford
-from autoplace.agent.steps._choose import Contender, choose, run_folds
+from autoplace.agent.steps._choose import Contender, choose, compare
 from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
@@ -124,7 +124,7 @@ def run_contest(
     if not contest.trained.get(WINNER):  # no seed of the refit is complete: what the race trained
         contest.trained = {WINNER: contest.winner.outcomes[:1]}
         for contender in contest.contenders:
-            if contender.role.is_baseline:
+            if contender.role.is_baseline and contender is not contest.winner:
                 contest.trained[contender.role] = contender.outcomes[:1]
     return contest
 
@@ -155,13 +155,11 @@ def _compete(
     contest.search_ended = time.perf_counter()
 
     every_block = [replace(trial, learning_rate=rate) for trial in entrants.every_block]
-    already = [job for job in left if isinstance(job, Outcome) and job.is_done]
-    remaining = [job for job in left if job not in already]
-    finished += already + rounds.run("Training the finalists", [*every_block, *remaining])
-    finished = [outcome for outcome in finished if outcome.is_done]
-    further = _further(task, allowance.folds)
-    priors = [entrants.prior(outcome.placement) for outcome in finished]
-    contest.contenders = run_folds(rounds, finished, priors, further)
+    contest.contenders = compare(
+        rounds, [*finished, *every_block, *left], entrants.prior, _further(task, allowance.folds)
+    )
+    if deadline.passed:
+        raise DeadlineReachedError
     contest.choice = choose(contest.contenders, task.metric)
 
     sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
@@ -173,7 +171,7 @@ def _compete(
         contest.rates[role] = find_rate(rounds, role, [trial.placement], settings, task.seed)
         sides[role] = replace(trial, learning_rate=contest.rates[role].rate)
     contest.trained = refit(rounds, sides, allowance.seeds, settings.refit)
-    if len(contest.trained[WINNER]) < allowance.seeds:
+    if len(contest.trained.get(WINNER, [])) < allowance.seeds and deadline.passed:
         raise DeadlineReachedError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import Outcome, Trial
 
-RUNGS = (0.1, 0.2, 0.4)  # shares of the epochs
+RUNGS = (0.1, 0.2)  # shares of the epochs
 LOSS_WEIGHT = 2.0  # against 1 for the metric: experiments/choice.py
 
 
@@ -29,8 +29,8 @@ class Rung:
 
     Examples
     --------
-    >>> plan_rungs(field=24, top_k=3, epochs=10)[0]
-    Rung(epoch=1, started=24, kept=12)
+    >>> plan_rungs(field=24, top_k=2, epochs=10)[0]
+    Rung(epoch=1, started=24, kept=7)
     """
 
     epoch: int
@@ -52,8 +52,8 @@ def plan_rungs(field: int, top_k: int, epochs: int) -> list[Rung]:
 
     Examples
     --------
-    >>> [(rung.epoch, rung.kept) for rung in plan_rungs(field=24, top_k=3, epochs=10)]
-    [(1, 12), (2, 6), (4, 3)]
+    >>> [(rung.epoch, rung.kept) for rung in plan_rungs(field=24, top_k=2, epochs=10)]
+    [(1, 7), (2, 2)]
     >>> plan_rungs(field=2, top_k=3, epochs=10)
     []
     """

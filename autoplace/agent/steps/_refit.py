@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
-from predictors.vocabulary import Role
+from predictors.vocabulary import Role, Status
 
 WINNER = "winner"
 
@@ -36,23 +37,30 @@ def refit(
     """
     images = Images("all") if on_all else Images()
     what = "training and validation images" if on_all else "training images"
-    done: dict[str, list[Outcome]] = {role: [] for role in trials}
-    for extra in range(seeds):
-        wanted = {
+    wanted = [
+        {
             role: replace(trial, role=Role.REFIT, images=images, seed=trial.seed + extra)
             for role, trial in trials.items()
-            if role in done
         }
-        try:
-            # A baseline may be the winner, and then it is trained once.
-            outcomes = rounds.run(
-                f"Refitting winner and baselines on {what}, seed {extra + 1} of {seeds}",
-                list(dict.fromkeys(wanted.values())),
-            )
-        except DeadlineReachedError:
-            break
-        by_trial = {outcome.trial: outcome for outcome in outcomes if outcome.is_done}
-        done = {role: [*done[role], by_trial[t]] for role, t in wanted.items() if t in by_trial}
-        if WINNER not in done:
-            break
-    return done
+        for extra in range(seeds)
+    ]
+    # One round, so that no core waits; one seed of all after another, for the deadline's sake.
+    with suppress(DeadlineReachedError):
+        rounds.run(
+            f"Training winner and baselines on {what}, {seeds} seeds",
+            [trial for by_role in wanted for trial in by_role.values()],
+        )
+    ended = {outcome.trial: outcome for outcome in rounds.ended}
+    failed = {
+        role
+        for by_role in wanted
+        for role, trial in by_role.items()
+        if trial in ended and ended[trial].status is Status.FAILED
+    }
+    roles = [role for role in trials if role not in failed]
+    whole = [
+        by_role
+        for by_role in wanted
+        if all(by_role[role] in ended and ended[by_role[role]].is_done for role in roles)
+    ]
+    return {role: [ended[by_role[role]] for by_role in whole] for role in roles}
