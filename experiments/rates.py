@@ -48,8 +48,8 @@ TASKS = (
     ("fashion-vit8", "charts-trends"),
     ("starter", "paths-number"),
     ("saliency-vits14", "spheres-light"),
+    ("fashion-vit8", "cells-states"),
     ("starter", "shapes-count"),
-    ("starter", "spheres-depth"),
 )
 WIDE = "saliency-vits14"
 WIDE_IMAGES = {"train": 80, "val": 64, "test": 240}  # what a CPU can do

@@ -13,7 +13,7 @@ from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rates import SHARE, START
+from autoplace.agent.steps._rates import START, short_epochs
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.execution import count_side_by_side
 from autoplace.model import Tuning, frozen_features
@@ -90,7 +90,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     (1, 'shipped', True)
     """
     progress = progress or Progress()
-    Deadline.parse(settings.budget)  # a budget that pick would refuse is refused here too
+    deadline = Deadline.parse(settings.budget)
     store = Store(settings.store)
     store.check()
     active = load_active_predictor(store, settings.predictor, progress)
@@ -104,12 +104,13 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     step = _seconds_to_train(task, space.every_block or Placement(), side_by_side)
     tuned = Tuning.lora_within(task.chain, space.budget.parameters) is not None
     folds = count_comparisons(task, settings)
-    allowance = Allowance(settings.field_size, settings.top_k, folds, settings.seeds)
+    field = max(settings.field_size, settings.top_k)
+    allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
     sides = 2 + tuned + (settings.baselines == "full")
     refit_share = len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0
     counts = allowance.by_phase(settings.epochs, refit_share, sides)
-    rates = len(START) * SHARE * (2 + sides - 2)
+    rates = len(START) * short_epochs(settings.epochs) / settings.epochs * 2  # two references
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))
@@ -120,9 +121,11 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         "test": n_test * settings.seeds * sides * step * side_by_side / 3,
     }
     total = sum(phases.values())
+    if total > deadline.left:
+        progress.note("this exceeds --budget: folds, seeds and candidates would be reduced to fit")
     return DryRun(
         count_candidates(task.chain.n_nodes),
-        settings.field_size,
+        field,
         settings.top_k,
         folds,
         settings.seeds,
@@ -137,7 +140,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
 def _seconds_to_read(task: Task) -> float:
     """Seconds to decode an image and run the frozen backbone on it."""
     rows = np.arange(min(TIMED_IMAGES, len(task.data.train)))
-    task.data.train.load(rows[:1])  # the first image costs more
+    task.data.train.load(rows)  # the first images cost more
     started = time.perf_counter()
     with torch.inference_mode():
         images = task.data.train.load(rows).images.to(task.device)

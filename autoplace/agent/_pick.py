@@ -59,14 +59,14 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     except DeadlineReachedError as error:
         raise NothingFinishedError([], deadline_reached=True) from error
     unit = every_block_seconds(task, plan.entrants, settings)
-    deadline = held_back(task, plan.entrants, settings, deadline)
+    training = held_back(task, plan.entrants, settings, deadline)
     with Record(store, task, "pick", settings, plan.probe, progress) as record:
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.predicted)
-        executor = create_executor(task, settings, deadline, progress)
+        executor = create_executor(task, settings, training, progress)
         with TrialRecord(record) as trials:
-            rounds = Rounds(executor, trials, deadline, task.metric, progress)
-            contest = run_contest(task, plan.entrants, settings, rounds, deadline, progress)
-        report = test_winner(task, contest, progress)
+            rounds = Rounds(executor, trials, training, task.metric, progress)
+            contest = run_contest(task, plan.entrants, settings, rounds, training, unit, progress)
+        report = test_winner(task, contest, deadline, progress)
         searched = (contest.search_ended or time.perf_counter()) - started
         result = PickResult(
             run_id=record.journal.run.run_id,
@@ -83,7 +83,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
             tested=report.tested,
             refitted=contest.refitted,
             differences=report.differences,
-            per_class=class_report(report.labels, report.logits, task.data.classes),
+            per_class=class_report(report.labels, report.logits, task.data.classes).reset_index(),
             search_cost=searched / unit,
             total_cost=(time.perf_counter() - started) / unit,
             deadline_reached=not contest.is_complete,

@@ -54,6 +54,7 @@ def render_pick(result: PickResult) -> str:
             number,
             shortened(row["placement"]),
             row["role"],
+            row["score"],
             row["predicted"],
             row["val_metric"],
             row["gain"],
@@ -62,7 +63,7 @@ def render_pick(result: PickResult) -> str:
         )
         for number, row in enumerate(compared.to_dict(orient="records"), start=1)
     ]
-    header = ("#", "placement", "role", "predicted", "val", "gain", "val loss", "params")
+    header = ("#", "placement", "role", "score", "predicted", "val", "gain", "val loss", "params")
     rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
     lines = [
         f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
@@ -76,8 +77,8 @@ def render_pick(result: PickResult) -> str:
             for rung in result.rungs
         ),
         "",
-        f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds "
-        "(it picks, with loss and prediction; gain is over head-only)",
+        f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds or seeds; "
+        "gain is over head-only; score counts metric, loss and prediction, and decides",
         table(header, ranking),
         "",
         f"Test {result.metric} (read once, after the choice; trained on "
@@ -114,7 +115,7 @@ def _verdict(result: PickResult) -> list[str]:
     lines = []
     if result.winner_role.is_baseline:
         lines.append(f"No predicted placement beat {result.winner_role} on validation.")
-    better = [role for role, each in result.differences.items() if each.difference < 0]
+    better = [role for role, each in result.differences.items() if each.difference <= 0]
     if better:
         lines.append(f"The winner is not ahead of {' and '.join(better)} on test.")
     if result.deadline_reached:
@@ -140,16 +141,24 @@ def render_probe(result: ProbeResult, folder: object) -> str:
 def render_dry_run(result: DryRun) -> str:
     """Render what would be done, and the estimate by phase."""
     phases = "\n".join(
-        f"  {phase:<15}{seconds:>8.0f} s" for phase, seconds in result.phases.items()
+        f"  {phase:<15}{duration(seconds):>10}" for phase, seconds in result.phases.items()
     )
     return (
         f"Would predict the gain of up to {result.candidates} candidates with the "
         f"{result.predictor} predictor, race {result.field} of them, compare {result.finalists} "
         f"finalists on {result.folds} folds,\n"
         f"and train the winner and each baseline {result.seeds} times for the test:\n{phases}\n"
-        f"Estimated time: {result.estimated_seconds:.0f} s, extrapolated from a few images; "
-        f"expect {result.low:.0f} to {result.high:.0f} s. Nothing was trained or recorded."
+        f"Estimated time: {duration(result.estimated_seconds)}, extrapolated from a few images; "
+        f"expect {duration(result.low)} to {duration(result.high)}. "
+        "Nothing was trained or recorded."
     )
+
+
+def duration(seconds: float) -> str:
+    """Write a time in seconds, minutes or hours, whatever is short."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def render_retrain(result: RetrainResult) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from autoplace.training import Epoch, Outcome, Trial
@@ -39,7 +39,7 @@ class Executor(ABC):
     @abstractmethod
     def run(
         self, jobs: Sequence[Trial | Outcome], until: int | None = None
-    ) -> Iterator[TrialEvent]:
+    ) -> Generator[TrialEvent, None, None]:
         """Run distinct trials and yield what happens to them as it happens.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -78,7 +78,9 @@ class InProcessExecutor(Executor):
         self._threads = task.device.type == "cpu" if threads is None else threads
         self._notify = notify
 
-    def run(self, jobs: Sequence[Job], until: int | None = None) -> Iterator[TrialEvent]:
+    def run(
+        self, jobs: Sequence[Job], until: int | None = None
+    ) -> Generator[TrialEvent, None, None]:
         """See `Executor.run`."""
         if self._threads and self._side_by_side > 1:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import torch
@@ -16,6 +17,7 @@ SHARE = 0.8  # of the free memory that trials may fill
 # Bytes of the residual stream with which a step fills a GPU: an estimate, some 10,000 rows.
 FILLED = 128 * 2**20
 MOST = 32
+CONTAINER = Path("/sys/fs/cgroup/cpu.max")  # quota and period of a Linux container
 
 
 def parse_side_by_side(text: str) -> int | None:
@@ -93,16 +95,23 @@ def trial_bytes(task: Task, batch_size: int) -> int:
 
 
 def count_cores() -> int:
-    """Count the cores that this process may use.
+    """Count the cores that this process may use: by affinity, container and OMP_NUM_THREADS.
 
     Examples
     --------
     >>> count_cores() >= 1
     True
     """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [cores or 1]
+    if CONTAINER.exists():
+        quota, period = CONTAINER.read_text().split()
+        if quota != "max":
+            limits.append(max(1, int(quota) // int(period)))
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        limits.append(int(asked))
+    return min(limits)
 
 
 def _free_memory(device: torch.device) -> int:

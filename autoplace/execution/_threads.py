@@ -8,8 +8,8 @@ from queue import SimpleQueue
 
 import torch
 
-from autoplace.execution._executor import TrialEvent
-from autoplace.training import Deadline
+from autoplace.execution._executor import TrialEvent, TrialStarted
+from autoplace.training import Deadline, Epoch, Outcome
 
 Stream = Callable[[Deadline], Iterator[TrialEvent]]
 
@@ -51,7 +51,13 @@ def run_in_threads(
             pool.submit(follow, stream)
         open_streams = len(streams)
         while open_streams:
-            event = events.get()
+            try:
+                event = events.get()
+            except KeyboardInterrupt:
+                stop.stop()
+                pool.shutdown(wait=True, cancel_futures=True)
+                yield from _finished(events)
+                raise
             if isinstance(event, BaseException):
                 raise event
             if event is None:
@@ -62,3 +68,11 @@ def run_in_threads(
         stop.stop()
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads_of_torch)
+
+
+def _finished(events: SimpleQueue[TrialEvent | BaseException | None]) -> Iterator[TrialEvent]:
+    """What trials have yielded up to their end, for the record of an interrupted run."""
+    while not events.empty():
+        event = events.get()
+        if isinstance(event, TrialStarted | Epoch | Outcome):
+            yield event

@@ -16,6 +16,7 @@ from autoplace.training._models import (
     trained_model,
     training_images,
 )
+from autoplace.training._precision import full_precision
 from autoplace.training._scores import (
     Scores,
     class_report,
@@ -50,6 +51,7 @@ __all__ = [
     "confusion",
     "count_folds",
     "fresh_model",
+    "full_precision",
     "knn_logits",
     "metric_of_counts",
     "metric_value",

@@ -83,8 +83,14 @@ class TrainingLoop:
         self._steps = len(outcomes[0].step_losses)
         per_epoch = math.ceil(len(self._rows.train) / settings.batch_size)
         self._schedule = WarmUpAndCosine(self._epochs * per_epoch)
-        self._weights = _class_weights(task.labels[self._rows.train], settings.class_weights)
-        self._weights = None if self._weights is None else self._weights.to(task.device)
+        self._class_weights = class_weights(
+            task.labels[self._rows.train], len(task.data.classes), settings.class_weights
+        )
+        self._weights = (
+            None
+            if self._class_weights is None
+            else torch.from_numpy(self._class_weights).float().to(task.device)
+        )
         self._members = self._create_members()
         groups: list[dict[str, Any]] = [
             {"params": parameters, "lr": rate, "peak": rate}
@@ -194,7 +200,10 @@ class TrainingLoop:
             ):
                 logits[member].append(part.float())
         true = torch.cat(labels).cpu().numpy()
-        return {m: score(torch.cat(parts).cpu().numpy(), true) for m, parts in logits.items()}
+        return {
+            member: score(torch.cat(parts).cpu().numpy(), true, self._class_weights)
+            for member, parts in logits.items()
+        }
 
     def _forward(self, batches: dict[int, FrozenBatch]) -> list[Tensor]:
         """Logits (batch, classes) of each member on its batch."""
@@ -240,7 +249,9 @@ class TrainingLoop:
         models = []
         for outcome in self._outcomes:
             trial, checkpoint = outcome.trial, outcome.checkpoint
-            model = fresh_model(self._task, trial.placement, trial.seed, self._rows.train)
+            model = fresh_model(
+                self._task, trial.placement, trial.seed, self._rows.train, self._deadline
+            )
             if checkpoint is not None:
                 state = checkpoint.state if moment is None else checkpoint.moments[moment]
                 model.load_trainable_state(state)
@@ -307,13 +318,13 @@ def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:
     return torch.stack([part.mean() for part in values.split(list(sizes))])
 
 
-def _class_weights(labels: np.ndarray, kind: str) -> Tensor | None:
+def class_weights(labels: np.ndarray, n_classes: int, kind: str) -> np.ndarray | None:
     """Weights (classes,) of the loss: `balanced` gives every class the same share of it."""
     if kind == "none":
         return None
-    counts = np.bincount(labels)
-    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return torch.from_numpy(weights).float()
+    counts = np.bincount(labels, minlength=n_classes)
+    weights: np.ndarray = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return weights
 
 
 def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from autoplace.model import AdaptedModel, Schedule, TunedModel, Tuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._deadline import Deadline
-from autoplace.training._precision import autocast
+from autoplace.training._precision import autocast, full_precision
 from autoplace.training._task import Task
 from autoplace.training._trial import Outcome
 
@@ -26,6 +26,7 @@ def fresh_model(
     placement: Placement | Tuning,
     seed: int,
     head_rows: np.ndarray | None = None,
+    deadline: Deadline | None = None,
 ) -> AdaptedModel | TunedModel:
     """Untrained model of a placement, with a logistic head on the frozen features.
 
@@ -39,6 +40,8 @@ def fresh_model(
         Of the adapters; the caller's random state is left alone.
     head_rows : ndarray (rows,), optional
         Rows of `task.data.fit` that the head may be fitted on; default: the training images.
+    deadline : Deadline, optional
+        Checked while images for the head are read.
 
     Examples
     --------
@@ -47,7 +50,7 @@ def fresh_model(
     >>> len(model.adapters), model.head.out_features
     (1, 10)
     """
-    head = task.first_head(task.rows("train") if head_rows is None else head_rows)
+    head = task.first_head(task.rows("train") if head_rows is None else head_rows, deadline)
     with random_state() as seed_all:  # creating a model draws from the global random state
         seed_all(seed)
         model = _create(task, placement)
@@ -150,9 +153,10 @@ def predict_split(
     logits, labels = [], []
     cache, rows = task.located(split)
     order = torch.from_numpy(rows)
-    for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
-        logits.append(model.forward_suffix(batch.values).float())
-        labels.append(batch.labels)
+    with full_precision():
+        for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
+            logits.append(model.forward_suffix(batch.values).float())
+            labels.append(batch.labels)
     return torch.cat(logits).cpu().numpy(), torch.cat(labels).cpu().numpy()
 
 
@@ -195,6 +199,8 @@ def seconds_per_image(
         with autocast(task.precision, task.device):
             logits = model.forward_suffix(batch.values)
         functional.cross_entropy(logits.float(), batch.labels).backward()
+        if task.device.type == "cuda":
+            torch.cuda.synchronize(task.device)
         seconds.append((time.perf_counter() - started) / len(batch.labels))
     return seconds[1:]
 

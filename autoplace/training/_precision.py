@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -45,6 +45,17 @@ def supports_bf16(device: torch.device) -> bool:
 def supports_tf32(device: torch.device) -> bool:
     """Whether the device multiplies float32 matrices in TF32."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= WITH_TF32
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 matrices in float32, also where TF32 is switched on."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:

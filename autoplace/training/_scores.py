@@ -127,24 +127,29 @@ def metric_of_counts(
     raise ValueError(f"unknown metric {metric!r}")
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
+def score(
+    logits: np.ndarray, labels: np.ndarray, class_weights: np.ndarray | None = None
+) -> Scores:
     """Compute all scores of a split.
 
     Parameters
     ----------
     logits : ndarray (rows, classes)
     labels : ndarray (rows,)
+    class_weights : ndarray (classes,), optional
+        Weights of the mean loss, where training has them.
 
     Examples
     --------
     >>> score(np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([0, 1])).accuracy
     1.0
     """
+    weights = None if class_weights is None else class_weights[labels]
     return Scores(
         metric_value("accuracy", labels, logits),
         metric_value("balanced-accuracy", labels, logits),
         metric_value("macro-f1", labels, logits),
-        float(losses(labels, logits).mean()),
+        float(np.average(losses(labels, logits), weights=weights)),
     )
 
 

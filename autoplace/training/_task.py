@@ -138,7 +138,7 @@ class Task:
                 memory=memory,
                 # Test results must be those of the saved model, whose activations are not rounded.
                 dtype=torch.float32 if name == "test" else DTYPES[self.cache_precision],
-                precision=self.precision,
+                precision="float32" if name == "test" else self.precision,
                 augmentation=self.augmentation if name == "fit" else None,
             )
             for name, split in splits.items()
@@ -214,7 +214,7 @@ class Task:
             count = self._head_images if split == "train" else READ_FIRST
             cache.features(self._sample(cache.labels, rows, count), deadline)
 
-    def first_head(self, rows: np.ndarray) -> LinearHead:
+    def first_head(self, rows: np.ndarray, deadline: Deadline | None = None) -> LinearHead:
         """Fit the head that trials on some images start from; each is fitted once and kept.
 
         It is a cross-validated logistic head on frozen features of a stratified sample of the rows:
@@ -224,6 +224,8 @@ class Task:
         ----------
         rows : ndarray (rows,)
             Rows of `fit` that are trained on; the head sees no others.
+        deadline : Deadline, optional
+            Checked while images are read.
 
         Examples
         --------
@@ -237,7 +239,7 @@ class Task:
         with self._lock:
             if key not in self._heads:
                 sample = self._sample(self.labels, rows, self._head_images)
-                features, labels = self.cache("fit").features(sample)
+                features, labels = self.cache("fit").features(sample, deadline)
                 n_classes = len(self.data.classes)
                 self._heads[key] = fit_head(features.double().numpy(), labels, n_classes, self.seed)
             return self._heads[key]

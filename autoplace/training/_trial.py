@@ -195,7 +195,7 @@ class Outcome:
     @property
     def is_paused(self) -> bool:
         """Whether the trial can continue."""
-        return self.checkpoint is not None
+        return self.status is Status.RUNNING and self.checkpoint is not None
 
     def reopened(self) -> Outcome:
         """Return a copy of a paused outcome, to continue with."""

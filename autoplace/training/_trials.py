@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
@@ -131,10 +132,14 @@ def train(
     outcomes = [
         open_outcome(task, job) if isinstance(job, Trial) else job.reopened() for job in jobs
     ]
-    loop = TrainingLoop(task, outcomes, settings, deadline or Deadline())
+    loop: TrainingLoop | None = None
     interrupted = False
     try:
+        loop = TrainingLoop(task, outcomes, settings, deadline or Deadline())
         yield from loop.run(until)
     except DeadlineReachedError:
         interrupted = True
+    if loop is None:  # the time was up before the first step
+        yield from (replace(o, status=Status.INTERRUPTED, checkpoint=None) for o in outcomes)
+        return
     yield from loop.close(Status.INTERRUPTED if interrupted else Status.DONE)

@@ -62,8 +62,8 @@ def test_one_that_diverges_fails_and_leaves_the_others_alone(task, monkeypatch):
     module = sys.modules["autoplace.training._loop"]
     fresh = module.fresh_model
 
-    def one_is_broken(task, placement, seed, rows):
-        model = fresh(task, placement, seed, rows)
+    def one_is_broken(task, placement, seed, *rest):
+        model = fresh(task, placement, seed, *rest)
         if placement == PLACEMENTS[2]:
             model.adapter(placement.edges[0]).down.weight.data.fill_(torch.inf)
         return model

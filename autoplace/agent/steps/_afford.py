@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
+from autoplace.agent.steps._rates import SHARE, START
 from autoplace.settings import PickSettings
+
+RATE_TRIALS = len(START)  # one reference each
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Allowance:
     --------
     >>> full = Allowance(field=24, top_k=2, folds=2, seeds=3)
     >>> full.by_phase(epochs=10, refit_share=1.25, sides=3)
-    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'refit': 11.25}
+    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'baselines': 0.9, 'refit': 11.25}
     """
 
     field: int
@@ -42,7 +45,7 @@ class Allowance:
         refit_share : float
             Images of the refit per training image.
         sides : int
-            Winner and baselines with adapters.
+            Winner, every-block and the baselines that tune the backbone.
         """
         trained, before = 0, 0
         for rung in plan_rungs(self.field, self.top_k, epochs):
@@ -52,6 +55,7 @@ class Allowance:
             "race": trained / epochs,
             "finalists": 1 + self.top_k * (epochs - before) / epochs,  # and every-block
             "folds": (self.folds - 1) * (self.top_k + 1),
+            "baselines": round(RATE_TRIALS * SHARE * (sides - 2), 2),  # their learning rates
             "refit": self.seeds * sides * refit_share,
         }
 
@@ -79,7 +83,7 @@ def afford(
     refit_share : float
         Images of the refit per training image.
     sides : int
-        Winner and baselines with adapters.
+        Winner, every-block and the baselines that tune the backbone.
     seconds_per_training : float
         Wall seconds of a training, as measured so far.
     seconds : float

@@ -9,6 +9,9 @@ from autoplace.training import Task
 def winner_card(result: PickResult, task: Task) -> str:
     """Write Markdown that says what the model is, how well it does and what it is compared with."""
     images = "all training and validation images" if result.refitted else "the training images"
+    last = f"Validation chose the winner; then it and the baselines were trained on {images}, and"
+    if result.deadline_reached:
+        last = f"Validation chose the winner among what was trained on {images} in time, and"
     lines = [
         f"# {task.chain.name} adapted to {task.data.name}",
         "",
@@ -32,7 +35,7 @@ def winner_card(result: PickResult, task: Task) -> str:
         "",
         f"Learning rates, the same for every placement of a kind: {rates}.",
         "",
-        f"Validation chose the winner; then it and the baselines were trained on {images}, and",
+        last,
         "the test split was read once. The stored model is that of the first seed. The backbone's",
         "weights are not stored here.",
         "",

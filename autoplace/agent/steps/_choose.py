@@ -14,7 +14,7 @@ from autoplace.agent.steps._rounds import Rounds
 from autoplace.model import Tuning
 from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
-from predictors.vocabulary import Role
+from predictors.vocabulary import Role, Status
 
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
 
@@ -88,7 +88,7 @@ def compare(
     Returns
     -------
     list of Contender
-        Without those whose training failed.
+        Without those whose training failed on a fold.
     """
     first = [job if isinstance(job, Trial) else job.trial for job in jobs]
     # Where the user supplied the validation images, another seed stands for another fold.
@@ -104,7 +104,11 @@ def compare(
     with suppress(DeadlineReachedError):
         rounds.run(name, [*left, *chain.from_iterable(again)])
     done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
+    failed = {outcome.trial for outcome in rounds.ended if outcome.status is Status.FAILED}
+    everywhere = list(zip(first, *again, strict=True))
     running = [number for number, trial in enumerate(first) if trial in done]
+    sound = [number for number in running if not failed & set(everywhere[number])]
+    running = sound or running
     folds = [first, *(fold for fold in again if all(fold[number] in done for number in running))]
     return [
         Contender([done[fold[number]] for fold in folds], prior(first[number].placement))
@@ -113,10 +117,15 @@ def compare(
 
 
 def choose(contenders: Sequence[Contender], metric: str) -> Contender:
-    """Choose the winner.
+    """Choose the winner: the first of `order`."""
+    return order(contenders, metric)[0][0]
+
+
+def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender, float]]:
+    """Order contenders with their scores, the winner first.
 
     Metric, loss and prior count in units of their spread over the contenders. Among equals the
-    simpler placement wins: head-only, then every-block, then the one with the fewest edges.
+    simpler placement goes first: head-only, then every-block, then the one with the fewest edges.
 
     Parameters
     ----------
@@ -131,7 +140,8 @@ def choose(contenders: Sequence[Contender], metric: str) -> Contender:
         np.array([contender.loss for contender in simplest_first]),
         np.array([contender.prior for contender in simplest_first]),
     )
-    return simplest_first[int(scores.argmax())]  # the first of equals
+    pairs = zip(simplest_first, scores.tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
 
 
 def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -> np.ndarray:

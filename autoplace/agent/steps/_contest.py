@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from autoplace.agent.steps._rates import RateSearch, find_rate
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
+from autoplace.errors import UserError
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Deadline,
@@ -84,6 +86,7 @@ def run_contest(
     settings: PickSettings,
     rounds: Rounds,
     deadline: Deadline,
+    unit: float,
     progress: Progress,
 ) -> Contest:
     """Find rates, race the field, compare finalists and baselines, choose, and refit.
@@ -100,6 +103,8 @@ def run_contest(
         Runs and records the trials.
     deadline : Deadline
         When training stops.
+    unit : float
+        Estimated seconds of a training of every-block.
     progress : Progress
         Notified of what the time budget takes away.
 
@@ -112,10 +117,13 @@ def run_contest(
     """
     contest = Contest(ended=rounds.ended)
     try:
-        _compete(contest, task, entrants, settings, rounds, deadline, progress)
+        _compete(contest, task, entrants, settings, rounds, deadline, unit, progress)
     except DeadlineReachedError:
         contest.is_complete = False
-        progress.note("the time budget ran out; continuing with the finished trials")
+        progress.note(
+            "the time budget ran out; continuing with the finished trials, so that baselines may "
+            "be missing from the comparison"
+        )
     contest.contenders = contest.contenders or _finished(rounds.ended, entrants)
     if not contest.contenders:
         raise NothingFinishedError(rounds.ended, deadline_reached=not contest.is_complete)
@@ -136,6 +144,7 @@ def _compete(
     settings: PickSettings,
     rounds: Rounds,
     deadline: Deadline,
+    unit: float,
     progress: Progress,
 ) -> None:
     head_only = entrants.head_only
@@ -148,11 +157,13 @@ def _compete(
     kind = settings.adapter
     contest.rates[kind] = find_rate(rounds, kind, entrants.references, settings, task.seed)
     rate = contest.rates[kind].rate
-    allowance = _allowance(task, entrants, settings, rounds, deadline, progress)
-    contest.rungs = plan_rungs(allowance.field, allowance.top_k, settings.epochs)
+    allowance = _allowance(task, entrants, settings, rounds, deadline, unit, progress)
+    rungs = plan_rungs(allowance.field, allowance.top_k, settings.epochs)
     starters = [replace(t, learning_rate=rate) for t in entrants.field[: allowance.field]]
-    left = race(rounds, starters, contest.rungs)
-    contest.search_ended = time.perf_counter()
+    try:
+        left = race(rounds, starters, rungs, contest.rungs)
+    finally:
+        contest.search_ended = time.perf_counter()
 
     every_block = [replace(trial, learning_rate=rate) for trial in entrants.every_block]
     contest.contenders = compare(
@@ -160,6 +171,8 @@ def _compete(
     )
     if deadline.passed:
         raise DeadlineReachedError
+    if not contest.contenders:
+        return
     contest.choice = choose(contest.contenders, task.metric)
 
     sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
@@ -168,11 +181,18 @@ def _compete(
             sides[contender.role] = contender.outcomes[0].trial
     for trial in entrants.tuned:
         role = str(trial.role)
-        contest.rates[role] = find_rate(rounds, role, [trial.placement], settings, task.seed)
+        try:
+            contest.rates[role] = find_rate(rounds, role, [trial.placement], settings, task.seed)
+        except UserError as error:
+            progress.note(f"{role} is not compared: {error}")
+            continue
         sides[role] = replace(trial, learning_rate=contest.rates[role].rate)
     contest.trained = refit(rounds, sides, allowance.seeds, settings.refit)
-    if len(contest.trained.get(WINNER, [])) < allowance.seeds and deadline.passed:
+    missing = sorted(set(sides) - {role for role, done in contest.trained.items() if done})
+    if deadline.passed and len(contest.trained[WINNER]) < allowance.seeds:
         raise DeadlineReachedError
+    if missing:
+        progress.note(f"training failed for {', '.join(missing)} before the test")
 
 
 def _allowance(
@@ -181,6 +201,7 @@ def _allowance(
     settings: PickSettings,
     rounds: Rounds,
     deadline: Deadline,
+    unit: float,
     progress: Progress,
 ) -> Allowance:
     folds = count_comparisons(task, settings)
@@ -191,7 +212,7 @@ def _allowance(
         folds,
         refit_share=n_fit / n_train if settings.refit else 1.0,
         sides=2 + len(entrants.tuned),
-        seconds_per_training=rounds.seconds_per_epoch * settings.epochs,
+        seconds_per_training=_seconds_per_training(rounds, unit, settings),
         seconds=deadline.left,
     )
     if (asked.field, asked.folds, asked.seeds) != (len(entrants.field), folds, settings.seeds):
@@ -200,6 +221,12 @@ def _allowance(
             f"compared on {asked.folds} folds; {asked.seeds} seeds for the test"
         )
     return asked
+
+
+def _seconds_per_training(rounds: Rounds, unit: float, settings: PickSettings) -> float:
+    """As measured so far; estimated if the rate was given, so that nothing has been trained."""
+    measured = rounds.seconds_per_epoch * settings.epochs
+    return measured if math.isfinite(measured) else unit
 
 
 def _further(task: Task, folds: int) -> list[Images]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from autoplace.agent.steps._choose import Contender
+from autoplace.agent.steps._choose import Contender, order
 from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._pick_result import PickResult
@@ -16,8 +16,11 @@ from predictors.vocabulary import Role
 
 
 def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataFrame:
-    """Make the ranking: finalists and baselines, then what dropped out, the best first."""
-    contenders = {str(contender.placement): contender for contender in contest.contenders}
+    """Make the ranking: finalists and baselines, the winner first, then what dropped out."""
+    scored = order(contest.contenders, metric)
+    contenders = {str(contender.placement): contender for contender, _ in scored}
+    scores = {str(contender.placement): score for contender, score in scored}
+    place = {placement: number for number, placement in enumerate(contenders)}
     reference = np.nan if contest.head_only is None else contest.head_only.metric(metric)
     rows = []
     for outcome in contest.ended:
@@ -35,6 +38,7 @@ def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataF
                 "status": str(outcome.status),
                 "epochs": len(outcome.epochs),
                 "folds": len(contender.outcomes) if contender else 0,
+                "score": scores.get(str(outcome.placement), np.nan),
                 "val_metric": value,
                 "val_loss": np.nan if measured is None else measured.loss,
                 "gain": value - reference if contender else np.nan,
@@ -43,10 +47,14 @@ def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataF
             }
         )
     table = pd.DataFrame(rows)
-    return table.sort_values(
-        ["folds", "epochs", "val_metric", "val_loss"],
-        ascending=[False, False, False, True],
-        ignore_index=True,
+    return (
+        table.assign(place=table["placement"].map(place))
+        .sort_values(
+            ["place", "epochs", "val_metric", "val_loss"],
+            ascending=[True, False, False, True],
+            ignore_index=True,
+        )
+        .drop(columns="place")
     )
 
 

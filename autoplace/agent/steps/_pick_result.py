@@ -70,11 +70,11 @@ class PickResult:
         The learning rate of each kind, and what it was chosen from.
     rungs : list of Rung
         When how many candidates dropped out of the race.
-    ranking : DataFrame (trials, 12)
-        One row per placement, finalists and baselines first, the best on validation first:
-        `placement`, `role`, `chosen_by`, `predicted`, `status`, `epochs`, `folds`, `val_metric`,
-        `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss are means over folds; of a
-        candidate that dropped out, they are those of its last epoch.
+    ranking : DataFrame (trials, 13)
+        One row per placement, finalists and baselines by score, the winner first, then what dropped
+        out: `placement`, `role`, `chosen_by`, `predicted`, `status`, `epochs`, `folds`, `score`,
+        `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss are means over
+        folds; of a candidate that dropped out, they are those of its last epoch.
     tested : dict of str to Tested
         By role: `winner`, `every-block`, `head-only`, `lora`, `k-nearest neighbours`.
     per_class : DataFrame (classes, 5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,7 +67,9 @@ def plan_rungs(field: int, top_k: int, epochs: int) -> list[Rung]:
     ]
 
 
-def race(rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung]) -> list[Trial | Outcome]:
+def race(
+    rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung], finished: list[Rung]
+) -> list[Trial | Outcome]:
     """Race candidates and return the finalists, the best first, paused where they can continue.
 
     Parameters
@@ -78,6 +80,8 @@ def race(rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung]) -> list[
         Candidates with the same learning rate and number of epochs.
     rungs : sequence of Rung
         When how many drop out.
+    finished : list of Rung
+        Receives each rung once it is over, with the numbers as they came out.
 
     Raises
     ------
@@ -95,6 +99,7 @@ def race(rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung]) -> list[
         outcomes += [job for job in left if isinstance(job, Outcome) and not job.is_paused]
         ranked = rank(outcomes, rounds.metric)
         left = list(ranked[: rung.kept])
+        finished.append(replace(rung, started=len(outcomes), kept=len(left)))
         rounds.prune([outcome for outcome in ranked[rung.kept :] if outcome.is_paused])
     return left
 

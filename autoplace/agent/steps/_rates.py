@@ -90,7 +90,8 @@ def find_rate(
     """
     if settings.lr is not None:
         return RateSearch(kind, settings.lr, "given")
-    epochs = max(1, round(SHARE * settings.epochs))
+    assert references, f"no placement to find the learning rate of {kind} with"
+    epochs = short_epochs(settings.epochs)
     tried: dict[float, list[Outcome]] = {}
     rates: tuple[float, ...] = START_FULL if kind == "full" else START
     while rates:
@@ -120,6 +121,11 @@ def find_rate(
             for rate in sorted(tried)
         },
     )
+
+
+def short_epochs(epochs: int) -> int:
+    """Return the epochs of a trial that only helps to find the rate."""
+    return max(1, round(SHARE * epochs))
 
 
 def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
@@ -194,9 +200,10 @@ def references(
     ['3>5+3>8@bottleneck:r=24']
     """
     last = n_nodes - 1
-    source, near, far = round(last / 8), round(last * 5 / 24), round(last / 3)
-    edges = {Edge(min(source, near - 1), near), Edge(min(source, near - 1), max(far, near + 1))}
-    early = budget.fit(sorted(edge for edge in edges if edge.target <= last))
+    near = max(1, round(last * 5 / 24))
+    source, far = min(round(last / 8), near - 1), min(last, max(round(last / 3), near + 1))
+    early = budget.fit([Edge(source, node) for node in sorted({near, far})])
+    early = early or budget.fit([Edge(source, near)])
     return [placement for placement in (every_block, early) if placement is not None]
 
 

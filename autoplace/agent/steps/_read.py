@@ -7,7 +7,7 @@ from autoplace.training import Deadline, Task
 
 
 def read_images(task: Task, progress: Progress, deadline: Deadline | None = None) -> None:
-    """Decode up to 1,024 images of each split and report problems.
+    """Decode some images of each split and report problems.
 
     Raises
     ------

@@ -32,8 +32,8 @@ def refit(
     Returns
     -------
     dict of str to list of Outcome
-        One outcome per seed, and as many of each role: if the time budget runs out, only seeds
-        that every role has finished. A baseline whose training fails is left out.
+        One outcome per seed, and as many of each role: only seeds that every role has finished.
+        A baseline whose training fails under every seed is left out.
     """
     images = Images("all") if on_all else Images()
     what = "training and validation images" if on_all else "training images"
@@ -50,17 +50,13 @@ def refit(
             f"Training winner and baselines on {what}, {seeds} seeds",
             [trial for by_role in wanted for trial in by_role.values()],
         )
-    ended = {outcome.trial: outcome for outcome in rounds.ended}
-    failed = {
+    done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
+    failed = {outcome.trial for outcome in rounds.ended if outcome.status is Status.FAILED}
+    # A baseline that fails under every seed is left out; otherwise a seed counts if all finished.
+    roles = [
         role
-        for by_role in wanted
-        for role, trial in by_role.items()
-        if trial in ended and ended[trial].status is Status.FAILED
-    }
-    roles = [role for role in trials if role not in failed]
-    whole = [
-        by_role
-        for by_role in wanted
-        if all(by_role[role] in ended and ended[by_role[role]].is_done for role in roles)
+        for role in trials
+        if role == WINNER or not all(by_role[role] in failed for by_role in wanted)
     ]
-    return {role: [ended[by_role[role]] for by_role in whole] for role in roles}
+    whole = [by_role for by_role in wanted if all(by_role[role] in done for role in roles)]
+    return {role: [done[by_role[role]] for by_role in whole] for role in roles}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from autoplace.agent.steps._progress import Progress
@@ -62,8 +64,8 @@ class Rounds:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Wall seconds of an epoch of a trial with adapters, on average so far."""
-        return self._seconds / max(self._epochs, 1)
+        """Wall seconds of an epoch of a trial with adapters so far; NaN before the first."""
+        return self._seconds / self._epochs if self._epochs else math.nan
 
     def run(
         self, name: str, jobs: Sequence[Trial | Outcome], until: int | None = None
@@ -90,13 +92,15 @@ class Rounds:
         before = {_trial(job): 0 if isinstance(job, Trial) else len(job.epochs) for job in jobs}
         started = time.perf_counter()
         outcomes = []
-        for outcome in self._trials.follow(self._executor.run(jobs, until)):
-            outcomes.append(outcome)
-            if not outcome.is_paused:
-                self._end(outcome)
-            self._progress.advance(
-                f"{outcome.trial.role} {outcome.placement}: {self._say(outcome)}"
-            )
+        # Closed at once if the caller is interrupted, so that no thread goes on.
+        with closing(self._executor.run(jobs, until)) as events:
+            for outcome in self._trials.follow(events):
+                outcomes.append(outcome)
+                if not outcome.is_paused:
+                    self._end(outcome)
+                self._progress.advance(
+                    f"{outcome.trial.role} {outcome.placement}: {self._say(outcome)}"
+                )
         if any(str(trial.placement) != HEAD_ONLY for trial in order):
             self._seconds += time.perf_counter() - started
             self._epochs += sum(len(o.epochs) - before[o.trial] for o in outcomes)
@@ -110,7 +114,9 @@ class Rounds:
             self._end(replace(outcome, status=Status.PRUNED, checkpoint=None))
 
     def _end(self, outcome: Outcome) -> None:
-        self.ended.append(outcome)
+        # What is never tested needs no weights, which may be those of a whole backbone.
+        spent = outcome.trial.role in (Role.RATE, Role.FOLD)
+        self.ended.append(replace(outcome, state={}) if spent else outcome)
         self._trials.end(outcome, self.head_only)
 
     def _say(self, outcome: Outcome) -> str:

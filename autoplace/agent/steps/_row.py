@@ -59,7 +59,8 @@ def trial_row(
         "n_edges": len(trial.placement),
         "weight_decay": settings.weight_decay,
         "batch_size": settings.batch_size,
-        "epochs": trial.epochs or settings.epochs,
+        # One that stopped early is not comparable with whole ones.
+        "epochs": len(outcome.epochs) if outcome.is_done else trial.epochs or settings.epochs,
         "protocol": str(Protocol.FOUND_RATE if settings.lr is None else Protocol.GIVEN_RATE),
         "augment": str(task.augmentation or "none"),
         "precision": _precision(task),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._refit import WINNER
 from autoplace.model import AdaptedModel
 from autoplace.training import (
+    Deadline,
     Interval,
     Outcome,
     Task,
@@ -52,8 +53,11 @@ class TestReport:
     labels: np.ndarray
 
 
-def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
+def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Progress) -> TestReport:
     """Predict the test split once per seed of the winner and of each baseline.
+
+    The first seed of each is always tested; further seeds, and nearest neighbours, only while the
+    time lasts.
 
     Parameters
     ----------
@@ -62,22 +66,43 @@ def test_winner(task: Task, contest: Contest, progress: Progress) -> TestReport:
     contest : Contest
         The trained models, by role. If they have seen the validation images, so do the nearest
         neighbours.
+    deadline : Deadline
+        When the time budget is used up.
     progress : Progress
-        Notified of the stage.
+        Notified of each result.
     """
-    progress.stage("Testing, once", len(contest.trained) + 1)
-    logits, tested = {}, {}
+    n_seeds = len(contest.trained[WINNER])
+    progress.stage("Testing, once", n_seeds + 1)
+    by_role: dict[str, list[np.ndarray]] = {role: [] for role in contest.trained}
     labels = np.empty(0, dtype=int)
-    for role, outcomes in contest.trained.items():
-        logits[role], labels = _predict(task, outcomes)
-        seeds = tuple(outcome.trial.seed for outcome in outcomes)
-        values = tuple(metric_value(task.metric, labels, each) for each in logits[role])
-        tested[role] = Tested(str(outcomes[0].placement), seeds, values)
-        progress.advance(f"{role}: {task.metric} {tested[role].mean:.4f}")
-    neighbours, k = _nearest(task, contest.refitted)
-    logits[KNN] = neighbours[None]
-    tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
-    progress.advance(f"{KNN}: {task.metric} {tested[KNN].mean:.4f}")
+    seconds = 0.0
+    for number in range(n_seeds):
+        if number and deadline.left < seconds:
+            progress.note(f"the time budget allows {number} of {n_seeds} seeds to be tested")
+            break
+        started = time.perf_counter()
+        for role, outcomes in contest.trained.items():
+            model = trained_model(task, outcomes[number])
+            predicted, labels = predict_split(task, model, "test")
+            by_role[role].append(predicted)
+        seconds = time.perf_counter() - started
+        progress.advance(f"seed {number + 1} of {n_seeds}")
+    logits = {role: np.stack(found) for role, found in by_role.items()}
+    tested = {
+        role: Tested(
+            str(contest.trained[role][0].placement),
+            tuple(o.trial.seed for o in contest.trained[role][: len(found)]),
+            tuple(metric_value(task.metric, labels, each) for each in found),
+        )
+        for role, found in logits.items()
+    }
+    if deadline.left > seconds:
+        neighbours, k = _nearest(task, contest.refitted)
+        logits[KNN] = neighbours[None]
+        tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
+    else:
+        progress.note(f"the time budget ran out before {KNN} could be compared")
+    progress.advance()
     differences = {
         role: paired_difference(task.metric, labels, logits[WINNER], theirs)
         for role, theirs in logits.items()
@@ -93,15 +118,6 @@ def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
     if not outcome.is_done:
         return outcome
     return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))
-
-
-def _predict(task: Task, outcomes: Sequence[Outcome]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (seeds, rows, classes) of each outcome's model, and labels (rows,)."""
-    logits, labels = [], np.empty(0, dtype=int)
-    for outcome in outcomes:
-        predicted, labels = predict_split(task, trained_model(task, outcome), "test")
-        logits.append(predicted)
-    return np.stack(logits), labels
 
 
 def _nearest(task: Task, on_all: bool) -> tuple[np.ndarray, int]:
