@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from autoplace.errors import UserError
 from autoplace.tracking import find_run
 
 SMALL = ("--probe-images", "24", "--batch-size", "16")
@@ -86,6 +87,7 @@ def test_winner_and_baselines_are_tested_over_two_seeds_with_a_paired_interval(r
     for role in set(tested) - {"k-nearest neighbours"}:
         assert set(tested[role]["by_seed"]) == {"0", "1"}
     assert result["refitted"]
+    assert [row["class"] for row in result["per_class"]] == ["blue", "green", "red"]
     for role, interval in result["differences"].items():
         assert interval["low"] <= interval["difference"] <= interval["high"]
         expected = tested["winner"]["mean"] - tested[role]["mean"]
@@ -265,6 +267,40 @@ def test_a_winner_reloads_to_the_same_predictions_whatever_trials_compute_in(
     if "full" in options:
         assert "full" in done.document["test"]
         assert {found["source"] for found in done.document["rates"].values()} == {"given"}
+
+
+def test_a_winner_that_was_trained_in_bf16_reloads_to_the_same_predictions(
+    cli, home, predictor, image_folder, monkeypatch
+):
+    # As on a GPU with bf16: here its products are emulated.
+    monkeypatch.setattr("autoplace.training._precision.supports_bf16", lambda device: True)
+    done = cli(
+        "pick", image_folder, *SMALL, "--precision", "bf16", "--epochs", 1, "--field-size", 2,
+        "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "no bf16 instructions" not in done.err
+
+
+def test_a_failing_baseline_is_left_out_with_a_note(
+    cli, home, predictor, image_folder, monkeypatch
+):
+    module = sys.modules["autoplace.agent.steps._contest"]
+    found = module.find_rate
+
+    def diverges(rounds, kind, *rest):
+        if kind == "lora":
+            raise UserError("training lora diverges at every learning rate")
+        return found(rounds, kind, *rest)
+
+    monkeypatch.setattr(module, "find_rate", diverges)
+    done = cli(
+        "pick", image_folder, *SMALL, "--epochs", 1, "--field-size", 2, "--top-k", 1, "--seeds", 1,
+        "--predictor", predictor, "--json", cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "lora is not compared: training lora diverges" in done.err
+    assert "lora" not in done.document["test"]
 
 
 def test_everything_diverging_is_an_error_that_names_the_smallest_rate(

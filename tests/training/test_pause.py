@@ -10,7 +10,7 @@ import torch
 from autoplace.model import Tuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Images, Trial, run_trials
+from autoplace.training import Deadline, Images, Trial, run_trials
 from predictors.vocabulary import Status
 
 SETTINGS = TrialSettings(epochs=4, batch_size=16)
@@ -69,6 +69,22 @@ def test_a_paused_outcome_can_be_continued_twice(task):
     first, second = (run_trials(task, [paused], SETTINGS)[0] for _ in range(2))
     assert len(paused.epochs) == 1
     assert_equal(second, first)
+
+
+def test_a_trial_that_diverges_after_a_pause_has_failed_and_cannot_continue(task):
+    (paused,) = run_trials(task, TRIALS[1:2], SETTINGS, until=1)
+    for tensor in paused.checkpoint.state.values():
+        tensor.fill_(torch.inf)
+    (outcome,) = run_trials(task, [paused], SETTINGS)
+    assert outcome.status is Status.FAILED
+    assert not outcome.is_paused
+
+
+def test_a_deadline_ends_a_paused_trial_that_continues(task):
+    (paused,) = run_trials(task, TRIALS[1:2], SETTINGS, until=1)
+    (outcome,) = run_trials(task, [paused], SETTINGS, deadline=Deadline(0.0))
+    assert outcome.status is Status.INTERRUPTED
+    assert not outcome.is_paused
 
 
 def test_trials_on_all_images_have_no_validation(task):

@@ -10,7 +10,7 @@ import numpy as np
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import Outcome, Trial
 
-RUNGS = (0.1, 0.2)  # shares of the epochs
+FIRST, SECOND = 0.1, 0.25  # rungs, as shares of the epochs
 LOSS_WEIGHT = 2.0  # against 1 for the metric: experiments/choice.py
 
 
@@ -59,7 +59,9 @@ def plan_rungs(field: int, top_k: int, epochs: int) -> list[Rung]:
     """
     if field <= top_k:
         return []
-    at = sorted({max(1, round(share * epochs)) for share in RUNGS})
+    first = max(1, round(FIRST * epochs))
+    second = max(first + 1, round(SECOND * epochs))
+    at = [first, second] if second < epochs else [first]
     sizes = [round(field * (top_k / field) ** (k / len(at))) for k in range(len(at) + 1)]
     return [
         Rung(epoch, started, kept)
