@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DATA ?= builtin:shapes-count
 # Fewer than the default, so that the first result is there within six minutes on two cores.
-EPOCHS ?= 7
+EPOCHS ?= 6
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check

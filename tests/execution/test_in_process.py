@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -64,6 +65,21 @@ def test_a_trial_gives_the_same_bits_whatever_runs_beside_it(task):
             assert outcome.step_losses == alone[outcome.trial].step_losses
             for name, tensor in alone[outcome.trial].state.items():
                 assert torch.equal(outcome.state[name], tensor)
+
+
+def test_a_placement_gives_the_same_bits_as_candidate_that_pauses_and_as_baseline(task):
+    candidate = trial_for("2>5+9>2@bottleneck:r=4")
+    baseline = replace(candidate, role=Role.EVERY_BLOCK, chosen_by="every-block")
+    executor = InProcessExecutor(task, SETTINGS, Deadline(), side_by_side=2)
+    paused = of(Outcome, list(executor.run([candidate, *THREE], until=1)))
+    raced = [outcome for outcome in paused if outcome.trial == candidate]
+    done = of(Outcome, list(executor.run([*raced, baseline])))
+    ours, theirs = sorted(done, key=lambda outcome: outcome.trial.role)
+    assert ours.trial.role != theirs.trial.role
+    assert ours.step_losses == theirs.step_losses
+    assert [epoch.val for epoch in ours.epochs] == [epoch.val for epoch in theirs.epochs]
+    for name, tensor in ours.state.items():
+        assert torch.equal(tensor, theirs.state[name])
 
 
 def test_paused_trials_continue_side_by_side_and_do_not_start_again(task):

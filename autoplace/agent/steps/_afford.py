@@ -27,7 +27,7 @@ class Allowance:
     --------
     >>> full = Allowance(field=24, top_k=2, folds=2, seeds=3)
     >>> full.by_phase(epochs=10, refit_share=1.25, sides=3)
-    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'baselines': 0.9, 'refit': 11.25}
+    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'baselines': 1.2, 'refit': 11.25}
     """
 
     field: int
@@ -94,7 +94,7 @@ def afford(
     >>> afford(
     ...     PickSettings(), 24, 2, refit_share=1.25, sides=3, seconds_per_training=9.0, seconds=120
     ... )
-    Allowance(field=12, top_k=1, folds=1, seeds=1)
+    Allowance(field=24, top_k=2, folds=1, seeds=1)
     """
     asked = Allowance(field, min(settings.top_k, field), folds, settings.seeds)
     for allowance in _smaller(asked):

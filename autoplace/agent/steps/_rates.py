@@ -21,7 +21,7 @@ STEP = math.sqrt(10)  # ratio of neighbouring rates
 START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
 START_FULL = (1e-4, 3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
 LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
-SHARE = 0.3  # of the epochs of a whole trial
+SHARE = 0.4  # of the epochs of a whole trial
 
 
 @dataclass(frozen=True)
