@@ -7,6 +7,7 @@ from autoplace.execution._side_by_side import (
     count_side_by_side,
     parse_side_by_side,
 )
+from autoplace.execution._threads import map_side_by_side
 
 __all__ = [
     "Executor",
@@ -15,5 +16,6 @@ __all__ = [
     "TrialStarted",
     "count_cores",
     "count_side_by_side",
+    "map_side_by_side",
     "parse_side_by_side",
 ]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import TypeVar
 
 import torch
 
 from autoplace.execution._executor import TrialEvent, TrialStarted
+from autoplace.execution._side_by_side import count_cores
 from autoplace.training import Deadline, Epoch, Outcome
 
+T = TypeVar("T")
+R = TypeVar("R")
 Stream = Callable[[Deadline], Iterator[TrialEvent]]
 
 
@@ -76,3 +80,24 @@ def _finished(events: SimpleQueue[TrialEvent | BaseException | None]) -> Iterato
         event = events.get()
         if isinstance(event, TrialStarted | Epoch | Outcome):
             yield event
+
+
+def map_side_by_side(
+    compute: Callable[[T], R], items: Sequence[T], device: torch.device
+) -> list[R]:
+    """Compute something of each item, on a CPU in threads of one core each.
+
+    Examples
+    --------
+    >>> map_side_by_side(lambda number: number + 1, [1, 2, 3], torch.device("cpu"))
+    [2, 3, 4]
+    """
+    cores = count_cores() if device.type == "cpu" else 1
+    if cores == 1:
+        return [compute(item) for item in items]
+    threads_of_torch = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(compute, items))
+    finally:
+        torch.set_num_threads(threads_of_torch)

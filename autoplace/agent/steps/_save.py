@@ -20,7 +20,7 @@ from autoplace.training import Task, full_precision
 # Share of the largest logit. Batches differ, and the whole network runs instead of a suffix.
 TOLERANCE = 1e-3
 BATCH = 128
-CHECKED = 2048  # test images that are predicted again
+CHECKED = 512  # test images that are predicted again
 
 
 def save_winner(

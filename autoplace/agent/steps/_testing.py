@@ -11,6 +11,7 @@ from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._pick_result import Tested
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._refit import WINNER
+from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.training import (
     Deadline,
@@ -81,10 +82,15 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
             progress.note(f"the time budget allows {number} of {n_seeds} seeds to be tested")
             break
         started = time.perf_counter()
-        for role, outcomes in contest.trained.items():
-            model = trained_model(task, outcomes[number])
-            predicted, labels = predict_split(task, model, "test")
-            by_role[role].append(predicted)
+        outcomes = [found[number] for found in contest.trained.values()]
+        predictions = map_side_by_side(
+            lambda outcome: predict_split(task, trained_model(task, outcome), "test"),
+            outcomes,
+            task.device,
+        )
+        for found, (predicted, _) in zip(by_role.values(), predictions, strict=True):
+            found.append(predicted)
+        labels = predictions[0][1]
         seconds = time.perf_counter() - started
         progress.advance(f"seed {number + 1} of {n_seeds}")
     logits = {role: np.stack(found) for role, found in by_role.items()}
