@@ -78,7 +78,7 @@ def render_pick(result: PickResult) -> str:
         ),
         "",
         f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds or seeds; "
-        "gain is over head-only; score counts metric, loss and prediction, and decides",
+        "gain: over head-only; score: from metric, loss and prediction, the highest wins",
         table(header, ranking),
         "",
         f"Test {result.metric} (read once, after the choice; trained on "
@@ -99,8 +99,8 @@ def render_pick(result: PickResult) -> str:
         )
     lines += _verdict(result)
     lines += [
-        f"Cost: the search took {result.search_cost:.1f} and all of it {result.total_cost:.1f} "
-        "trainings of every-block",
+        f"Cost, in trainings of every-block: search {result.search_cost:.1f}, "
+        f"whole pick {result.total_cost:.1f}",
         "",
         f"Winner {result.winner}",
         f"  in {result.folder}",

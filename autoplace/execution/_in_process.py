@@ -31,10 +31,10 @@ class InProcessExecutor(Executor):
     """Runs trials in this process, `side_by_side` of them at a time.
 
     On a CPU each of them has a thread of its own and computes on one core: the matrices of a
-    trial are too small for several cores, and a thread that waits for another would spin. A trial
-    then gives the same result, bit for bit, whatever runs beside it. On other devices, trials are
-    trained as one population; where they do not run together, for want of memory say, they run in
-    two halves.
+    trial are too small for several cores, and a thread that waits for another would keep its core
+    busy. A trial then gives the same result, bit for bit, whatever runs beside it. On other
+    devices, trials are trained as one population; if they cannot run together, for example because
+    memory is short, they run in two halves.
 
     Parameters
     ----------

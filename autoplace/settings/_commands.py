@@ -57,9 +57,9 @@ class PickSettings(
     )
     folds: int | None = option(
         None,
-        "Folds of the training and validation images on which finalists and every-block are "
-        "compared, the race's own included; where you supplied the validation images, seeds. "
-        "Default: 2, or 1 if the images cannot be divided.",
+        "Number of folds on which finalists, every-block and head-only are compared. The first is "
+        "the split that the race used. If you supplied validation images, this is the number of "
+        "seeds instead. Default: 2; 1 if the images cannot be divided.",
         low=1,
     )
     seeds: int = option(3, "Trainings of the winner and of each baseline for the test.", low=1)
@@ -74,7 +74,9 @@ class PickSettings(
         choices=("standard", "full"),
     )
     budget: str | None = option(
-        None, "Time limit such as 90s, 20m or 2h; the best finished trial is tested and returned."
+        None,
+        "Time limit for the whole pick, such as 90s, 20m or 2h. If it is short, fewer folds, seeds "
+        "and candidates are tried.",
     )
 
 

@@ -31,8 +31,8 @@ class TaskSettings(Settings):
     )
     family: str | None = option(
         None,
-        "Source or generator of the data; a family is never split between folds. Default: that of "
-        "the built-in task, or a name made from the images.",
+        "Source or generator of the data. When predictors are compared, a family is left out as a "
+        "whole. Default: the family of the built-in task, or a name made from the images.",
     )
     seed: int = option(
         0, "Seed of splits, probes, candidates and training.", low=0, high=HIGHEST_SEED

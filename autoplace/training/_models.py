@@ -86,7 +86,7 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
 def prepare(
     task: Task, placements: Sequence[Placement | Tuning], deadline: Deadline | None = None
 ) -> None:
-    """Compute the frozen values that trials will read in one pass over the images.
+    """In one pass over the images, compute the frozen values that trials will read.
 
     Otherwise each trial would run the frozen chain for the nodes that only it reads. Augmented
     images change from epoch to epoch, so their values are computed by the trials.

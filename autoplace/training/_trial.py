@@ -20,8 +20,9 @@ class Images:
     Parameters
     ----------
     name : str
-        `split`: the task's own training and validation images; `fold`: all but those of one fold
-        of the two together, which validate; `all`: the two together, without validation.
+        `split`: the task's own training and validation images. `fold`: both together, divided into
+        folds; it validates on one fold and trains on the rest. `all`: it trains on both together
+        and does not validate.
     fold : int, default=0
         Number of the fold, from 1; the task's own validation images are the first one.
 

@@ -309,7 +309,7 @@ def test_everything_diverging_is_an_error_that_names_the_smallest_rate(
     monkeypatch.setattr(sys.modules["autoplace.agent.steps._rates"], "_losses", diverged)
     done = cli("pick", image_folder, *SMALL, "--epochs", 1, "--predictor", predictor, cwd=home)
     assert done.code == 2
-    assert "diverges at every learning rate down to 1e-06" in done.err
+    assert "fails at every learning rate down to 1e-06" in done.err
 
 
 def diverged(outcomes):

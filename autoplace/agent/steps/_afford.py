@@ -43,7 +43,7 @@ class Allowance:
         epochs : int
             Epochs of a training.
         refit_share : float
-            Images of the refit per training image.
+            Images that the refit trains on, divided by the training images.
         sides : int
             Winner, every-block and the baselines that tune the backbone.
         """
@@ -72,16 +72,16 @@ def afford(
 ) -> Allowance:
     """Return the largest allowance that fits the time left.
 
-    Folds go first, then seeds, then candidates: a race of fewer is better than none.
+    Folds are reduced first, then seeds, then candidates: a race of fewer is better than none.
 
     Parameters
     ----------
     settings : PickSettings
         What was asked for.
     field, folds : int
-        Candidates and folds that there are.
+        Candidates and folds that are available.
     refit_share : float
-        Images of the refit per training image.
+        Images that the refit trains on, divided by the training images.
     sides : int
         Winner, every-block and the baselines that tune the backbone.
     seconds_per_training : float

@@ -71,8 +71,8 @@ def compare(
 ) -> list[Contender]:
     """Train finalists and baselines to the end, and again on further folds or seeds.
 
-    All of it is one round, so that no core waits. If the time budget runs out, only those count
-    that finished on the first fold, and further folds that all of them finished.
+    All of it is one round, so that no core waits. If the time budget runs out, the contenders are
+    those that finished on the first fold. A further fold counts only if all of them finished on it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def compare(
     prior : callable
         Predicted gain of a placement.
     further : sequence of Images
-        Further folds; the task's own split stands for a further seed.
+        Further folds. The task's own split means: the same images, with another seed.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def compare(
         for number, images in enumerate(further, start=1)
     ]
     left = [job for job in jobs if isinstance(job, Trial) or job.is_paused]
-    name = f"Comparing finalists and baselines on {1 + len(further)} folds"
+    name = f"Comparing finalists, every-block and head-only (folds or seeds: {1 + len(further)})"
     with suppress(DeadlineReachedError):
         rounds.run(name, [*left, *chain.from_iterable(again)])
     done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}

@@ -121,8 +121,8 @@ def run_contest(
     except DeadlineReachedError:
         contest.is_complete = False
         progress.note(
-            "the time budget ran out; continuing with the finished trials, so that baselines may "
-            "be missing from the comparison"
+            "the time budget ran out; continuing with the finished trials; some baselines may be "
+            "missing from the comparison"
         )
     contest.contenders = contest.contenders or _finished(rounds.ended, entrants)
     if not contest.contenders:
@@ -192,7 +192,7 @@ def _compete(
     if deadline.passed and len(contest.trained[WINNER]) < allowance.seeds:
         raise DeadlineReachedError
     if missing:
-        progress.note(f"training failed for {', '.join(missing)} before the test")
+        progress.note(f"the final training failed for {', '.join(missing)}")
 
 
 def _allowance(
@@ -217,8 +217,9 @@ def _allowance(
     )
     if (asked.field, asked.folds, asked.seeds) != (len(entrants.field), folds, settings.seeds):
         progress.note(
-            f"to fit --budget: {asked.field} candidates race, {asked.top_k} become finalists, "
-            f"compared on {asked.folds} folds; {asked.seeds} seeds for the test"
+            f"to fit --budget, the search is reduced; candidates: {asked.field}, finalists: "
+            f"{asked.top_k}, folds or seeds to compare them on: {asked.folds}, seeds for the test: "
+            f"{asked.seeds}"
         )
     return asked
 

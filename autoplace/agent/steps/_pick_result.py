@@ -63,13 +63,14 @@ class PickResult:
     predictor : str
         `shipped`, `champion` or a folder.
     winner : Placement
-        The best placement on validation.
+        The placement with the highest score, from metric and loss on validation and the
+        prediction.
     winner_role : Role
         Why the winner was trained; a baseline may win.
     rates : dict of str to RateSearch
         The learning rate of each kind, and what it was chosen from.
     rungs : list of Rung
-        When how many candidates dropped out of the race.
+        At which epochs candidates dropped out of the race, and how many stayed.
     ranking : DataFrame (trials, 13)
         One row per placement, finalists and baselines by score, the winner first, then what dropped
         out: `placement`, `role`, `chosen_by`, `predicted`, `status`, `epochs`, `folds`, `score`,

@@ -81,7 +81,7 @@ def race(
     field : sequence of Trial
         Candidates with the same learning rate and number of epochs.
     rungs : sequence of Rung
-        When how many drop out.
+        When candidates drop out, and how many stay.
     finished : list of Rung
         Receives each rung once it is over, with the numbers as they came out.
 

@@ -65,7 +65,7 @@ def find_rate(
 
     Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
     schedule of warm-up and decay. The grid grows while its best rate is at an edge. A rate at
-    which a reference diverges is out.
+    which a reference fails is not chosen.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def find_rate(
     kind : str
         Adapter kind, `head-only`, `lora` or `full`.
     references : sequence of Placement or Tuning
-        What the rate is judged by; of adapters, an adapter in every block and an early placement
-        of few edges, since the rate suits neither alone.
+        What the rate is judged by. For an adapter kind: every-block and an early placement of few
+        edges, because each alone would give a rate that suits the other less.
     settings : TrialSettings
         `lr` overrides the search.
     seed : int
@@ -106,8 +106,9 @@ def find_rate(
         losses = {rate: _losses(outcomes) for rate, outcomes in sorted(tried.items())}
         rates = extension(losses)
     if not any(all(map(math.isfinite, each)) for each in losses.values()):
+        reason = next((o.reason for o in tried[min(tried)] if o.reason), "the loss is not finite")
         raise UserError(
-            f"training {kind} diverges at every learning rate down to {min(tried):.0e}; "
+            f"training {kind} fails at every learning rate down to {min(tried):.0e}: {reason}\n"
             "check the images and the backbone, or set --lr"
         )
     metric = rounds.metric
@@ -190,8 +191,8 @@ def references(
 ) -> list[Placement]:
     """Return the reference placements of an adapter kind: every-block, and an early one.
 
-    The early one has two edges from an eighth of the depth to a fifth and to a third of it, at
-    the full budget, so that its adapters are as wide as they get.
+    The early one has two edges. Both start at an eighth of the depth; one ends at a fifth of it,
+    the other at a third. They share the full budget, so their ranks are high.
 
     Examples
     --------

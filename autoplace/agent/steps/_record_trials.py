@@ -15,7 +15,7 @@ from autoplace.training import Epoch, Outcome, Scores, Trial, open_outcome
 from predictors.vocabulary import Role, Status
 
 _NAME_LENGTH = 250  # longest name of a run, in characters
-# Trials that the placement log learns from: whole ones, at the rate of all, on the task's split.
+# Trials that have a row of the placement log: at the common rate, on the task's own split.
 _LOGGED = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE, Role.PANEL, Role.SAMPLE)
 
 

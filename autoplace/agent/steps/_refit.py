@@ -16,7 +16,7 @@ WINNER = "winner"
 def refit(
     rounds: Rounds, trials: Mapping[str, Trial], seeds: int, on_all: bool
 ) -> dict[str, list[Outcome]]:
-    """Train the winner and the baselines under several seeds; all sides are treated alike.
+    """Train the winner and the baselines under several seeds; all are treated alike.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def refit(
     Returns
     -------
     dict of str to list of Outcome
-        One outcome per seed, and as many of each role: only seeds that every role has finished.
-        A baseline whose training fails under every seed is left out.
+        For each role, one outcome for every seed that all roles finished. A baseline whose training
+        fails with every seed is left out.
     """
     images = Images("all") if on_all else Images()
     what = "training and validation images" if on_all else "training images"

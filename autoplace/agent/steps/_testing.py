@@ -73,7 +73,7 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
         Notified of each result.
     """
     n_seeds = len(contest.trained[WINNER])
-    progress.stage("Testing, once", n_seeds + 1)
+    progress.stage("Testing", n_seeds + 1)
     by_role: dict[str, list[np.ndarray]] = {role: [] for role in contest.trained}
     labels = np.empty(0, dtype=int)
     seconds = 0.0
