@@ -218,7 +218,7 @@ OPTIONS = {
         lambda g: ["pick", g.images, "--augment", "mixup"], "'none', 'crop', 'crop-flip'"
     ),
     "a precision that does not exist": (
-        lambda g: ["pick", g.images, "--precision", "fp8"], "'float32', 'bf16'"
+        lambda g: ["pick", g.images, "--precision", "fp8"], "'tf32', 'bf16'"
     ),
     "one micro-batch": (
         lambda g: ["probe", g.images, "--probe-micro-batches", 1],

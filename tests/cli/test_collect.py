@@ -52,6 +52,10 @@ def test_a_placements_file_decides_what_is_run_and_in_which_order(collected):
     assert {row["chosen_by"] for row in rows} == {"file"}
 
 
+def by_placement(rows):
+    return sorted(rows, key=lambda row: row["placement"])
+
+
 @pytest.mark.parametrize("number", ["3", "auto"])
 def test_placements_side_by_side_give_the_rows_they_give_in_turn(
     cli, collected, home, image_folder, new_store, number
@@ -62,7 +66,9 @@ def test_placements_side_by_side_give_the_rows_they_give_in_turn(
     )  # fmt: skip
     assert done.code == 0, done.err
     assert len(done.lines) == len(collected[0].lines)
-    for ours, theirs in zip(done.lines, collected[0].lines, strict=True):
+    # Side by side, rows come as trials end.
+    pairs = zip(by_placement(done.lines), by_placement(collected[0].lines), strict=True)
+    for ours, theirs in pairs:
         assert ours["placement"] == theirs["placement"]
         assert ours["val_accuracy"] == theirs["val_accuracy"]
         assert ours["test_accuracy"] == theirs["test_accuracy"]

@@ -111,11 +111,13 @@ def test_a_wrong_name_type_or_range_is_refused_with_what_is_right(options, told)
         create_settings(PickSettings, options)
 
 
-def test_trial_options_are_the_same_for_pick_and_collect():
+def test_trial_options_are_the_same_for_pick_and_collect_but_for_early_stopping():
     trial = {each.name: (each.type, each.default, each.metadata) for each in fields(TrialSettings)}
+    del trial["patience"]  # whole trials for the log
     for kind in (PickSettings, CollectSettings):
         found = {each.name: (each.type, each.default, each.metadata) for each in fields(kind)}
         assert trial.items() <= found.items()
+    assert (PickSettings().patience, CollectSettings().patience) == (5, None)
 
 
 def test_settings_are_plain_values_that_make_the_same_settings():
