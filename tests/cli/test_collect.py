@@ -43,12 +43,12 @@ def test_as_many_placements_are_sampled_as_asked_for_each_with_its_propensity(co
     assert all(0 < row["propensity"] <= 1 for row in rows)
 
 
-def test_a_placements_file_decides_what_is_run_and_in_which_order(collected):
+def test_a_placements_file_decides_what_is_run(collected):
     rows = collected[1].lines[1:]
     expected = [str(Placement.parse(line)) for line in (
         "0>5+7>3@bottleneck:r=8", "20>22@linear:r=4", "4>4+9>10+18>2@bottleneck:r=2;T=3"
     )]  # fmt: skip
-    assert [row["placement"] for row in rows] == expected
+    assert sorted(row["placement"] for row in rows) == sorted(expected)
     assert {row["chosen_by"] for row in rows} == {"file"}
 
 
