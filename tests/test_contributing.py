@@ -61,7 +61,7 @@ def test_the_adapter_kind_of_the_page_is_silent_when_new_and_learns(own_registri
     adapter = create_adapter(spec, 12)
     assert not adapter(torch.randn(2, 5, 12)).any()
     assert sum(p.numel() for p in adapter.parameters()) == edge_parameters(spec, 12)
-    alone = run_trial(task, Placement(), TrialSettings(epochs=2), seed=0)
+    alone = run_trial(task, Placement(), TrialSettings(epochs=2), seed=0, learning_rate=3e-3)
     outcome = run_trial(task, placement, TrialSettings(epochs=2), seed=0, learning_rate=3e-3)
     assert outcome.status == "done"
     assert outcome.parameters == 2 * edge_parameters(spec, task.chain.dim)

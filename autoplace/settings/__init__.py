@@ -7,6 +7,7 @@ from autoplace.settings._base import Settings
 from autoplace.settings._commands import CollectSettings, PickSettings, ProbeCommandSettings
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
+    PROBE_IMAGES,
     PROBE_IMAGES_PER_CLASS,
     InputSettings,
     PlacementSettings,
@@ -18,6 +19,7 @@ from autoplace.settings._groups import (
 )
 
 __all__ = [
+    "PROBE_IMAGES",
     "PROBE_IMAGES_PER_CLASS",
     "CollectSettings",
     "InputSettings",

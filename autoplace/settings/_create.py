@@ -48,7 +48,15 @@ def create_settings(kind: type[SettingsT], options: Mapping[str, Any]) -> Settin
 
 
 def value_type(each: Field[Any]) -> type:
-    """Return the Python type of a field's value, leaving out None."""
+    """Return the Python type of a field's value, leaving out None.
+
+    Examples
+    --------
+    >>> from dataclasses import fields
+    >>> from autoplace.settings import StoreSettings
+    >>> [value_type(field) for field in fields(StoreSettings)]
+    [<class 'str'>]
+    """
     return {"int": int, "float": float, "str": str, "bool": bool}[str(each.type).split(" ")[0]]
 
 

@@ -14,7 +14,13 @@ HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings(Settings):
-    """The backbone to adapt, the data and the metric."""
+    """The backbone to adapt, the data and the metric.
+
+    Examples
+    --------
+    >>> TaskSettings().backbone
+    'starter'
+    """
 
     backbone: str = option("starter", "A timm model name, or a shipped backbone such as 'starter'.")
     checkpoint: str | None = option(
@@ -42,7 +48,13 @@ class TaskSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings(Settings):
-    """How the probe measures every edge."""
+    """How the probe measures every edge.
+
+    Examples
+    --------
+    >>> ProbeSettings(sketch=0).sketch
+    0
+    """
 
     probe_images: int | None = option(
         None,
@@ -78,7 +90,13 @@ class ProbeSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementSettings(Settings):
-    """The parameter budget that all candidates share: more edges, less rank."""
+    """The parameter budget that all candidates share: more edges, less rank.
+
+    Examples
+    --------
+    >>> PlacementSettings(rank=4).rank
+    4
+    """
 
     edges: int | None = option(
         None,
@@ -94,7 +112,13 @@ class PlacementSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class InputSettings(Settings):
-    """What trials read at each step, and where it is cached."""
+    """What trials read at each step, and where it is cached.
+
+    Examples
+    --------
+    >>> InputSettings(augment="crop").views
+    0
+    """
 
     augment: str = option(
         "none",
@@ -135,7 +159,13 @@ class InputSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSettings(Settings):
-    """How one placement is fine-tuned. AdamW, linear warm-up, cosine decay to zero."""
+    """How one placement is fine-tuned. AdamW, linear warm-up, cosine decay to zero.
+
+    Examples
+    --------
+    >>> TrialSettings(epochs=5).lr is None
+    True
+    """
 
     epochs: int = option(10, "Passes over the training images.", low=1)
     batch_size: int = option(32, "Images per step.", low=1)
@@ -173,7 +203,13 @@ class TrialSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorSettings(Settings):
-    """Which predictor to use."""
+    """Which predictor to use.
+
+    Examples
+    --------
+    >>> PredictorSettings().predictor is None
+    True
+    """
 
     predictor: str | None = option(
         None, "Folder of a predictor; default: the store's champion, else the shipped one."
@@ -182,7 +218,13 @@ class PredictorSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSettings(Settings):
-    """Where everything is recorded."""
+    """Where everything is recorded.
+
+    Examples
+    --------
+    >>> StoreSettings(store="sqlite:///mlflow.db").store
+    'sqlite:///mlflow.db'
+    """
 
     store: str | None = option(
         None, "MLflow tracking URI; default: MLFLOW_TRACKING_URI, else SQLite in autoplace-store/."

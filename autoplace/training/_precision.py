@@ -49,7 +49,14 @@ def supports_tf32(device: torch.device) -> bool:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Multiply float32 matrices in float32, also where TF32 is switched on."""
+    """Multiply float32 matrices in float32, also where TF32 is switched on.
+
+    Examples
+    --------
+    >>> with full_precision():
+    ...     torch.get_float32_matmul_precision()
+    'highest'
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -146,7 +146,7 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
     Examples
     --------
     >>> round(best_rate({0.001: [0.9, 0.9], 0.01: [0.5, 0.6], 0.1: [0.7, 0.7]}), 4)
-    0.0174
+    0.0158
     >>> best_rate({0.001: [0.9], 0.01: [0.5], 0.1: [math.inf]})
     0.01
     """
