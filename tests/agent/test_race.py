@@ -74,6 +74,12 @@ def test_ties_go_to_the_simpler_placement(order):
     assert choose([several, one][::order], "accuracy") is one
 
 
+def test_a_placement_that_is_no_better_to_a_user_does_not_beat_head_only():
+    head_only = contender("head-only", [1.0], [0.0002], role=Role.HEAD_ONLY)
+    adapted = contender("1>2", [1.0], [0.0000], prior=0.1)
+    assert choose([adapted, head_only], "accuracy") is head_only
+
+
 def test_a_prior_that_is_unknown_neither_helps_nor_hurts():
     known = contender("1>2", [0.8], [0.5], prior=0.1)
     unknown = contender("2>3", [0.81], [0.49], prior=np.nan)

@@ -16,6 +16,7 @@ from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import Role, Status
 
+TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
 
 
@@ -124,8 +125,9 @@ def choose(contenders: Sequence[Contender], metric: str) -> Contender:
 def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender, float]]:
     """Order contenders with their scores, the winner first.
 
-    Metric, loss and prior count in units of their spread over the contenders. Among equals the
-    simpler placement goes first: head-only, then every-block, then the one with the fewest edges.
+    Metric, loss and prior count in units of their spread over the contenders. Among equals, up to
+    0.01 nats of loss, the simpler placement wins: head-only, then every-block, then the one with
+    the fewest edges.
 
     Parameters
     ----------
@@ -140,8 +142,16 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         np.array([contender.loss for contender in simplest_first]),
         np.array([contender.prior for contender in simplest_first]),
     )
-    pairs = zip(simplest_first, scores.tolist(), strict=True)
-    return sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
+    pairs = list(zip(simplest_first, scores.tolist(), strict=True))
+    ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
+    best = ranked[0][0]
+    # Standardised losses would tell apart what are equals to any user.
+    winner = next(
+        pair
+        for pair in pairs
+        if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
+    )
+    return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
 def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -> np.ndarray:
