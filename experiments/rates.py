@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from autoplace.agent import Progress, open_task, parameter_budget
-from autoplace.agent.steps._rates import SHARE, START, best_rate, extension, references
+from autoplace.agent.steps._rates import START, best_rate, extension, references, short_epochs
 from autoplace.placement import Edge, Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.settings import PickSettings
@@ -115,7 +115,7 @@ def measure(path: Path) -> None:
 def _runs(task: Task, backbone: str, name: str, settings: PickSettings, known: set[tuple]) -> Any:
     wide = backbone == WIDE
     epochs = WIDE_EPOCHS if wide else EPOCHS
-    short = max(1, round(SHARE * epochs))
+    short = short_epochs(epochs)
     subjects = placements(task, settings)
     grid = [(p, rate, epochs) for rate in (FINE_OF_WIDE if wide else FINE) for p in subjects]
     grid += [(p, rate, short) for rate in COARSE for p in ("every-block", "early-two")]
@@ -211,7 +211,7 @@ def report(path: Path) -> dict[str, Any]:
     rows = rows[complete]
 
     def raced(group: pd.DataFrame, backbone: str, n_edges: int) -> float:
-        return replay_race(group[group["epochs"] < group["epochs"].max()])
+        return replay_race(group[group["epochs"] == short_epochs(int(group["epochs"].max()))])
 
     def shared_best(group: pd.DataFrame, backbone: str, n_edges: int) -> float:
         full = group[group["epochs"] == group["epochs"].max()]
