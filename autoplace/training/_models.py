@@ -51,19 +51,19 @@ def fresh_model(
     (1, 10)
     """
     head = task.first_head(task.rows("train") if head_rows is None else head_rows, deadline)
-    with random_state() as seed_all:  # creating a model draws from the global random state
-        seed_all(seed)
-        model = _create(task, placement)
+    model = _create(task, placement, seed)
     with torch.no_grad():
         model.head.weight.copy_(torch.from_numpy(head.weight))
         model.head.bias.copy_(torch.from_numpy(head.bias))
     return model
 
 
-def _create(task: Task, placement: Placement | Tuning) -> AdaptedModel | TunedModel:
-    if isinstance(placement, Tuning):
-        return TunedModel(task.chain, placement, task.data.classes).to(task.device)
-    return AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
+def _create(task: Task, placement: Placement | Tuning, seed: int) -> AdaptedModel | TunedModel:
+    """Create a model; it draws from the global random state, which other threads use as well."""
+    create = TunedModel if isinstance(placement, Tuning) else AdaptedModel
+    with random_state() as seed_all:
+        seed_all(seed)
+        return create(task.chain, placement, task.data.classes).to(task.device)
 
 
 def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
@@ -78,7 +78,7 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
     >>> trained_model(task, outcome).training
     False
     """
-    model = _create(task, outcome.placement)
+    model = _create(task, outcome.placement, outcome.trial.seed)
     model.load_trainable_state(outcome.state)
     return model.eval()
 
