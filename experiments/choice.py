@@ -109,7 +109,7 @@ def measure(path: Path) -> None:
     for name in TASKS:
         task = open_task(f"builtin:{name}", settings, settings, Progress())
         n_nodes, rng = task.chain.n_nodes, np.random.default_rng(7)
-        budget = parameter_budget(settings, n_nodes, task.chain.dim)
+        budget = parameter_budget(settings, task.chain.shape)
         sets = [
             every_block(n_nodes),
             first_k(n_nodes, 4),

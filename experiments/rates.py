@@ -65,7 +65,7 @@ def placements(task: Task, settings: PickSettings) -> dict[str, Placement]:
     """Return six placements within one budget, by name."""
     n_nodes = task.chain.n_nodes
     last, rng = n_nodes - 1, np.random.default_rng(7)
-    budget = parameter_budget(settings, n_nodes, task.chain.dim)
+    budget = parameter_budget(settings, task.chain.shape)
     dense = budget.fit(every_block(n_nodes))
     sets = {
         "first-6": first_k(n_nodes, 6),

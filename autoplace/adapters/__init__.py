@@ -1,6 +1,14 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
-from autoplace.adapters._base import Adapter, AdapterConfig, normalise
+from autoplace.adapters._base import (
+    Adapter,
+    AdapterConfig,
+    RankConfig,
+    StreamAdapter,
+    SubLayerAdapter,
+    normalise,
+    sublayer_of,
+)
 from autoplace.adapters._bottleneck import Bottleneck
 from autoplace.adapters._budget import (
     ParameterBudget,
@@ -8,10 +16,14 @@ from autoplace.adapters._budget import (
     edge_parameters,
 )
 from autoplace.adapters._linear import Linear
+from autoplace.adapters._lora import Lora
 from autoplace.adapters._registry import (
+    adapter_class,
     adapter_config,
+    adapter_rank,
     check_adapters,
     create_adapter,
+    is_inside,
     list_adapters,
     register_adapter,
 )
@@ -21,13 +33,21 @@ __all__ = [
     "AdapterConfig",
     "Bottleneck",
     "Linear",
+    "Lora",
     "ParameterBudget",
+    "RankConfig",
+    "StreamAdapter",
+    "SubLayerAdapter",
+    "adapter_class",
     "adapter_config",
+    "adapter_rank",
     "check_adapters",
     "count_parameters",
     "create_adapter",
     "edge_parameters",
+    "is_inside",
     "list_adapters",
     "normalise",
     "register_adapter",
+    "sublayer_of",
 ]

@@ -1,21 +1,23 @@
-"""The base class of adapter kinds, their options, and the normalisation they share."""
+"""The base classes of adapter kinds: those on the stream, and those inside a sub-layer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.placement import PlacementError
+from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.placement import Edge, EdgeKind, PlacementError
 
 
 def normalise(hidden: Tensor) -> Tensor:
     """Normalise each token to zero mean and unit variance, without trainable weights.
 
-    Every adapter reads the stream so, and the probe scores edges on the same normalised stream.
+    Most adapters read the stream so, and the probe scores edges on the same normalised stream.
 
     Parameters
     ----------
@@ -39,7 +41,23 @@ def normalise(hidden: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The options that all adapter kinds have; a kind with more options derives from it.
+    """Options of an adapter kind; each kind derives its own, also if it has none.
+
+    Raises
+    ------
+    PlacementError
+        If a value is not allowed.
+
+    Examples
+    --------
+    >>> AdapterConfig()
+    AdapterConfig()
+    """
+
+
+@dataclass(frozen=True)
+class RankConfig(AdapterConfig):
+    """Options of the kinds that have a rank.
 
     Parameters
     ----------
@@ -53,11 +71,11 @@ class AdapterConfig:
 
     Examples
     --------
-    >>> AdapterConfig(r=4)
-    AdapterConfig(r=4)
+    >>> RankConfig(r=4)
+    RankConfig(r=4)
     >>> from autoplace.placement import PlacementError
     >>> try:
-    ...     AdapterConfig(r=0)
+    ...     RankConfig(r=0)
     ... except PlacementError as error:
     ...     print(error)
     adapter rank r=0 must be a whole number of at least 1
@@ -71,31 +89,41 @@ class AdapterConfig:
 
 
 class Adapter(nn.Module, ABC):
-    """Base class of adapter kinds: a module from (batch, tokens, dim) to (batch, tokens, dim).
+    """Base class of adapter kinds.
 
-    A new adapter outputs exactly 0. A subclass writes its formula once, in `together`, for any
+    A kind derives from `StreamAdapter` if it reads one node and adds to another, or from
+    `SubLayerAdapter` if it changes what a sub-layer computes. It writes its formula once, for any
     number of adapters at a time.
 
     Parameters
     ----------
     config : AdapterConfig
         Options, of the class's own `Config` type.
-    dim : int
-        Width of the residual stream.
+    shape : BackboneShape
+        Sizes of the backbone.
+    edge : Edge
+        The edge that the adapter is on.
 
     Attributes
     ----------
     Config : type of AdapterConfig
-        Type of the options; a kind with options of its own overrides it.
+        Type of the options.
+    edge_kinds : frozenset of EdgeKind
+        Edges that the kind can serve.
+    paper : str
+        Where the kind was published.
+    mergeable : bool
+        Whether a trained adapter can be folded into the backbone's weights.
 
     Examples
     --------
     >>> import torch
     >>> from autoplace.adapters import create_adapter
     >>> from autoplace.placement import AdapterSpec
-    >>> adapter = create_adapter(AdapterSpec.of("bottleneck", r=2), dim=6)
-    >>> isinstance(adapter, Adapter)
-    True
+    >>> shape = BackboneShape.plain(dim=6)
+    >>> adapter = create_adapter(AdapterSpec.of("bottleneck", r=2), Edge(3, 5), shape)
+    >>> isinstance(adapter, Adapter), isinstance(adapter, StreamAdapter)
+    (True, True)
     >>> hidden = torch.randn(3, 5, 6)
     >>> added = adapter(hidden)
     >>> added.shape == hidden.shape, added.abs().max().item()
@@ -103,15 +131,45 @@ class Adapter(nn.Module, ABC):
     """
 
     Config: type[AdapterConfig] = AdapterConfig
+    edge_kinds: ClassVar[frozenset[EdgeKind]] = frozenset(EdgeKind)
+    paper: ClassVar[str] = ""
+    mergeable: ClassVar[bool] = False
 
     @abstractmethod
-    def __init__(self, config: AdapterConfig, dim: int) -> None:
+    def __init__(self, config: Any, shape: BackboneShape, edge: Edge) -> None:
         super().__init__()
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def parameters_at(rank: int, dim: int) -> int:
-        """Count the trainable parameters at a rank, without building the adapter."""
+    def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
+        """Count the trainable parameters on an edge, without building the adapter."""
+
+    @classmethod
+    def check(cls, config: Any, shape: BackboneShape, edge: Edge) -> None:
+        """Check that the kind can be on an edge of a backbone; a kind may check more.
+
+        Raises
+        ------
+        PlacementError
+            If it cannot.
+        """
+        if edge.kind not in cls.edge_kinds:
+            served = ", ".join(kind for kind in EdgeKind if kind in cls.edge_kinds)
+            raise PlacementError(
+                f"edge {edge} is {edge.kind}, which this adapter kind cannot serve; "
+                f"it serves edges that are {served}"
+            )
+
+
+class StreamAdapter(Adapter):
+    """Base class of kinds that read a node and add to a node.
+
+    Examples
+    --------
+    >>> from autoplace.adapters import Bottleneck
+    >>> issubclass(Bottleneck, StreamAdapter)
+    True
+    """
 
     @abstractmethod
     def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
@@ -147,5 +205,69 @@ class Adapter(nn.Module, ABC):
         Tensor of shape (batch, tokens, dim)
             What is added to the target node.
         """
-        own = {name: parameter[None] for name, parameter in self.named_parameters()}
-        return self.together(own, hidden[None])[0]
+        return self.together(_own(self), hidden[None])[0]
+
+
+class SubLayerAdapter(Adapter):
+    """Base class of kinds that change what a sub-layer computes.
+
+    Such a kind serves parallel edges only: on edge (j - 1, j) it is inside sub-layer j.
+
+    Attributes
+    ----------
+    sites : sequence of Site
+        Where it changes something; set by the constructor.
+    extra_tokens : int
+        Tokens that attention sees besides those of the stream.
+
+    Examples
+    --------
+    >>> from autoplace.adapters import Lora
+    >>> Lora(Lora.Config(r=2), BackboneShape.plain(dim=6), Edge(0, 1)).sites
+    (<Site.QKV: 'qkv'>,)
+    """
+
+    edge_kinds = frozenset({EdgeKind.PARALLEL})
+    sites: Sequence[Site]
+    extra_tokens: int = 0
+
+    @abstractmethod
+    def together(
+        self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
+    ) -> Tensor:
+        """Change a site for several adapters of this kind and these options.
+
+        Parameters
+        ----------
+        parameters : mapping of str to Tensor of shape (adapters, ...)
+            Stacked parameters, named as in `named_parameters`; the module's own parameters
+            are not used.
+        site : Site
+            Which of `sites`.
+        given, output : Tensor of shape (adapters, batch, tokens, width)
+            Input and output of the site; see `Site`.
+
+        Returns
+        -------
+        Tensor of shape (adapters, batch, tokens, width)
+            The changed output.
+        """
+
+    def forward(self, site: Site, given: Tensor, output: Tensor) -> Tensor:
+        """Compute the changed output (batch, tokens, width) of a site."""
+        return self.together(_own(self), site, given[None], output[None])[0]
+
+
+def sublayer_of(edge: Edge) -> SubLayer:
+    """Return the sub-layer that a parallel edge spans.
+
+    Examples
+    --------
+    >>> sublayer_of(Edge(1, 2)).value
+    'mlp'
+    """
+    return SubLayer.before(edge.target)
+
+
+def _own(adapter: Adapter) -> dict[str, Tensor]:
+    return {name: parameter[None] for name, parameter in adapter.named_parameters()}

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.adapters._base import Adapter, AdapterConfig, normalise
+from autoplace.adapters._base import RankConfig, StreamAdapter, normalise
 from autoplace.adapters._registry import register_adapter
+from autoplace.backbones import BackboneShape
+from autoplace.placement import Edge
 
 
 @register_adapter("bottleneck")
-class Bottleneck(Adapter):
+class Bottleneck(StreamAdapter):
     """Adapter that computes `up(gelu(down(norm(x))))`; the default kind.
 
     `up` starts at zero and has no bias, so the number of parameters is proportional to the rank
@@ -21,10 +23,12 @@ class Bottleneck(Adapter):
 
     Parameters
     ----------
-    config : AdapterConfig
+    config : RankConfig
         Options: the rank `r`.
-    dim : int
-        Width of the residual stream.
+    shape : BackboneShape
+        Sizes of the backbone.
+    edge : Edge
+        Any edge.
 
     References
     ----------
@@ -32,22 +36,26 @@ class Bottleneck(Adapter):
 
     Examples
     --------
-    >>> adapter = Bottleneck(Bottleneck.Config(r=2), dim=6)
+    >>> adapter = Bottleneck(Bottleneck.Config(r=2), BackboneShape.plain(dim=6), Edge(0, 5))
     >>> {name: tuple(p.shape) for name, p in adapter.named_parameters()}
     {'down.weight': (2, 6), 'down.bias': (2,), 'up.weight': (6, 2)}
-    >>> Bottleneck.parameters_at(rank=2, dim=6)
+    >>> Bottleneck.parameters_at(Bottleneck.Config(r=2), BackboneShape.plain(dim=6), Edge(0, 5))
     26
     """
 
-    def __init__(self, config: AdapterConfig, dim: int) -> None:
-        super().__init__(config, dim)
+    Config = RankConfig
+    paper = "Houlsby et al. 2019, arXiv 1902.00751"
+
+    def __init__(self, config: RankConfig, shape: BackboneShape, edge: Edge) -> None:
+        super().__init__(config, shape, edge)
+        dim = shape.dim
         self.down = nn.Linear(dim, config.r)
         self.up = nn.Linear(config.r, dim, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    @staticmethod
-    def parameters_at(rank: int, dim: int) -> int:
-        return rank * (2 * dim + 1)
+    @classmethod
+    def parameters_at(cls, config: RankConfig, shape: BackboneShape, edge: Edge) -> int:
+        return config.r * (2 * shape.dim + 1)
 
     def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
         rows = normalise(hidden).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""One parameter budget for placements of every size: more edges, less rank."""
+"""One parameter budget for placements of every size and kind: more edges, less rank."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoplace.adapters._base import RankConfig
 from autoplace.adapters._registry import adapter_class, adapter_config
-from autoplace.placement import AdapterSpec, Edge, Placement
+from autoplace.backbones import BackboneShape
+from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
 
 @dataclass(frozen=True)
@@ -16,17 +18,18 @@ class ParameterBudget:
 
     Parameters
     ----------
-    kind : str
-        Adapter kind that is put on every edge.
-    dim : int
-        Width of the residual stream.
+    spec : AdapterSpec
+        Adapter kind that is put on every edge, with its options; the rank is set by the budget.
+    shape : BackboneShape
+        Sizes of the backbone.
     parameters : int
         Most adapter parameters of a placement; the head is not counted.
 
     Examples
     --------
     >>> from autoplace.placement import Edge
-    >>> budget = ParameterBudget("bottleneck", dim=96, parameters=9264)
+    >>> shape = BackboneShape.plain(dim=96)
+    >>> budget = ParameterBudget(AdapterSpec("bottleneck"), shape, parameters=9264)
     >>> str(budget.fit([Edge(1, 5)]))
     '1>5@bottleneck:r=48'
     >>> str(budget.fit([Edge(0, 3), Edge(1, 5), Edge(7, 2)]))
@@ -37,9 +40,14 @@ class ParameterBudget:
     193
     """
 
-    kind: str
-    dim: int
+    spec: AdapterSpec
+    shape: BackboneShape
     parameters: int
+
+    @property
+    def kind(self) -> str:
+        """The adapter kind."""
+        return self.spec.kind
 
     def fit(
         self, edges: Sequence[Edge], weights: Sequence[float] | None = None
@@ -53,35 +61,52 @@ class ParameterBudget:
         weights : sequence of float or None, default=None
             For each edge, a positive number; ranks are in proportion to them as far as whole
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
-            early targets. None puts the highest common rank on all edges.
+            early targets. None puts the highest common rank on all edges. Kinds without a rank
+            have no use for weights.
 
         Returns
         -------
         Placement or None
-            None if not even rank 1 fits. A rank is at most `dim`: a higher one adds nothing to
-            the map.
+            None if not even rank 1 fits, or the kind cannot be on an edge. A rank is at most
+            `dim`: a higher one adds nothing to the map.
 
         Raises
         ------
         PlacementError
             If the adapter kind is unknown.
         """
-        count = adapter_class(self.kind).parameters_at
-        share = self.parameters // max(len(edges), 1)
-        rank = max((r for r in range(1, self.dim + 1) if count(r, self.dim) <= share), default=0)
-        if not rank:
+        if not all(self.serves(edge) for edge in edges):
+            return None
+        if not self._has_rank:
+            used = sum(edge_parameters(self.spec, edge, self.shape) for edge in edges)
+            return Placement.of(edges, self.spec) if used <= self.parameters else None
+        # The number of parameters is a linear function of the rank for every kind.
+        per_rank = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
+        fixed = sum(self._cost(edge, 1) for edge in edges) - sum(per_rank)
+        rank = min(self.shape.dim, (self.parameters - fixed) // max(sum(per_rank), 1))
+        if rank < 1:
             return None
         ranks = [rank] * len(edges)
         if weights is not None:
-            ranks = self._ranks(edges, weights)
-        specs = [AdapterSpec.of(self.kind, r=rank) for rank in ranks]
+            ranks = self._ranks(edges, weights, per_rank, self.parameters - fixed)
+        specs = [self._at(rank) for rank in ranks]
         return Placement(tuple(zip(edges, specs, strict=True)))
 
-    def _ranks(self, edges: Sequence[Edge], weights: Sequence[float]) -> list[int]:
+    def serves(self, edge: Edge) -> bool:
+        """Whether the kind with these options can be on an edge."""
+        config = adapter_config(self.spec)
+        try:
+            adapter_class(self.kind).check(config, self.shape, edge)
+        except PlacementError:
+            return False
+        return True
+
+    def _ranks(
+        self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
+    ) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
-        count = adapter_class(self.kind).parameters_at
         ranks = [1] * len(edges)
-        left = self.parameters - len(edges) * count(1, self.dim)
+        left = most - sum(per_rank)
         queue = [
             (1.5 / weight, edge.target, index)
             for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
@@ -89,30 +114,42 @@ class ParameterBudget:
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
-            rank = ranks[index]
-            cost = count(rank + 1, self.dim) - count(rank, self.dim)
             # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            if rank < self.dim and cost <= left:
-                ranks[index] = rank + 1
-                left -= cost
-                heapq.heappush(queue, ((rank + 1.5) / weights[index], target, index))
+            if ranks[index] < self.shape.dim and per_rank[index] <= left:
+                ranks[index] += 1
+                left -= per_rank[index]
+                heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
         return ranks
 
     @property
     def smallest(self) -> int:
-        """Parameters of one edge of rank 1; with fewer, no placement fits."""
-        return adapter_class(self.kind).parameters_at(1, self.dim)
+        """Parameters of one edge of rank 1, where it costs least; with fewer, nothing fits."""
+        nodes = range(min(self.shape.n_nodes, 3))
+        edges = [Edge(source, target) for source in nodes for target in nodes]
+        return min(self._cost(edge, 1) for edge in edges if self.serves(edge))
+
+    @property
+    def _has_rank(self) -> bool:
+        return isinstance(adapter_config(self.spec), RankConfig)
+
+    def _at(self, rank: int) -> AdapterSpec:
+        options = dict(self.spec.options) | {"r": rank}
+        return AdapterSpec(self.kind, tuple(options.items()))
+
+    def _cost(self, edge: Edge, rank: int) -> int:
+        spec = self._at(rank) if self._has_rank else self.spec
+        return edge_parameters(spec, edge, self.shape)
 
 
-def count_parameters(placement: Placement, dim: int) -> int:
+def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     """Count the trainable adapter parameters of a placement.
 
     Parameters
     ----------
     placement : Placement
         Edges with their adapters.
-    dim : int
-        Width of the residual stream.
+    shape : BackboneShape
+        Sizes of the backbone.
 
     Returns
     -------
@@ -127,21 +164,24 @@ def count_parameters(placement: Placement, dim: int) -> int:
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> count_parameters(Placement.parse("0>5+7>3@bottleneck:r=8"), dim=96)
+    >>> placement = Placement.parse("0>5+7>3@bottleneck:r=8")
+    >>> count_parameters(placement, BackboneShape.plain(dim=96))
     3088
     """
-    return sum(edge_parameters(spec, dim) for _, spec in placement)
+    return sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
 
 
-def edge_parameters(spec: AdapterSpec, dim: int) -> int:
+def edge_parameters(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> int:
     """Count the trainable parameters of one adapter without building it.
 
     Parameters
     ----------
     spec : AdapterSpec
         Kind and options of the adapter.
-    dim : int
-        Width of the residual stream.
+    edge : Edge
+        Edge that it is on.
+    shape : BackboneShape
+        Sizes of the backbone.
 
     Returns
     -------
@@ -155,8 +195,8 @@ def edge_parameters(spec: AdapterSpec, dim: int) -> int:
 
     Examples
     --------
-    >>> from autoplace.placement import AdapterSpec
-    >>> edge_parameters(AdapterSpec.of("linear", r=8), dim=96)
+    >>> from autoplace.placement import AdapterSpec, Edge
+    >>> edge_parameters(AdapterSpec.of("linear", r=8), Edge(7, 3), BackboneShape.plain(dim=96))
     1536
     """
-    return adapter_class(spec.kind).parameters_at(adapter_config(spec).r, dim)
+    return adapter_class(spec.kind).parameters_at(adapter_config(spec), shape, edge)

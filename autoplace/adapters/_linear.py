@@ -6,22 +6,26 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from autoplace.adapters._base import Adapter, AdapterConfig, normalise
+from autoplace.adapters._base import RankConfig, StreamAdapter, normalise
 from autoplace.adapters._registry import register_adapter
+from autoplace.backbones import BackboneShape
+from autoplace.placement import Edge
 
 
 @register_adapter("linear")
-class Linear(Adapter):
+class Linear(StreamAdapter):
     """Adapter that computes `up(down(norm(x)))` without biases.
 
     This is the linear map that the probe scores, limited to rank r. `up` starts at zero.
 
     Parameters
     ----------
-    config : AdapterConfig
+    config : RankConfig
         Options: the rank `r`.
-    dim : int
-        Width of the residual stream.
+    shape : BackboneShape
+        Sizes of the backbone.
+    edge : Edge
+        Any edge.
 
     References
     ----------
@@ -29,22 +33,26 @@ class Linear(Adapter):
 
     Examples
     --------
-    >>> adapter = Linear(Linear.Config(r=2), dim=6)
+    >>> adapter = Linear(Linear.Config(r=2), BackboneShape.plain(dim=6), Edge(0, 5))
     >>> {name: tuple(p.shape) for name, p in adapter.named_parameters()}
     {'down.weight': (2, 6), 'up.weight': (6, 2)}
-    >>> Linear.parameters_at(rank=2, dim=6)
+    >>> Linear.parameters_at(Linear.Config(r=2), BackboneShape.plain(dim=6), Edge(0, 5))
     24
     """
 
-    def __init__(self, config: AdapterConfig, dim: int) -> None:
-        super().__init__(config, dim)
+    Config = RankConfig
+    paper = "Hu et al. 2021, arXiv 2106.09685, on the stream"
+
+    def __init__(self, config: RankConfig, shape: BackboneShape, edge: Edge) -> None:
+        super().__init__(config, shape, edge)
+        dim = shape.dim
         self.down = nn.Linear(dim, config.r, bias=False)
         self.up = nn.Linear(config.r, dim, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    @staticmethod
-    def parameters_at(rank: int, dim: int) -> int:
-        return rank * 2 * dim
+    @classmethod
+    def parameters_at(cls, config: RankConfig, shape: BackboneShape, edge: Edge) -> int:
+        return config.r * 2 * shape.dim
 
     def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
         narrow = normalise(hidden).flatten(1, 2) @ parameters["down.weight"].mT

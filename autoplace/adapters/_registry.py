@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from difflib import get_close_matches
 from fnmatch import filter as fnmatch_filter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from autoplace.adapters._base import Adapter, AdapterConfig
-from autoplace.placement import AdapterSpec, Placement, PlacementError
+from autoplace.adapters._base import Adapter, AdapterConfig, RankConfig, SubLayerAdapter
+from autoplace.backbones import BackboneShape
+from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
 AdapterT = TypeVar("AdapterT", bound=Adapter)
 
@@ -70,8 +71,6 @@ def list_adapters(pattern: str = "*") -> list[str]:
 
     Examples
     --------
-    >>> list_adapters()
-    ['bottleneck', 'linear']
     >>> list_adapters("bottle*")
     ['bottleneck']
     """
@@ -117,28 +116,46 @@ def adapter_config(spec: AdapterSpec) -> AdapterConfig:
     --------
     >>> from autoplace.placement import AdapterSpec
     >>> adapter_config(AdapterSpec.parse("linear:r=4"))
-    AdapterConfig(r=4)
+    RankConfig(r=4)
     """
     config_class = adapter_class(spec.kind).Config
     known = {field.name for field in fields(config_class)}
     for name, _ in spec.options:
         if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            options = f"its options: {', '.join(sorted(known))}" if known else "it has none"
             raise PlacementError(
-                f"adapter kind '{spec.kind}' has no option '{name}'; "
-                f"its options: {', '.join(sorted(known))}"
+                f"adapter kind '{spec.kind}' has no option '{name}'; {hint}{options}"
             )
-    return config_class(**dict(spec.options))  # type: ignore[arg-type]
+    options: dict[str, Any] = dict(spec.options)
+    return config_class(**options)
 
 
-def create_adapter(spec: AdapterSpec, dim: int) -> Adapter:
-    """Create a new adapter, which outputs 0.
+def adapter_rank(spec: AdapterSpec) -> int | None:
+    """Return the rank of an adapter; None if its kind has none.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> adapter_rank(AdapterSpec.parse("linear:r=4"))
+    4
+    """
+    config = adapter_config(spec)
+    return config.r if isinstance(config, RankConfig) else None
+
+
+def create_adapter(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> Adapter:
+    """Create a new adapter.
 
     Parameters
     ----------
     spec : AdapterSpec
         Kind and options.
-    dim : int
-        Width of the residual stream.
+    edge : Edge
+        The edge that it is on.
+    shape : BackboneShape
+        Sizes of the backbone.
 
     Returns
     -------
@@ -148,32 +165,50 @@ def create_adapter(spec: AdapterSpec, dim: int) -> Adapter:
     Raises
     ------
     PlacementError
-        If the kind or an option is unknown, or a value is not allowed.
+        If the kind or an option is unknown, a value is not allowed, or the kind cannot be on
+        the edge.
 
     Examples
     --------
     >>> from autoplace.placement import AdapterSpec
-    >>> create_adapter(AdapterSpec.of("linear", r=2), dim=6)
+    >>> shape = BackboneShape.plain(dim=6)
+    >>> create_adapter(AdapterSpec.of("linear", r=2), Edge(7, 3), shape)
     Linear(
       (down): Linear(in_features=6, out_features=2, bias=False)
       (up): Linear(in_features=2, out_features=6, bias=False)
     )
     """
-    return adapter_class(spec.kind)(adapter_config(spec), dim)
+    kind, config = adapter_class(spec.kind), adapter_config(spec)
+    kind.check(config, shape, edge)
+    return kind(config, shape, edge)
 
 
-def check_adapters(placement: Placement) -> None:
+def is_inside(spec: AdapterSpec) -> bool:
+    """Whether a kind changes a sub-layer, instead of reading one node and adding to another.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> is_inside(AdapterSpec.of("lora")), is_inside(AdapterSpec.of("bottleneck"))
+    (True, False)
+    """
+    return issubclass(adapter_class(spec.kind), SubLayerAdapter)
+
+
+def check_adapters(placement: Placement, shape: BackboneShape | None = None) -> None:
     """Check the adapter kinds and options of a placement.
 
     Parameters
     ----------
     placement : Placement
         Edges with their adapters.
+    shape : BackboneShape or None, default=None
+        Sizes of the backbone, to check as well that each kind can be on its edges.
 
     Raises
     ------
     PlacementError
-        If a kind or an option is unknown, or a value is not allowed.
+        If a kind or an option is unknown, a value is not allowed, or a kind cannot be on an edge.
 
     Examples
     --------
@@ -182,8 +217,13 @@ def check_adapters(placement: Placement) -> None:
     >>> try:
     ...     check_adapters(Placement.parse("0>1@bottlenek:r=8"))
     ... except PlacementError as error:
-    ...     print(error)
-    unknown adapter kind 'bottlenek'; did you mean 'bottleneck'? known kinds: bottleneck, linear
+    ...     print(str(error).partition("known kinds")[0])
+    unknown adapter kind 'bottlenek'; did you mean 'bottleneck'?
     """
-    for spec in {spec for _, spec in placement}:
-        adapter_config(spec)
+    for edge, spec in placement:
+        config = adapter_config(spec)
+        if shape is not None:
+            try:
+                adapter_class(spec.kind).check(config, shape, edge)
+            except PlacementError as error:
+                raise PlacementError(f"{spec}: {error}") from error

@@ -54,7 +54,7 @@ def collect(
     if settings.placements_file:
         trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)
     else:
-        trials = sample_trials(chain.n_nodes, chain.dim, settings)
+        trials = sample_trials(chain.shape, settings)
     tasks = [open_task(each, settings, settings, progress, chain=chain) for each in sources]
     while tasks:  # popped, so that the cached activations of a finished task are freed
         yield from collect_task(tasks.pop(0), trials, settings, store, progress)

@@ -5,5 +5,18 @@ from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._create import create_chain
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._listing import BackboneInfo, list_backbones
+from autoplace.backbones._open_chain import Changes, OpenChain
+from autoplace.backbones._shape import BackboneShape, Site, SubLayer
 
-__all__ = ["BackboneError", "BackboneInfo", "ResidualChain", "create_chain", "list_backbones"]
+__all__ = [
+    "BackboneError",
+    "BackboneInfo",
+    "BackboneShape",
+    "Changes",
+    "OpenChain",
+    "ResidualChain",
+    "Site",
+    "SubLayer",
+    "create_chain",
+    "list_backbones",
+]

@@ -11,6 +11,7 @@ from autoplace.backbones._capture import capture_embedding, capture_extras
 from autoplace.backbones._data_config import resolve_data_config
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._fingerprint import weights_sha256
+from autoplace.backbones._shape import BackboneShape
 from autoplace.backbones._sublayers import refuse, split_blocks
 
 # Largest absolute difference from timm's own output, or relative where the output exceeds 1.
@@ -44,6 +45,8 @@ class ResidualChain(nn.Module):
         Width of the stream.
     num_features : int
         Width of the pooled features.
+    shape : BackboneShape
+        Sizes that adapters depend on.
     weights_sha256 : str
         SHA-256 of the weights.
 
@@ -189,6 +192,16 @@ class ResidualChain(nn.Module):
         if features.ndim != 2:
             raise refuse(self.name, "it has no pooled features")
         self.num_features = features.shape[-1]
+        self.shape = BackboneShape.of(
+            self.model, self.dim, self.n_nodes, self.tokens, self._handles_positions
+        )
+
+    @property
+    def _handles_positions(self) -> bool:
+        """Whether attention adds positions of its own, rotary or relative."""
+        own = ("rel_pos", "relative_position_bias_table")
+        attention = self.model.blocks[0].attn
+        return any(self._extras) or any(getattr(attention, name, None) is not None for name in own)
 
     def _keep_extras(self, extras: list[dict[str, Any]], again: list[dict[str, Any]]) -> None:
         """Keep the extra arguments as buffers, one for each distinct tensor."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import cast
+from typing import Self, cast
 
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter, check_adapters, create_adapter
-from autoplace.backbones import ResidualChain
-from autoplace.model._run import Reading, run_together
+from autoplace.adapters import (
+    Adapter,
+    SubLayerAdapter,
+    check_adapters,
+    create_adapter,
+)
+from autoplace.backbones import OpenChain, ResidualChain, Site
+from autoplace.model._run import Reading, SiteReading, run_together
 from autoplace.model._schedule import Schedule
 from autoplace.placement import Edge, Placement
 
@@ -68,12 +73,13 @@ class AdaptedModel(nn.Module):
     ) -> None:
         super().__init__()
         placement.check(chain.n_nodes)
-        check_adapters(placement)
+        check_adapters(placement, chain.shape)
         self.chain = chain
+        self._open: OpenChain | None = None  # made when it is needed
         self.placement = placement
         self.classes = classes
         self.adapters = nn.ModuleDict(
-            {str(edge): create_adapter(spec, chain.dim) for edge, spec in placement}
+            {str(edge): create_adapter(spec, edge, chain.shape) for edge, spec in placement}
         )
         self.head = nn.Linear(chain.num_features, len(classes))
         self._full = Schedule.full(placement, chain.n_nodes)
@@ -139,13 +145,37 @@ class AdaptedModel(nn.Module):
             raise RuntimeError(f"adapter tensors differ from the placement: {expected ^ given}")
         self.load_state_dict(dict(state), strict=False)
 
+    def sites(self, member: int, edge: Edge) -> Sequence[Site]:
+        """See `Adapters`; as the only member of a run."""
+        return cast(SubLayerAdapter, self.adapter(edge)).sites
+
+    def extra_tokens(self, member: int, edge: Edge) -> int:
+        """See `Adapters`."""
+        return cast(SubLayerAdapter, self.adapter(edge)).extra_tokens
+
+    def add(self, readings: Sequence[Reading]) -> list[Tensor]:
+        """See `Adapters`."""
+        return [self.adapter(reading.edge)(reading.source) for reading in readings]
+
+    def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
+        """See `Adapters`."""
+        return [self.adapter(r.edge)(site, r.given, r.output) for r in readings]
+
     def _run(self, schedule: Schedule, frozen: Mapping[int, Tensor]) -> Tensor:
-        (last,) = run_together(self.chain, [schedule], [frozen], self._adapt)
+        chain = self._open_chain() if any(p.inside for p in schedule.passes) else self.chain
+        (last,) = run_together(chain, [schedule], [frozen], self)
         logits: Tensor = self.head(self.chain.features(last))
         return logits
 
-    def _adapt(self, readings: Sequence[Reading]) -> list[Tensor]:
-        return [self.adapter(reading.edge)(reading.source) for reading in readings]
+    def _open_chain(self) -> OpenChain:
+        if self._open is None:
+            self._open = OpenChain(self.chain)
+        return self._open
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._open = None  # the weights may move to another device
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
 
 @torch.no_grad()

@@ -8,9 +8,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, is_inside, sublayer_of
+from autoplace.backbones import OpenChain, Site
 from autoplace.model._adapted import AdaptedModel
-from autoplace.model._run import Reading, run_together
-from autoplace.model._stacks import Formula, Slot, Stacks
+from autoplace.model._run import Reading, SiteReading, run_together
+from autoplace.model._stacks import Formula, OpenStacks, Slot, Stacks
 from autoplace.placement import Edge
 
 
@@ -54,21 +56,26 @@ class Population(nn.Module):
         self._models = list(models)  # in a list, so that they are not submodules
         self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
         self._cohorts: dict[Hashable, Hashable] = {}  # by stack
+        self._adapters: dict[Hashable, Adapter] = {}  # one of each stack, for its formula
         modules: dict[Slot, nn.Module] = {}
-        formulas: dict[Hashable, Formula] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
-                slot = Slot((cohort, spec), edge.target, (member, edge))
-                modules[slot] = adapter = model.adapter(edge)
+                # Inside attention, a kind may have other parameters than inside an MLP.
+                place = is_inside(spec) and sublayer_of(edge)
+                slot = Slot((cohort, spec, place), edge.target, (member, edge))
+                modules[slot] = model.adapter(edge)
                 self._slots[member, edge] = slot
-                formulas.setdefault(slot.stack, adapter.together)
+                self._adapters.setdefault(slot.stack, model.adapter(edge))
                 self._cohorts[slot.stack] = cohort
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
             self._slots[member, None] = slot
-            formulas.setdefault(slot.stack, _heads)
             self._cohorts[slot.stack] = cohort
-        self._stacks = Stacks(modules, formulas)
+        self._stacks = Stacks(modules)
+        specs = {spec for model in self._models for _, spec in model.placement}
+        chain = self._models[0].chain
+        # In a tuple, so that the backbone is not a submodule.
+        self._chain = (OpenChain(chain) if any(map(is_inside, specs)) else chain,)
 
     @property
     def frozen_nodes(self) -> list[tuple[int, ...]]:
@@ -100,18 +107,14 @@ class Population(nn.Module):
         list of Tensor of shape (batch, classes)
             Logits of each of these members.
         """
-        stacks, chain = self._stacks.open(), self._models[0].chain
-
-        def adapt(readings: Sequence[Reading]) -> list[Tensor]:
-            return stacks.apply(
-                [(self._slots[members[r.member], r.edge], r.source) for r in readings]
-            )
-
+        stacks, (chain,) = self._stacks.open(), self._chain
+        adapters = _Members(stacks, self._slots, self._adapters, members)
         schedules = [self._models[member].suffix for member in members]
-        last = run_together(chain, schedules, frozen, adapt)
+        last = run_together(chain, schedules, frozen, adapters)
         features = torch.split(chain.features(torch.cat(last)), [len(h) for h in last])
         heads = [self._slots[member, None] for member in members]
-        return stacks.apply(list(zip(heads, features, strict=True)))
+        inputs = [(head, (own,)) for head, own in zip(heads, features, strict=True)]
+        return stacks.apply(inputs, lambda stack: _heads)
 
     def trainable_state(
         self, member: int, of: Callable[[Tensor], Tensor] = lambda parameter: parameter
@@ -133,6 +136,53 @@ class Population(nn.Module):
                 named = self._stacks.state(slot, of).items()
                 state |= {f"{prefix}.{name}": tensor for name, tensor in named}
         return state
+
+
+class _Members:
+    """The adapters of some members in one forward pass; see `Adapters`."""
+
+    def __init__(
+        self,
+        stacks: OpenStacks,
+        slots: Mapping[tuple[int, Edge | None], Slot],
+        adapters: Mapping[Hashable, Adapter],
+        members: Sequence[int],
+    ) -> None:
+        self._stacks = stacks
+        self._slots = slots
+        self._adapters = adapters
+        self._members = members
+
+    def sites(self, member: int, edge: Edge) -> Sequence[Site]:
+        return self._inside(self._slot(member, edge).stack).sites
+
+    def extra_tokens(self, member: int, edge: Edge) -> int:
+        return self._inside(self._slot(member, edge).stack).extra_tokens
+
+    def add(self, readings: Sequence[Reading]) -> list[Tensor]:
+        inputs = [(self._slot(r.member, r.edge), (r.source,)) for r in readings]
+        return self._stacks.apply(inputs, self._adding)
+
+    def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
+        inputs = [(self._slot(r.member, r.edge), (r.given, r.output)) for r in readings]
+        return self._stacks.apply(inputs, lambda stack: self._changing(stack, site))
+
+    def _slot(self, member: int, edge: Edge) -> Slot:
+        return self._slots[self._members[member], edge]
+
+    def _adding(self, stack: Hashable) -> Formula:
+        adapter = self._adapters[stack]
+        assert isinstance(adapter, StreamAdapter)
+        return adapter.together
+
+    def _changing(self, stack: Hashable, site: Site) -> Formula:
+        adapter = self._inside(stack)
+        return lambda parameters, given, output: adapter.together(parameters, site, given, output)
+
+    def _inside(self, stack: Hashable) -> SubLayerAdapter:
+        adapter = self._adapters[stack]
+        assert isinstance(adapter, SubLayerAdapter)
+        return adapter
 
 
 def _heads(parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from autoplace.backbones import ResidualChain
+from autoplace.backbones import Changes, OpenChain, ResidualChain, Site
 from autoplace.model._schedule import Pass, Schedule
 from autoplace.placement import Edge, EdgeKind
 
@@ -32,16 +33,50 @@ class Reading:
     source: Tensor
 
 
-# Computes what the adapter of each reading adds, shaped like its source.
-Adapt = Callable[[Sequence[Reading]], Sequence[Tensor]]
+@dataclass(frozen=True)
+class SiteReading:
+    """What an adapter inside a sub-layer changes at a site.
+
+    Attributes
+    ----------
+    member : int
+        Number of the placement among those that run together.
+    edge : Edge
+        Edge of the adapter.
+    given, output : Tensor of shape (batch, tokens, width)
+        Input and output of the site for the rows of this placement.
+    """
+
+    member: int
+    edge: Edge
+    given: Tensor
+    output: Tensor
+
+
+class Adapters(Protocol):
+    """The adapters of the placements that run together."""
+
+    def sites(self, member: int, edge: Edge) -> Sequence[Site]:
+        """Where an adapter inside a sub-layer changes something."""
+
+    def extra_tokens(self, member: int, edge: Edge) -> int:
+        """How many tokens attention sees besides those of the stream."""
+
+    def add(self, readings: Sequence[Reading]) -> Sequence[Tensor]:
+        """Compute what the adapter of each reading adds, shaped like its source."""
+
+    def change(self, site: Site, readings: Sequence[SiteReading]) -> Sequence[Tensor]:
+        """Compute the changed output of each reading."""
+
+
 Values = dict[int, Tensor]
 
 
 def run_together(
-    chain: ResidualChain,
+    chain: ResidualChain | OpenChain,
     schedules: Sequence[Schedule],
     frozen: Sequence[Mapping[int, Tensor]],
-    adapt: Adapt,
+    adapters: Adapters,
 ) -> list[Tensor]:
     """Run several placements side by side and return the last node of each.
 
@@ -51,15 +86,15 @@ def run_together(
 
     Parameters
     ----------
-    chain : ResidualChain
-        The frozen backbone.
+    chain : ResidualChain or OpenChain
+        The frozen backbone; open if an adapter is inside a sub-layer.
     schedules : sequence of Schedule
         Schedule of each placement.
     frozen : sequence of mapping of int to Tensor of shape (batch, tokens, dim)
         For each placement, the chain's values at the frozen nodes of its schedule. Batches may
         differ in size.
-    adapt : callable
-        Applies the adapters.
+    adapters : Adapters
+        The adapters of all placements.
 
     Returns
     -------
@@ -74,23 +109,23 @@ def run_together(
             for member, schedule in enumerate(schedules)
             if number >= rounds - len(schedule.passes)
         }
-        values |= _run_round(chain, passes, frozen, values, adapt)
+        values |= _run_round(chain, passes, frozen, values, adapters)
     last = chain.n_nodes - 1
     return [values[member][last] for member in range(len(schedules))]
 
 
 def _run_round(
-    chain: ResidualChain,
+    chain: ResidualChain | OpenChain,
     passes: Mapping[int, Pass],
     frozen: Sequence[Mapping[int, Tensor]],
     previous: Mapping[int, Values],
-    adapt: Adapt,
+    adapters: Adapters,
 ) -> dict[int, Values]:
     """Run one pass of each placement and return the values that later readings need."""
     kept: dict[int, Values] = {member: {} for member in passes}
-    stream, last = _Stream(chain), chain.n_nodes - 1
+    stream, last = _Stream(chain, adapters), chain.n_nodes - 1
     for node in range(chain.n_nodes):
-        raw = stream.step(node)
+        raw = stream.step(node, {m: current.within(node) for m, current in passes.items()})
         raw |= {m: frozen[m][node] for m, current in passes.items() if current.start == node}
         readings = [
             Reading(m, edge, _source_value(edge, raw[m], kept[m], previous[m], frozen[m]))
@@ -98,7 +133,9 @@ def _run_round(
             for edge in passes[m].injections(node)
         ]
         injected = dict(raw)
-        for reading, added in zip(readings, adapt(readings) if readings else (), strict=True):
+        for reading, added in zip(
+            readings, adapters.add(readings) if readings else (), strict=True
+        ):
             injected[reading.member] = injected[reading.member] + added
         for m, value in injected.items():
             if node in passes[m].read or node == last:
@@ -110,24 +147,78 @@ def _run_round(
 class _Stream:
     """The rows of several placements between two nodes; joined again only if one has changed."""
 
-    def __init__(self, chain: ResidualChain) -> None:
+    def __init__(self, chain: ResidualChain | OpenChain, adapters: Adapters) -> None:
         self._chain = chain
+        self._adapters = adapters
         self._values: Values = {}
         self._joined: Tensor | None = None
 
-    def step(self, node: int) -> Values:
-        """Compute the value at `node` of every placement that was at the node before."""
-        parts = list(self._values.values())
-        if not parts:
+    def step(self, node: int, inside: Mapping[int, Edge | None]) -> Values:
+        """Compute the value at `node` of every placement that was at the node before.
+
+        Parameters
+        ----------
+        node : int
+            Node to compute.
+        inside : mapping of int to (Edge or None)
+            For each placement, the edge whose adapter changes the sub-layer, if there is one.
+        """
+        if not self._values:
             return {}
+        changed = {m: edge for m in self._values if (edge := inside[m]) is not None}
+        lengths = {m: self._adapters.extra_tokens(m, edge) for m, edge in changed.items()}
+        if not any(lengths.values()):
+            return self._step_rows(node, changed, list(self._values), 0)
+        # Rows for which attention sees more tokens cannot be in one batch with others.
+        self._joined = None
+        values: Values = {}
+        for length in sorted({lengths.get(m, 0) for m in self._values}):
+            members = [m for m in self._values if lengths.get(m, 0) == length]
+            part = {m: edge for m, edge in changed.items() if m in members}
+            values |= self._step_rows(node, part, members, length)
+            self._joined = None
+        return {m: values[m] for m in self._values}
+
+    def _step_rows(
+        self, node: int, changed: Mapping[int, Edge], members: Sequence[int], extra_tokens: int
+    ) -> Values:
+        """Compute the value at `node` of some placements, as one batch."""
+        parts = [self._values[m] for m in members]
         joined = self._joined
         if joined is None:
             joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-        self._joined = self._chain.step(node, joined)
-        if len(parts) == 1:
-            return dict.fromkeys(self._values, self._joined)
-        stepped = torch.split(self._joined, [len(part) for part in parts])
-        return dict(zip(self._values, stepped, strict=True))
+        sizes = [len(part) for part in parts]
+        if changed:
+            assert isinstance(self._chain, OpenChain), "the chain cannot be changed inside"
+            changes = self._changes(changed, members, sizes, extra_tokens)
+            self._joined = self._chain.step(node, joined, changes)
+        else:
+            self._joined = self._chain.step(node, joined)
+        return dict(zip(members, _split(self._joined, sizes), strict=True))
+
+    def _changes(
+        self,
+        changed: Mapping[int, Edge],
+        members: Sequence[int],
+        sizes: Sequence[int],
+        extra_tokens: int,
+    ) -> Changes:
+        """Let each adapter change the rows of its placement."""
+        sites = {m: tuple(self._adapters.sites(m, edge)) for m, edge in changed.items()}
+
+        def change(site: Site, given: Tensor, output: Tensor) -> Tensor:
+            inputs, outputs = _split(given, sizes), _split(output, sizes)
+            at = [n for n, m in enumerate(members) if site in sites.get(m, ())]
+            readings = [
+                SiteReading(members[n], changed[members[n]], inputs[n], outputs[n]) for n in at
+            ]
+            for n, found in zip(at, self._adapters.change(site, readings), strict=True):
+                outputs[n] = found
+            return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+        return Changes(
+            tuple({site for some in sites.values() for site in some}), change, extra_tokens
+        )
 
     def advance(self, values: Values, raw: Values) -> None:
         """Set the values to start the next step from; `raw` are those before injection."""
@@ -135,6 +226,10 @@ class _Stream:
         if not same or any(values[member] is not raw[member] for member in values):
             self._joined = None
         self._values = values
+
+
+def _split(joined: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    return [joined] if len(sizes) == 1 else list(torch.split(joined, list(sizes)))
 
 
 def _source_value(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
+from autoplace.adapters import is_inside
 from autoplace.placement import Edge, EdgeKind, Placement
 
 
@@ -22,9 +23,11 @@ class Pass:
     end : int
         Last node.
     edges : tuple of Edge
-        Edges that are active in this pass.
+        Edges that are active in this pass and add to a node.
     read : frozenset of int
         Nodes that an edge reads, in this pass or the next.
+    inside : frozenset of Edge, default=frozenset()
+        Edges whose adapters are inside the sub-layer that they span.
 
     Examples
     --------
@@ -38,10 +41,16 @@ class Pass:
     end: int
     edges: tuple[Edge, ...]
     read: frozenset[int]
+    inside: frozenset[Edge] = frozenset()
 
     def injections(self, node: int) -> tuple[Edge, ...]:
         """Return the edges that add to `node` in this pass."""
         return tuple(edge for edge in self.edges if edge.target == node)
+
+    def within(self, node: int) -> Edge | None:
+        """Return the edge whose adapter is inside the sub-layer that computes `node`."""
+        edge = Edge(node - 1, node) if node else None
+        return edge if edge in self.inside else None
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,9 @@ class Schedule:
     Notes
     -----
     In any pass, nothing before the lowest target depends on a trainable weight, so the pass
-    starts there. A pass before the last one stops at the highest node that a recurrent edge
-    reads. If it would stop before it starts, all of its values are frozen and it is left out.
+    starts there, or at the node before the first sub-layer that is changed inside. A pass before
+    the last one stops at the highest node that a recurrent edge reads. If it would stop before it
+    starts, all of its values are frozen and it is left out.
 
     Examples
     --------
@@ -80,24 +90,26 @@ class Schedule:
     @classmethod
     def full(cls, placement: Placement, n_nodes: int) -> Self:
         """Run every pass over every node."""
-        edges = _edges_by_pass(placement)
-        read = frozenset(edge.source for edge in placement.edges)
-        return cls(tuple(Pass(0, n_nodes - 1, active, read) for active in edges))
+        active = _active_by_pass(placement)
+        read = _read(placement)
+        return cls(tuple(Pass(0, n_nodes - 1, each.adding, read, each.inside) for each in active))
 
     @classmethod
     def suffix(cls, placement: Placement, n_nodes: int) -> Self:
         """Run every pass over only those nodes that are needed and not constant."""
         last = n_nodes - 1
         highest_read = max((e.source for e in placement.edges if _recurrent(e)), default=last)
-        read = frozenset(edge.source for edge in placement.edges)
-        by_pass = _edges_by_pass(placement)
+        read = _read(placement)
+        by_pass = _active_by_pass(placement)
         passes = []
         for number, active in enumerate(by_pass, start=1):
-            start = min((edge.target for edge in active), default=last)
             end = last if number == len(by_pass) else highest_read
-            if start <= end and (active or number == len(by_pass)):
-                reached = tuple(edge for edge in active if edge.target <= end)
-                passes.append(Pass(start, end, reached, read))
+            adding = tuple(edge for edge in active.adding if edge.target <= end)
+            inside = frozenset(edge for edge in active.inside if edge.target <= end)
+            # A sub-layer that is changed inside runs from the node before it.
+            firsts = [edge.target for edge in adding] + [edge.source for edge in inside]
+            if number == len(by_pass) or firsts:
+                passes.append(Pass(min(firsts, default=last), end, adding, read, inside))
         return cls(tuple(passes))
 
     @property
@@ -121,9 +133,23 @@ def _recurrent(edge: Edge) -> bool:
     return edge.kind is EdgeKind.RECURRENT
 
 
-def _edges_by_pass(placement: Placement) -> list[tuple[Edge, ...]]:
+class _Active(NamedTuple):
+    """The active edges of a pass: those that add to a node, and those inside a sub-layer."""
+
+    adding: tuple[Edge, ...]
+    inside: frozenset[Edge]
+
+
+def _active_by_pass(placement: Placement) -> list[_Active]:
     """Return the active edges of each pass: recurrent ones are active from the second pass on."""
-    forward = tuple(edge for edge in placement.edges if not _recurrent(edge))
+    inside = frozenset(edge for edge, spec in placement if is_inside(spec))
+    adding = tuple(edge for edge in placement.edges if edge not in inside)
+    forward = tuple(edge for edge in adding if not _recurrent(edge))
     if not placement.is_recurrent:
-        return [forward]
-    return [forward] + [placement.edges] * (placement.unroll - 1)
+        return [_Active(forward, inside)]
+    return [_Active(forward, inside)] + [_Active(adding, inside)] * (placement.unroll - 1)
+
+
+def _read(placement: Placement) -> frozenset[int]:
+    """Nodes that an adapter reads as its source."""
+    return frozenset(edge.source for edge, spec in placement if not is_inside(spec))

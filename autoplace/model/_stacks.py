@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Maps parameters (modules, ...) by name and inputs (modules, ...) to outputs (modules, ...).
-Formula = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+# Maps parameters (modules, ...) by name and one or more inputs (modules, ...) to outputs.
+Formula = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Slot:
     Attributes
     ----------
     stack : hashable
-        Modules of one stack share a formula, and their parameters have the same shapes.
+        The parameters of the modules of one stack have the same shapes.
     shelf : int
         Modules of one shelf of a stack are used at the same time and are stored side by side.
     name : hashable
@@ -41,18 +41,14 @@ class Stacks(nn.Module):
     ----------
     modules : mapping of Slot to Module
         Modules by their slots.
-    formulas : mapping of hashable to callable
-        For each stack, what its modules compute.
     """
 
-    def __init__(
-        self, modules: Mapping[Slot, nn.Module], formulas: Mapping[Hashable, Formula]
-    ) -> None:
+    def __init__(self, modules: Mapping[Slot, nn.Module]) -> None:
         super().__init__()
-        self._formulas = dict(formulas)
         self._shelves: dict[Hashable, list[list[Slot]]] = {}
         self._names: dict[Hashable, list[str]] = {}
-        self._keys = {stack: str(number) for number, stack in enumerate(formulas)}
+        stacks = dict.fromkeys(slot.stack for slot in modules)
+        self._keys = {stack: str(number) for number, stack in enumerate(stacks)}
         self._stacked = nn.ModuleDict()
         for stack, key in self._keys.items():
             by_shelf: defaultdict[int, list[Slot]] = defaultdict(list)
@@ -94,29 +90,41 @@ class Stacks(nn.Module):
             for shelf, *tensors in zip(slots, *parts, strict=True):
                 named = dict(zip(self._names[stack], tensors, strict=True))
                 shelves[stack, shelf[0].shelf] = _Shelf(shelf, named)
-        return OpenStacks(shelves, self._formulas)
+        return OpenStacks(shelves)
 
 
 class OpenStacks:
     """Stacks in one forward pass."""
 
-    def __init__(
-        self, shelves: Mapping[tuple[Hashable, int], _Shelf], formulas: Mapping[Hashable, Formula]
-    ) -> None:
+    def __init__(self, shelves: Mapping[tuple[Hashable, int], _Shelf]) -> None:
         self._shelves = shelves
-        self._formulas = formulas
 
-    def apply(self, inputs: Sequence[tuple[Slot, Tensor]]) -> list[Tensor]:
-        """Compute the output of every module; those of one shelf run together if shapes allow."""
+    def apply(
+        self,
+        inputs: Sequence[tuple[Slot, tuple[Tensor, ...]]],
+        formula_of: Callable[[Hashable], Formula],
+    ) -> list[Tensor]:
+        """Compute the output of every module; those of one shelf run together if shapes allow.
+
+        Parameters
+        ----------
+        inputs : sequence of (Slot, tuple of Tensor)
+            Modules with the arguments of their formula.
+        formula_of : callable
+            Maps a stack to what its modules compute.
+        """
         groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-        for position, (slot, tensor) in enumerate(inputs):
-            groups[slot.stack, slot.shelf, tensor.shape].append(position)
+        for position, (slot, tensors) in enumerate(inputs):
+            shapes = tuple(tensor.shape for tensor in tensors)
+            groups[slot.stack, slot.shelf, shapes].append(position)
         outputs: dict[int, Tensor] = {}
         for positions in groups.values():
             slots = [inputs[position][0] for position in positions]
             stack, shelf = slots[0].stack, slots[0].shelf
-            tensors = torch.stack([inputs[position][1] for position in positions])
-            computed = self._formulas[stack](self._shelves[stack, shelf].take(slots), tensors)
+            arguments = zip(*(inputs[position][1] for position in positions), strict=True)
+            stacked = [torch.stack(argument) for argument in arguments]
+            parameters = self._shelves[stack, shelf].take(slots)
+            computed = formula_of(stack)(parameters, *stacked)
             outputs |= zip(positions, computed.unbind(), strict=True)
         return [outputs[position] for position in range(len(inputs))]
 

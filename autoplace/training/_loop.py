@@ -44,7 +44,7 @@ def open_outcome(task: Task, trial: Trial) -> Outcome:
     """
     if isinstance(trial.placement, Tuning):
         return Outcome(trial, trial.placement.count_parameters(task.chain))
-    return Outcome(trial, count_parameters(trial.placement, task.chain.dim))
+    return Outcome(trial, count_parameters(trial.placement, task.chain.shape))
 
 
 class TrainingLoop:

@@ -60,10 +60,11 @@ def fresh_model(
 
 def _create(task: Task, placement: Placement | Tuning, seed: int) -> AdaptedModel | TunedModel:
     """Create a model; it draws from the global random state, which other threads use as well."""
-    create = TunedModel if isinstance(placement, Tuning) else AdaptedModel
     with random_state() as seed_all:
         seed_all(seed)
-        return create(task.chain, placement, task.data.classes).to(task.device)
+        if isinstance(placement, Tuning):
+            return TunedModel(task.chain, placement, task.data.classes).to(task.device)
+        return AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
 
 
 def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
@@ -189,8 +190,7 @@ def seconds_per_image(
     >>> len(seconds_per_image(open_task("builtin:digits"), Placement(), n_images=4, steps=2))
     2
     """
-    with random_state():
-        model = _create(task, placement)
+    model = _create(task, placement, seed=0)
     rows = torch.from_numpy(task.rows("train")[:n_images])
     batch = next(task.cache("fit").batches(model.frozen_nodes, rows, len(rows), epoch=0))
     seconds = []

@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     settings = PickSettings(epochs=options.epochs)
     task = open_task(options.data, settings, settings)
     chain = task.chain
-    placement = parameter_budget(settings, chain.n_nodes, chain.dim).fit(every_block(chain.n_nodes))
+    placement = parameter_budget(settings, chain.shape).fit(every_block(chain.n_nodes))
     trials = [Trial(placement, seed) for seed in range(options.side_by_side)]
 
     def run() -> None:

@@ -93,7 +93,7 @@ def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Tri
     """Yield the trials of a stage on a task."""
     chain = task.chain
     if stage.kind == "map":
-        budget = parameter_budget(settings, chain.n_nodes, chain.dim)
+        budget = parameter_budget(settings, chain.shape)
         nodes = [round(k * (chain.n_nodes - 1) / (LATTICE - 1)) for k in range(LATTICE)]
         for edge in (Edge(i, j) for i in nodes for j in nodes):
             placement = budget.fit((edge,))
@@ -102,7 +102,7 @@ def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Tri
     elif stage.kind == "fresh":
         # Different placements for each task, to cover more of the space.
         draw = replace(settings, placements=stage.count, seed=zlib.crc32(task.data.name.encode()))
-        for trial in sample_trials(chain.n_nodes, chain.dim, draw):
+        for trial in sample_trials(chain.shape, draw):
             yield replace(trial, seed=0)
     else:
         panel = read_panel(chain.name, stage.count if stage.kind == "panel" else SHORT)

@@ -82,8 +82,8 @@ def make_panel(backbone: str, work: Path) -> list[tuple[str, Placement]]:
         tables = probe_task(task, settings).tables
         ranks.append(tables.matrix("gradient_rank"))
         ties.append(np.nan_to_num(tables.matrix("stable_rank")))
-    n_nodes, dim = task.chain.n_nodes, task.chain.dim
-    budget = parameter_budget(settings, n_nodes, dim)
+    n_nodes = task.chain.n_nodes
+    budget = parameter_budget(settings, task.chain.shape)
     found: dict[Placement, str] = {}
     for short in (True, False):
         means = (np.mean(ranks, 0), np.mean(ties, 0))

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 import predictors
-from autoplace.adapters import adapter_config, edge_parameters
+from autoplace.adapters import adapter_rank, edge_parameters
+from autoplace.backbones import BackboneShape
 from autoplace.placement import Placement
 from autoplace.probing import ProbeTables
 
@@ -44,15 +45,16 @@ def placement_features(
     placements: Sequence[Placement], tables: ProbeTables, backbone: str
 ) -> pd.DataFrame:
     """Make the feature matrix of a predictor, one row per placement."""
-    dim = int(tables.task["dim"].item())
+    # Only the number of parameters depends on the shape; a log has no more of it than this.
+    shape = BackboneShape.plain(int(tables.task["dim"].item()), int(tables.task["n_nodes"].item()))
     rows = [
         {
             "placement": str(placement),
             "source": edge.source,
             "target": edge.target,
             "adapter_kind": spec.kind,
-            "rank": adapter_config(spec).r,
-            "parameters": edge_parameters(spec, dim),
+            "rank": adapter_rank(spec),
+            "parameters": edge_parameters(spec, edge, shape),
             "unroll": placement.unroll,
         }
         for placement in placements

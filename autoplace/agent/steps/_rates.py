@@ -196,7 +196,10 @@ def references(
 
     Examples
     --------
-    >>> budget = ParameterBudget("bottleneck", dim=96, parameters=9264)
+    >>> from autoplace.backbones import BackboneShape
+    >>> from autoplace.placement import AdapterSpec
+    >>> shape = BackboneShape.plain(dim=96)
+    >>> budget = ParameterBudget(AdapterSpec("bottleneck"), shape, parameters=9264)
     >>> [str(placement) for placement in references(None, budget, n_nodes=25)]
     ['3>5+3>8@bottleneck:r=24']
     """

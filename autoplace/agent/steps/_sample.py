@@ -9,6 +9,7 @@ import numpy as np
 
 from autoplace.adapters import check_adapters
 from autoplace.agent.steps._space import parameter_budget
+from autoplace.backbones import BackboneShape
 from autoplace.errors import UserError
 from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
 from autoplace.placement.generators import random_edges, set_sizes, single_edges
@@ -74,15 +75,13 @@ def read_placements(path: str) -> list[Placement]:
     return list(line_of)
 
 
-def sample_trials(n_nodes: int, dim: int, settings: CollectSettings) -> list[Trial]:
+def sample_trials(shape: BackboneShape, settings: CollectSettings) -> list[Trial]:
     """Make trials of distinct random placements within the budget, each with its propensity.
 
     Parameters
     ----------
-    n_nodes : int
-        Nodes of the backbone.
-    dim : int
-        Width of its residual stream.
+    shape : BackboneShape
+        Sizes of the backbone.
     settings : CollectSettings
         Number of placements, budget and seed.
 
@@ -93,12 +92,13 @@ def sample_trials(n_nodes: int, dim: int, settings: CollectSettings) -> list[Tri
 
     Examples
     --------
-    >>> trials = sample_trials(25, 96, CollectSettings(placements=4))
+    >>> trials = sample_trials(BackboneShape.plain(96), CollectSettings(placements=4))
     >>> [(trial.chosen_by, len(trial.placement) == 1) for trial in trials[:2]]
     [('random-single', True), ('random-set', False)]
     """
     rng = np.random.default_rng(settings.seed)
-    budget = parameter_budget(settings, n_nodes, dim)
+    n_nodes = shape.n_nodes
+    budget = parameter_budget(settings, shape)
     by_kind: dict[EdgeKind, list[Edge]] = {kind: [] for kind in KINDS}
     for (edge,) in single_edges(n_nodes):
         by_kind[edge.kind].append(edge)

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from autoplace.adapters import adapter_config
+from autoplace.adapters import adapter_rank
 from autoplace.agent.steps._propose import Candidate
 from autoplace.placement import Edge, Placement
 from autoplace.placement.generators import NEAR_EVERY_BLOCK
@@ -94,7 +94,7 @@ class Footprint:
     @classmethod
     def of(cls, placement: Placement) -> Self:
         """Return the footprint of a placement with at least one edge."""
-        ranks = {edge: adapter_config(spec).r for edge, spec in placement}
+        ranks = {edge: adapter_rank(spec) or 1 for edge, spec in placement}
         around: Counter[tuple[int, int]] = Counter()
         for edge, rank in ranks.items():
             for source, target in _NEIGHBOURHOOD:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoplace.adapters import ParameterBudget, edge_parameters
-from autoplace.backbones import ResidualChain
+from autoplace.adapters import ParameterBudget, adapter_config, edge_parameters
+from autoplace.backbones import BackboneShape, ResidualChain
 from autoplace.errors import UserError
-from autoplace.placement import AdapterSpec, Placement
+from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 from autoplace.placement.generators import count_candidates, every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Task, count_folds
@@ -55,11 +55,11 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
             f"--top-k is {top_k}, but a backbone of {chain.n_nodes} nodes has at most {most} "
             "candidates; give a smaller number"
         )
-    budget = parameter_budget(settings, chain.n_nodes, chain.dim)
+    budget = parameter_budget(settings, chain.shape)
     return SearchSpace(budget, every_block_baseline(chain.n_nodes, budget))
 
 
-def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> ParameterBudget:
+def parameter_budget(settings: PlacementSettings, shape: BackboneShape) -> ParameterBudget:
     """Return the number of adapter parameters that every candidate may have.
 
     Without --edges and --max-params it grows with the depth of the backbone, so that adapters at
@@ -72,19 +72,43 @@ def parameter_budget(settings: PlacementSettings, n_nodes: int, dim: int) -> Par
 
     Examples
     --------
-    >>> parameter_budget(PlacementSettings(), n_nodes=25, dim=96).parameters
+    >>> parameter_budget(PlacementSettings(), BackboneShape.plain(dim=96)).parameters
     9264
     """
-    edges = settings.edges or max(1, (n_nodes - 1) // 4)
-    spec = AdapterSpec.of(settings.adapter, r=settings.rank)
-    parameters = settings.max_params or edges * edge_parameters(spec, dim)
-    budget = ParameterBudget(settings.adapter, dim, parameters)
+    edges = settings.edges or max(1, (shape.n_nodes - 1) // 4)
+    # In bottlenecks, whatever the kind is, so that kinds compete with the same budget.
+    bottleneck = AdapterSpec.of("bottleneck", r=settings.rank)
+    parameters = settings.max_params or edges * edge_parameters(bottleneck, Edge(0, 0), shape)
+    budget = ParameterBudget(adapter_template(settings.adapter), shape, parameters)
     if parameters < budget.smallest:
         raise UserError(
             f"no candidate fits {parameters} parameters; one edge of rank 1 takes "
             f"{budget.smallest}, so raise --max-params"
         )
     return budget
+
+
+def adapter_template(text: str) -> AdapterSpec:
+    """Read `--adapter`: a kind with its options, without a rank, which the budget sets.
+
+    Raises
+    ------
+    PlacementError
+        The text cannot be read, the kind or an option is unknown, or a rank is given.
+
+    Examples
+    --------
+    >>> str(adapter_template("lora:maps=qkv"))
+    'lora:maps=qkv'
+    """
+    spec = AdapterSpec.parse(text)
+    adapter_config(spec)
+    if "r" in dict(spec.options):
+        raise PlacementError(
+            f"--adapter {text} gives a rank, but the parameter budget sets the ranks; leave r out "
+            "and use --rank, --edges or --max-params"
+        )
+    return spec
 
 
 def every_block_baseline(n_nodes: int, budget: ParameterBudget) -> Placement | None:
