@@ -128,8 +128,8 @@ def adapter_config(spec: AdapterSpec) -> AdapterConfig:
             raise PlacementError(
                 f"adapter kind '{spec.kind}' has no option '{name}'; {hint}{options}"
             )
-    options: dict[str, Any] = dict(spec.options)
-    return config_class(**options)
+    given: dict[str, Any] = dict(spec.options)
+    return config_class(**given)
 
 
 def adapter_rank(spec: AdapterSpec) -> int | None:
