@@ -6,8 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoplace.adapters._base import RankConfig
-from autoplace.adapters._registry import adapter_class, adapter_config
+from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -50,7 +49,10 @@ class ParameterBudget:
         return self.spec.kind
 
     def fit(
-        self, edges: Sequence[Edge], weights: Sequence[float] | None = None
+        self,
+        edges: Sequence[Edge],
+        weights: Sequence[float] | None = None,
+        specs: Sequence[AdapterSpec] | None = None,
     ) -> Placement | None:
         """Put adapters of the highest ranks that the budget allows on the edges.
 
@@ -63,43 +65,43 @@ class ParameterBudget:
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
             early targets. None puts the highest common rank on all edges. Kinds without a rank
             have no use for weights.
+        specs : sequence of AdapterSpec or None, default=None
+            For each edge, kind and options if they are not `spec`.
 
         Returns
         -------
         Placement or None
-            None if not even rank 1 fits, or the kind cannot be on an edge. A rank is at most
+            None if not even rank 1 fits, or a kind cannot be on its edge. A rank is at most
             `dim`: a higher one adds nothing to the map.
 
         Raises
         ------
         PlacementError
-            If the adapter kind is unknown.
+            If an adapter kind is unknown.
         """
-        if not all(self.serves(edge) for edge in edges):
+        templates = list(specs or [self.spec] * len(edges))
+        pairs = list(zip(templates, edges, strict=True))
+        if not all(_serves(spec, edge, self.shape) for spec, edge in pairs):
             return None
-        if not self._has_rank:
-            used = sum(edge_parameters(self.spec, edge, self.shape) for edge in edges)
-            return Placement.of(edges, self.spec) if used <= self.parameters else None
         # The number of parameters is a linear function of the rank for every kind.
-        per_rank = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
-        fixed = sum(self._cost(edge, 1) for edge in edges) - sum(per_rank)
-        rank = min(self.shape.dim, (self.parameters - fixed) // max(sum(per_rank), 1))
-        if rank < 1:
+        lowest = [self._cost(spec, edge, 1) for spec, edge in pairs]
+        per_rank = [
+            self._cost(spec, edge, 2) - low for (spec, edge), low in zip(pairs, lowest, strict=True)
+        ]
+        left = self.parameters - (sum(lowest) - sum(per_rank))
+        if left < sum(per_rank):
             return None
-        ranks = [rank] * len(edges)
-        if weights is not None:
-            ranks = self._ranks(edges, weights, per_rank, self.parameters - fixed)
-        specs = [self._at(rank) for rank in ranks]
+        highest = self.shape.dim
+        if weights is None:
+            ranks = [min(highest, left // max(sum(per_rank), 1))] * len(edges)
+        else:
+            ranks = self._ranks(edges, weights, per_rank, left)
+        specs = [_at(spec, rank) for spec, rank in zip(templates, ranks, strict=True)]
         return Placement(tuple(zip(edges, specs, strict=True)))
 
     def serves(self, edge: Edge) -> bool:
         """Whether the kind with these options can be on an edge."""
-        config = adapter_config(self.spec)
-        try:
-            adapter_class(self.kind).check(config, self.shape, edge)
-        except PlacementError:
-            return False
-        return True
+        return _serves(self.spec, edge, self.shape)
 
     def _ranks(
         self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
@@ -115,7 +117,8 @@ class ParameterBudget:
         while queue:
             _, target, index = heapq.heappop(queue)
             # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            if ranks[index] < self.shape.dim and per_rank[index] <= left:
+            # A kind without a rank costs nothing more and gains nothing.
+            if ranks[index] < self.shape.dim and 0 < per_rank[index] <= left:
                 ranks[index] += 1
                 left -= per_rank[index]
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
@@ -126,19 +129,26 @@ class ParameterBudget:
         """Parameters of one edge of rank 1, where it costs least; with fewer, nothing fits."""
         nodes = range(min(self.shape.n_nodes, 3))
         edges = [Edge(source, target) for source in nodes for target in nodes]
-        return min(self._cost(edge, 1) for edge in edges if self.serves(edge))
+        return min(self._cost(self.spec, edge, 1) for edge in edges if self.serves(edge))
 
-    @property
-    def _has_rank(self) -> bool:
-        return isinstance(adapter_config(self.spec), RankConfig)
+    def _cost(self, spec: AdapterSpec, edge: Edge, rank: int) -> int:
+        return edge_parameters(_at(spec, rank), edge, self.shape)
 
-    def _at(self, rank: int) -> AdapterSpec:
-        options = dict(self.spec.options) | {"r": rank}
-        return AdapterSpec(self.kind, tuple(options.items()))
 
-    def _cost(self, edge: Edge, rank: int) -> int:
-        spec = self._at(rank) if self._has_rank else self.spec
-        return edge_parameters(spec, edge, self.shape)
+def _at(spec: AdapterSpec, rank: int) -> AdapterSpec:
+    """Give a spec a rank, if its kind has one."""
+    if adapter_rank(spec) is None:
+        return spec
+    return AdapterSpec(spec.kind, tuple((dict(spec.options) | {"r": rank}).items()))
+
+
+def _serves(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> bool:
+    config = adapter_config(spec)
+    try:
+        adapter_class(spec.kind).check(config, shape, edge)
+    except PlacementError:
+        return False
+    return True
 
 
 def count_parameters(placement: Placement, shape: BackboneShape) -> int:

@@ -55,7 +55,8 @@ class Population(nn.Module):
         super().__init__()
         self._models = list(models)  # in a list, so that they are not submodules
         self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
-        self._cohorts: dict[Hashable, Hashable] = {}  # by stack
+        # Cohort and adapter kind of each stack; heads have no kind.
+        self._groups: dict[Hashable, tuple[Hashable, str | None]] = {}
         self._adapters: dict[Hashable, Adapter] = {}  # one of each stack, for its formula
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
@@ -66,11 +67,11 @@ class Population(nn.Module):
                 modules[slot] = model.adapter(edge)
                 self._slots[member, edge] = slot
                 self._adapters.setdefault(slot.stack, model.adapter(edge))
-                self._cohorts[slot.stack] = cohort
+                self._groups[slot.stack] = (cohort, spec.kind)
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
             self._slots[member, None] = slot
-            self._cohorts[slot.stack] = cohort
+            self._groups[slot.stack] = (cohort, None)
         self._stacks = Stacks(modules)
         specs = {spec for model in self._models for _, spec in model.placement}
         chain = self._models[0].chain
@@ -82,11 +83,12 @@ class Population(nn.Module):
         """For each member, the nodes whose frozen activations it needs."""
         return [model.frozen_nodes for model in self._models]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of each cohort."""
-        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
-        for stack, cohort in self._cohorts.items():
-            parameters[cohort] += self._stacks.parameters_of(stack)
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each cohort and adapter kind; of heads, for None."""
+        parameters: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]]
+        parameters = defaultdict(list)
+        for stack, group in self._groups.items():
+            parameters[group] += self._stacks.parameters_of(stack)
         return dict(parameters)
 
     def forward(

@@ -16,7 +16,9 @@ from predictors.vocabulary import Role, Status
 
 _NAME_LENGTH = 250  # longest name of a run, in characters
 # Trials that have a row of the placement log: at the common rate, on the task's own split.
-_LOGGED = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE, Role.PANEL, Role.SAMPLE)
+_LOGGED = (
+    Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA, Role.CANDIDATE, Role.PANEL, Role.SAMPLE,
+)  # fmt: skip
 
 
 class TrialRecord:
