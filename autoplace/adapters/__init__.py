@@ -16,6 +16,7 @@ from autoplace.adapters._budget import (
     edge_parameters,
 )
 from autoplace.adapters._linear import Linear
+from autoplace.adapters._listing import AdapterInfo, describe_adapters
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._registry import (
     adapter_class,
@@ -31,6 +32,7 @@ from autoplace.adapters._registry import (
 __all__ = [
     "Adapter",
     "AdapterConfig",
+    "AdapterInfo",
     "Bottleneck",
     "Linear",
     "Lora",
@@ -44,6 +46,7 @@ __all__ = [
     "check_adapters",
     "count_parameters",
     "create_adapter",
+    "describe_adapters",
     "edge_parameters",
     "is_inside",
     "list_adapters",

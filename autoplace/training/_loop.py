@@ -298,6 +298,12 @@ class WarmUpAndCosine:
     ----------
     steps : int
         Steps of the whole trial.
+
+    Examples
+    --------
+    >>> schedule = WarmUpAndCosine(steps=20)
+    >>> [round(schedule.factor(step), 2) for step in (0, 1, 10, 19)]
+    [0.5, 1.0, 0.59, 0.01]
     """
 
     def __init__(self, steps: int) -> None:
