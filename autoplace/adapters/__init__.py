@@ -17,6 +17,7 @@ from autoplace.adapters._budget import (
 )
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._lora import Lora
+from autoplace.adapters._prefix import Prefix
 from autoplace.adapters._registry import (
     adapter_class,
     adapter_config,
@@ -35,6 +36,7 @@ __all__ = [
     "Linear",
     "Lora",
     "ParameterBudget",
+    "Prefix",
     "RankConfig",
     "StreamAdapter",
     "SubLayerAdapter",

@@ -40,13 +40,19 @@ VARIANTS = [
     "lora:r=2,maps=qkv@attention",
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
+    "prefix:length=3@attention",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
-NOT_IDENTITY: dict[str, float] = {}
+NOT_IDENTITY: dict[str, float] = {
+    "prefix": 1.0,
+}
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
-COUNTS = [("lora:r=8", ATTENTION, 294_912)]
+COUNTS = [
+    ("lora:r=8", ATTENTION, 294_912),
+    ("prefix", ATTENTION, 184_320),
+]
 
 
 def placements(name):
