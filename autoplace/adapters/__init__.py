@@ -28,6 +28,7 @@ from autoplace.adapters._registry import (
     list_adapters,
     register_adapter,
 )
+from autoplace.adapters._unipelt import Unipelt
 
 __all__ = [
     "Adapter",
@@ -40,6 +41,7 @@ __all__ = [
     "RankConfig",
     "StreamAdapter",
     "SubLayerAdapter",
+    "Unipelt",
     "adapter_class",
     "adapter_config",
     "adapter_rank",

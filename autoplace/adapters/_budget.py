@@ -61,8 +61,8 @@ class ParameterBudget:
         weights : sequence of float or None, default=None
             For each edge, a positive number; ranks are in proportion to them as far as whole
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
-            early targets. None puts the highest common rank on all edges. Kinds without a rank
-            have no use for weights.
+            early targets. None puts the highest common rank on all edges. Where the number of
+            parameters does not depend on a rank, weights have no use.
 
         Returns
         -------
@@ -77,18 +77,20 @@ class ParameterBudget:
         """
         if not all(self.serves(edge) for edge in edges):
             return None
-        if not self._has_rank:
-            used = sum(edge_parameters(self.spec, edge, self.shape) for edge in edges)
-            return Placement.of(edges, self.spec) if used <= self.parameters else None
-        # The number of parameters is a linear function of the rank for every kind.
-        per_rank = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
-        fixed = sum(self._cost(edge, 1) for edge in edges) - sum(per_rank)
-        rank = min(self.shape.dim, (self.parameters - fixed) // max(sum(per_rank), 1))
+        # The number of parameters is a linear function of the rank for every kind that has one.
+        per_rank = self._total(edges, 2) - self._total(edges, 1)
+        if not per_rank:
+            placement = Placement.of(edges, self.spec)
+            fits = count_parameters(placement, self.shape) <= self.parameters
+            return placement if fits else None
+        left = self.parameters - self._total(edges, 1) + per_rank
+        rank = min(self.shape.dim, left // per_rank)
         if rank < 1:
             return None
         ranks = [rank] * len(edges)
         if weights is not None:
-            ranks = self._ranks(edges, weights, per_rank, self.parameters - fixed)
+            costs = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
+            ranks = self._ranks(edges, weights, costs, left)
         specs = [self._at(rank) for rank in ranks]
         return Placement(tuple(zip(edges, specs, strict=True)))
 
@@ -114,8 +116,9 @@ class ParameterBudget:
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
-            # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            if ranks[index] < self.shape.dim and per_rank[index] <= left:
+            # No more for an edge that has the full rank, or where the next one costs too much or
+            # changes nothing.
+            if ranks[index] < self.shape.dim and 0 < per_rank[index] <= left:
                 ranks[index] += 1
                 left -= per_rank[index]
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
@@ -128,17 +131,18 @@ class ParameterBudget:
         edges = [Edge(source, target) for source in nodes for target in nodes]
         return min(self._cost(edge, 1) for edge in edges if self.serves(edge))
 
-    @property
-    def _has_rank(self) -> bool:
-        return isinstance(adapter_config(self.spec), RankConfig)
-
     def _at(self, rank: int) -> AdapterSpec:
+        """The kind with its options at a rank; as it is if it has no rank."""
+        if not isinstance(adapter_config(self.spec), RankConfig):
+            return self.spec
         options = dict(self.spec.options) | {"r": rank}
         return AdapterSpec(self.kind, tuple(options.items()))
 
     def _cost(self, edge: Edge, rank: int) -> int:
-        spec = self._at(rank) if self._has_rank else self.spec
-        return edge_parameters(spec, edge, self.shape)
+        return edge_parameters(self._at(rank), edge, self.shape)
+
+    def _total(self, edges: Sequence[Edge], rank: int) -> int:
+        return count_parameters(Placement.of(edges, self._at(rank)), self.shape)
 
 
 def count_parameters(placement: Placement, shape: BackboneShape) -> int:

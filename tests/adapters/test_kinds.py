@@ -41,10 +41,13 @@ VARIANTS = [
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
     "prefix:length=3@attention",
+    "unipelt:length=0,maps=qk,r=2",
+    "unipelt:length=3,r=2,r_adapter=3",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
 NOT_IDENTITY: dict[str, float] = {
     "prefix": 1.0,
+    "unipelt": 1.0,
 }
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
@@ -52,6 +55,7 @@ MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
 COUNTS = [
     ("lora:r=8", ATTENTION, 294_912),
     ("prefix", ATTENTION, 184_320),
+    ("unipelt", ATTENTION + MLP, 1_410_672),
 ]
 
 
