@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
 
@@ -256,6 +256,24 @@ class SubLayerAdapter(Adapter):
     def forward(self, site: Site, given: Tensor, output: Tensor) -> Tensor:
         """Compute the changed output (batch, tokens, width) of a site."""
         return self.together(_own(self), site, given[None], output[None])[0]
+
+    def fold(self, maps: SubLayerMaps) -> None:
+        """Replace maps of the sub-layer by ones that do what they and the adapter do now.
+
+        Only kinds that are `mergeable` have this. A kind may also replace maps that come after
+        its sites.
+
+        Parameters
+        ----------
+        maps : SubLayerMaps
+            The maps of the sub-layer, which are changed in place; their tensors are not.
+
+        Raises
+        ------
+        UserError
+            If that is not exact in this sub-layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} adapters cannot be folded")
 
 
 def sublayer_of(edge: Edge) -> SubLayer:
