@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import RankConfig, SubLayerAdapter, sublayer_of
+from autoplace.adapters._base import RankConfig, SubLayerAdapter, check_sites, sublayer_of
 from autoplace.adapters._registry import register_adapter
 from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, PlacementError
@@ -110,12 +110,7 @@ class Lora(SubLayerAdapter):
                 f"edge {edge} spans an {sublayer} sub-layer, which has no maps={config.maps}; "
                 f"give letters of {_LETTERS[sublayer]}"
             )
-        for name in _maps(config, edge):
-            if shape.width_at(_site(name)) is None:
-                raise PlacementError(
-                    f"the MLP of this backbone has no linear map {_site(name)}, so LoRA cannot be "
-                    f"on edge {edge}; use it on attention"
-                )
+        check_sites([_site(name) for name in _maps(config, edge)], shape, edge)
 
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
