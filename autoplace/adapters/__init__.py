@@ -1,5 +1,6 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
+from autoplace.adapters._adapter_bias import AdapterBias
 from autoplace.adapters._base import (
     Adapter,
     AdapterConfig,
@@ -9,12 +10,14 @@ from autoplace.adapters._base import (
     normalise,
     sublayer_of,
 )
+from autoplace.adapters._bitfit import BitFit
 from autoplace.adapters._bottleneck import Bottleneck
 from autoplace.adapters._budget import (
     ParameterBudget,
     count_parameters,
     edge_parameters,
 )
+from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._prefix import Prefix
@@ -28,17 +31,22 @@ from autoplace.adapters._registry import (
     list_adapters,
     register_adapter,
 )
+from autoplace.adapters._ssf import Ssf
 from autoplace.adapters._unipelt import Unipelt
 
 __all__ = [
     "Adapter",
+    "AdapterBias",
     "AdapterConfig",
+    "BitFit",
     "Bottleneck",
+    "LayerNorm",
     "Linear",
     "Lora",
     "ParameterBudget",
     "Prefix",
     "RankConfig",
+    "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
     "Unipelt",

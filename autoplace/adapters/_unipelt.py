@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.adapters._base import RankConfig, SubLayerAdapter, sublayer_of
+from autoplace.adapters._base import RankConfig, SubLayerAdapter, check_sites, sublayer_of
 from autoplace.adapters._prefix import check_extra_tokens, new_table
 from autoplace.adapters._registry import register_adapter
 from autoplace.backbones import BackboneShape, Site, SubLayer
@@ -152,11 +152,8 @@ class Unipelt(SubLayerAdapter):
                 check_extra_tokens(shape)
             except PlacementError as error:
                 raise PlacementError(f"{error}, or leave the prefix out with length=0") from error
-        if sublayer_of(edge) is SubLayer.MLP and shape.width_at(Site.FC2) is None:
-            raise PlacementError(
-                f"the MLP of this backbone has no linear map fc2, so UniPELT cannot be on edge "
-                f"{edge}; use it on attention"
-            )
+        if sublayer_of(edge) is SubLayer.MLP:
+            check_sites([Site.FC2], shape, edge)
 
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor

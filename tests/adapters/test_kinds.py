@@ -43,10 +43,13 @@ VARIANTS = [
     "prefix:length=3@attention",
     "unipelt:length=0,maps=qk,r=2",
     "unipelt:length=3,r=2,r_adapter=3",
+    "adapterbias@mlp",
+    "adapterbias:train_ln=norm2@mlp",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
 NOT_IDENTITY: dict[str, float] = {
     "prefix": 1.0,
+    "ssf": 0.5,
     "unipelt": 1.0,
 }
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
@@ -56,6 +59,12 @@ COUNTS = [
     ("lora:r=8", ATTENTION, 294_912),
     ("prefix", ATTENTION, 184_320),
     ("unipelt", ATTENTION + MLP, 1_410_672),
+    # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
+    ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
+    ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
+    ("layernorm", ATTENTION + MLP, 12 * 4 * 768),
+    ("adapterbias", MLP, 46_092),
+    ("adapterbias:train_ln=norm2", MLP, 64_524),
 ]
 
 
