@@ -1,6 +1,7 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
 from autoplace.adapters._adapter_bias import AdapterBias
+from autoplace.adapters._arc import Arc
 from autoplace.adapters._base import (
     Adapter,
     AdapterConfig,
@@ -27,6 +28,7 @@ from autoplace.adapters._registry import (
     adapter_rank,
     check_adapters,
     create_adapter,
+    group_of,
     is_inside,
     list_adapters,
     register_adapter,
@@ -38,6 +40,7 @@ __all__ = [
     "Adapter",
     "AdapterBias",
     "AdapterConfig",
+    "Arc",
     "BitFit",
     "Bottleneck",
     "LayerNorm",
@@ -57,6 +60,7 @@ __all__ = [
     "count_parameters",
     "create_adapter",
     "edge_parameters",
+    "group_of",
     "is_inside",
     "list_adapters",
     "normalise",

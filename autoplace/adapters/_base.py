@@ -114,6 +114,8 @@ class Adapter(nn.Module, ABC):
         Where the kind was published.
     mergeable : bool
         Whether a trained adapter can be folded into the backbone's weights.
+    shared : tuple of str
+        Names of the parameters that adapters of one `group_of` have in common.
 
     Examples
     --------
@@ -134,6 +136,7 @@ class Adapter(nn.Module, ABC):
     edge_kinds: ClassVar[frozenset[EdgeKind]] = frozenset(EdgeKind)
     paper: ClassVar[str] = ""
     mergeable: ClassVar[bool] = False
+    shared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -143,6 +146,11 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
         """Count the trainable parameters on an edge, without building the adapter."""
+
+    @classmethod
+    def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
+        """Count those of them that the edge has in common with others of its group."""
+        return 0
 
     @classmethod
     def check(cls, config: Any, shape: BackboneShape, edge: Edge) -> None:

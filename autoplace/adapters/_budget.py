@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoplace.adapters._base import RankConfig
-from autoplace.adapters._registry import adapter_class, adapter_config
+from autoplace.adapters._registry import adapter_class, adapter_config, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -61,8 +61,8 @@ class ParameterBudget:
         weights : sequence of float or None, default=None
             For each edge, a positive number; ranks are in proportion to them as far as whole
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
-            early targets. None puts the highest common rank on all edges. Where the number of
-            parameters does not depend on a rank, weights have no use.
+            early targets. None puts the highest common rank on all edges. Weights have no use
+            for kinds without a rank, and for kinds whose edges have parameters in common.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class ParameterBudget:
         if rank < 1:
             return None
         ranks = [rank] * len(edges)
-        if weights is not None:
+        if weights is not None and not adapter_class(self.kind).shared:
             costs = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
             ranks = self._ranks(edges, weights, costs, left)
         specs = [self._at(rank) for rank in ranks]
@@ -158,7 +158,7 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     Returns
     -------
     int
-        Sum over all edges; the head is not counted.
+        Sum over all edges; what edges have in common is counted once, the head not at all.
 
     Raises
     ------
@@ -172,7 +172,14 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     >>> count_parameters(placement, BackboneShape.plain(dim=96))
     3088
     """
-    return sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    total = sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    groups = set()
+    for edge, spec in placement:
+        if (group := group_of(spec, edge)) in groups:
+            kind, config = adapter_class(spec.kind), adapter_config(spec)
+            total -= kind.shared_parameters_at(config, shape, edge)
+        groups.add(group)
+    return total
 
 
 def edge_parameters(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> int:

@@ -55,15 +55,16 @@ def test_every_size_of_placement_stays_within_one_budget(spec):
         assert count_parameters(placement, WIDE) <= budget.parameters
         ranks = {adapter_rank(each) for _, each in placement}
         assert len(ranks) == 1
-        more = Placement.of(placement.edges, AdapterSpec.of(spec.kind, r=ranks.pop() + 1))
-        assert count_parameters(more, WIDE) > budget.parameters
+        more = AdapterSpec.of(spec.kind, r=ranks.pop() + 1)
+        needed = count_parameters(Placement.of(placement.edges, more), WIDE)
+        assert needed > budget.parameters or adapter_rank(more) > WIDE.dim
     assert len(budget.fit(edges)) == len(edges)
     assert ParameterBudget(spec, WIDE, 23).fit(edges) is None
 
 
 @given(data=st.data())
 def test_ranks_by_weight_use_the_budget_and_order_as_the_weights_do(data):
-    kind = data.draw(st.sampled_from(RANKED))
+    kind = data.draw(st.sampled_from([kind for kind in RANKED if not adapter_class(kind).shared]))
     count = data.draw(st.integers(1, 30))
     weights = data.draw(st.lists(st.floats(0.01, 10), min_size=count, max_size=count))
     edges = every_block(61)[::2][:count]  # before attention, where each rank costs the same

@@ -41,6 +41,7 @@ VARIANTS = [
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
     "prefix:length=3@attention",
+    "arc:r=3",
     "unipelt:length=0,maps=qk,r=2",
     "unipelt:length=3,r=2,r_adapter=3",
     "adapterbias@mlp",
@@ -48,6 +49,7 @@ VARIANTS = [
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
 NOT_IDENTITY: dict[str, float] = {
+    "arc": 1.0,
     "prefix": 1.0,
     "ssf": 0.5,
     "unipelt": 1.0,
@@ -59,6 +61,8 @@ COUNTS = [
     ("lora:r=8", ATTENTION, 294_912),
     ("prefix", ATTENTION, 184_320),
     ("unipelt", ATTENTION + MLP, 1_410_672),
+    ("arc", ATTENTION + MLP, 96_432),
+    ("arc", ATTENTION, 48_216),
     # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
     ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
     ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
