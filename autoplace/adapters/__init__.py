@@ -1,5 +1,7 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
+from autoplace.adapters._adapter_bias import AdapterBias
+from autoplace.adapters._arc import Arc
 from autoplace.adapters._base import (
     Adapter,
     AdapterConfig,
@@ -9,37 +11,50 @@ from autoplace.adapters._base import (
     normalise,
     sublayer_of,
 )
+from autoplace.adapters._bitfit import BitFit
 from autoplace.adapters._bottleneck import Bottleneck
 from autoplace.adapters._budget import (
     ParameterBudget,
     count_parameters,
     edge_parameters,
 )
+from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._listing import AdapterInfo, describe_adapters
 from autoplace.adapters._lora import Lora
+from autoplace.adapters._prefix import Prefix
 from autoplace.adapters._registry import (
     adapter_class,
     adapter_config,
     adapter_rank,
     check_adapters,
     create_adapter,
+    group_of,
     is_inside,
     list_adapters,
     register_adapter,
 )
+from autoplace.adapters._ssf import Ssf
+from autoplace.adapters._unipelt import Unipelt
 
 __all__ = [
     "Adapter",
+    "AdapterBias",
     "AdapterConfig",
     "AdapterInfo",
+    "Arc",
+    "BitFit",
     "Bottleneck",
+    "LayerNorm",
     "Linear",
     "Lora",
     "ParameterBudget",
+    "Prefix",
     "RankConfig",
+    "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
+    "Unipelt",
     "adapter_class",
     "adapter_config",
     "adapter_rank",
@@ -48,6 +63,7 @@ __all__ = [
     "create_adapter",
     "describe_adapters",
     "edge_parameters",
+    "group_of",
     "is_inside",
     "list_adapters",
     "normalise",

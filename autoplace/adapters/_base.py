@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
 
@@ -114,6 +114,8 @@ class Adapter(nn.Module, ABC):
         Where the kind was published.
     mergeable : bool
         Whether a trained adapter can be folded into the backbone's weights.
+    shared : tuple of str
+        Names of the parameters that adapters of one `group_of` have in common.
 
     Examples
     --------
@@ -134,6 +136,7 @@ class Adapter(nn.Module, ABC):
     edge_kinds: ClassVar[frozenset[EdgeKind]] = frozenset(EdgeKind)
     paper: ClassVar[str] = ""
     mergeable: ClassVar[bool] = False
+    shared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -143,6 +146,11 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
         """Count the trainable parameters on an edge, without building the adapter."""
+
+    @classmethod
+    def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
+        """Count those of them that the edge has in common with others of its group."""
+        return 0
 
     @classmethod
     def check(cls, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -257,6 +265,24 @@ class SubLayerAdapter(Adapter):
         """Compute the changed output (batch, tokens, width) of a site."""
         return self.together(_own(self), site, given[None], output[None])[0]
 
+    def fold(self, maps: SubLayerMaps) -> None:
+        """Replace maps of the sub-layer by ones that do what they and the adapter do now.
+
+        Only kinds that are `mergeable` have this. A kind may also replace maps that come after
+        its sites.
+
+        Parameters
+        ----------
+        maps : SubLayerMaps
+            The maps of the sub-layer, which are changed in place; their tensors are not.
+
+        Raises
+        ------
+        UserError
+            If that is not exact in this sub-layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} adapters cannot be folded")
+
 
 def sublayer_of(edge: Edge) -> SubLayer:
     """Return the sub-layer that a parallel edge spans.
@@ -267,6 +293,39 @@ def sublayer_of(edge: Edge) -> SubLayer:
     'mlp'
     """
     return SubLayer.before(edge.target)
+
+
+def own_sites(edge: Edge) -> tuple[Site, ...]:
+    """List the norm and the linear maps of the sub-layer that a parallel edge spans.
+
+    Examples
+    --------
+    >>> [site.value for site in own_sites(Edge(0, 1))]
+    ['norm', 'qkv', 'o']
+    """
+    return tuple(site for site in Site.of(sublayer_of(edge)) if site is not Site.KV)
+
+
+def output_widths(sites: Sequence[Site], shape: BackboneShape) -> dict[Site, int]:
+    """Return the widths of what the sites of an adapter give, after `check_sites`."""
+    widths = {site: shape.width_at(site) for site in sites}
+    return {site: width[1] for site, width in widths.items() if width is not None}
+
+
+def check_sites(sites: Sequence[Site], shape: BackboneShape, edge: Edge) -> None:
+    """Check that a backbone has the sites at which an adapter changes something.
+
+    Raises
+    ------
+    PlacementError
+        If it lacks one.
+    """
+    for site in sites:
+        if shape.width_at(site) is None:
+            raise PlacementError(
+                f"the MLP of this backbone has no linear map {site}, so edge {edge} cannot have "
+                "this adapter; use it on attention"
+            )
 
 
 def _own(adapter: Adapter) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank
+from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -63,8 +63,8 @@ class ParameterBudget:
         weights : sequence of float or None, default=None
             For each edge, a positive number; ranks are in proportion to them as far as whole
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
-            early targets. None puts the highest common rank on all edges. Kinds without a rank
-            have no use for weights.
+            early targets. None puts the highest common rank on all edges. Weights have no use
+            for kinds without a rank, and for kinds whose edges have parameters in common.
         specs : sequence of AdapterSpec or None, default=None
             For each edge, kind and options if they are not `spec`.
 
@@ -83,21 +83,18 @@ class ParameterBudget:
         pairs = list(zip(templates, edges, strict=True))
         if not all(_serves(spec, edge, self.shape) for spec, edge in pairs):
             return None
-        # The number of parameters is a linear function of the rank for every kind.
-        lowest = [self._cost(spec, edge, 1) for spec, edge in pairs]
-        per_rank = [
-            self._cost(spec, edge, 2) - low for (spec, edge), low in zip(pairs, lowest, strict=True)
-        ]
-        left = self.parameters - (sum(lowest) - sum(per_rank))
-        if left < sum(per_rank):
+        # The number of parameters is a linear function of the rank for every kind that has one.
+        one, two = (
+            count_parameters(_at_rank(pairs, [rank] * len(edges)), self.shape) for rank in (1, 2)
+        )
+        left = self.parameters - one + (two - one)
+        if left < two - one or one > self.parameters:
             return None
-        highest = self.shape.dim
-        if weights is None:
-            ranks = [min(highest, left // max(sum(per_rank), 1))] * len(edges)
-        else:
-            ranks = self._ranks(edges, weights, per_rank, left)
-        specs = [_at(spec, rank) for spec, rank in zip(templates, ranks, strict=True)]
-        return Placement(tuple(zip(edges, specs, strict=True)))
+        ranks = [min(self.shape.dim, left // (two - one)) if two > one else 1] * len(edges)
+        if weights is not None and not any(adapter_class(spec.kind).shared for spec in templates):
+            costs = [self._cost(spec, edge, 2) - self._cost(spec, edge, 1) for spec, edge in pairs]
+            ranks = self._ranks(edges, weights, costs, left)
+        return _at_rank(pairs, ranks)
 
     def serves(self, edge: Edge) -> bool:
         """Whether the kind with these options can be on an edge."""
@@ -116,8 +113,8 @@ class ParameterBudget:
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
-            # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            # A kind without a rank costs nothing more and gains nothing.
+            # No more for an edge that has the full rank, or where the next one costs too much or
+            # changes nothing.
             if ranks[index] < self.shape.dim and 0 < per_rank[index] <= left:
                 ranks[index] += 1
                 left -= per_rank[index]
@@ -142,6 +139,12 @@ def _at(spec: AdapterSpec, rank: int) -> AdapterSpec:
     return AdapterSpec(spec.kind, tuple((dict(spec.options) | {"r": rank}).items()))
 
 
+def _at_rank(pairs: Sequence[tuple[AdapterSpec, Edge]], ranks: Sequence[int]) -> Placement:
+    return Placement(
+        tuple((edge, _at(spec, rank)) for (spec, edge), rank in zip(pairs, ranks, strict=True))
+    )
+
+
 def _serves(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> bool:
     config = adapter_config(spec)
     try:
@@ -164,7 +167,7 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     Returns
     -------
     int
-        Sum over all edges; the head is not counted.
+        Sum over all edges; what edges have in common is counted once, the head not at all.
 
     Raises
     ------
@@ -178,7 +181,14 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     >>> count_parameters(placement, BackboneShape.plain(dim=96))
     3088
     """
-    return sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    total = sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    groups = set()
+    for edge, spec in placement:
+        if (group := group_of(spec, edge)) in groups:
+            kind, config = adapter_class(spec.kind), adapter_config(spec)
+            total -= kind.shared_parameters_at(config, shape, edge)
+        groups.add(group)
+    return total
 
 
 def edge_parameters(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, is_inside, sublayer_of
+from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, group_of, is_inside
 from autoplace.backbones import OpenChain, Site
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._run import Reading, SiteReading, run_together
@@ -61,9 +61,7 @@ class Population(nn.Module):
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
-                # Inside attention, a kind may have other parameters than inside an MLP.
-                place = is_inside(spec) and sublayer_of(edge)
-                slot = Slot((cohort, spec, place), edge.target, (member, edge))
+                slot = Slot((cohort, *group_of(spec, edge)), edge.target, (member, edge))
                 modules[slot] = model.adapter(edge)
                 self._slots[member, edge] = slot
                 self._adapters.setdefault(slot.stack, model.adapter(edge))
@@ -132,12 +130,13 @@ class Population(nn.Module):
             of which the member's part is returned instead.
         """
         state: dict[str, Tensor] = {}
+        names = self._models[member].trainable_state()
         for (owner, edge), slot in self._slots.items():
             if owner == member:
                 prefix = "head" if edge is None else f"adapters.{edge}"
                 named = self._stacks.state(slot, of).items()
                 state |= {f"{prefix}.{name}": tensor for name, tensor in named}
-        return state
+        return {name: tensor for name, tensor in state.items() if name in names}
 
 
 class _Members:

@@ -40,13 +40,36 @@ VARIANTS = [
     "lora:r=2,maps=qkv@attention",
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
+    "prefix:length=3@attention",
+    "arc:r=3",
+    "unipelt:length=0,maps=qk,r=2",
+    "unipelt:length=3,r=2,r_adapter=3",
+    "adapterbias@mlp",
+    "adapterbias:train_ln=norm2@mlp",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
-NOT_IDENTITY: dict[str, float] = {}
+NOT_IDENTITY: dict[str, float] = {
+    "arc": 1.0,
+    "prefix": 1.0,
+    "ssf": 0.5,
+    "unipelt": 1.0,
+}
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
-COUNTS = [("lora:r=8", ATTENTION, 294_912)]
+COUNTS = [
+    ("lora:r=8", ATTENTION, 294_912),
+    ("prefix", ATTENTION, 184_320),
+    ("unipelt", ATTENTION + MLP, 1_410_672),
+    ("arc", ATTENTION + MLP, 96_432),
+    ("arc", ATTENTION, 48_216),
+    # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
+    ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
+    ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
+    ("layernorm", ATTENTION + MLP, 12 * 4 * 768),
+    ("adapterbias", MLP, 46_092),
+    ("adapterbias:train_ln=norm2", MLP, 64_524),
+]
 
 
 def placements(name):
