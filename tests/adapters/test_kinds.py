@@ -44,7 +44,7 @@ VARIANTS = [
     "adapterbias:train_ln=norm2@mlp",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
-NOT_IDENTITY: dict[str, float] = {"ssf": 0.5}
+NOT_IDENTITY: dict[str, float] = {"ssf": 0.2}
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
