@@ -4,6 +4,7 @@ from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_fe
 from autoplace.model._alone import Alone
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
+from autoplace.model._merge import MergedModel, merge_adapters
 from autoplace.model._population import Population
 from autoplace.model._schedule import Pass, Schedule
 from autoplace.model._tuned import FullTuning, TunedModel
@@ -13,6 +14,7 @@ __all__ = [
     "Alone",
     "FullTuning",
     "LinearHead",
+    "MergedModel",
     "Pass",
     "Population",
     "Schedule",
@@ -21,5 +23,6 @@ __all__ = [
     "frozen_activations",
     "frozen_features",
     "load_adapted",
+    "merge_adapters",
     "save_adapted",
 ]

@@ -51,7 +51,7 @@ VARIANTS = [
 NOT_IDENTITY: dict[str, float] = {
     "arc": 1.0,
     "prefix": 1.0,
-    "ssf": 0.5,
+    "ssf": 0.2,
     "unipelt": 1.0,
 }
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
