@@ -1,5 +1,7 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
+from autoplace.adapters._adapter_plus import AdapterPlus
+from autoplace.adapters._adaptformer import AdaptFormer
 from autoplace.adapters._base import (
     Adapter,
     AdapterConfig,
@@ -29,8 +31,10 @@ from autoplace.adapters._registry import (
 )
 
 __all__ = [
+    "AdaptFormer",
     "Adapter",
     "AdapterConfig",
+    "AdapterPlus",
     "Bottleneck",
     "Linear",
     "Lora",
