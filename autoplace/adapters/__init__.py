@@ -1,6 +1,8 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
 from autoplace.adapters._adapter_bias import AdapterBias
+from autoplace.adapters._adapter_plus import AdapterPlus
+from autoplace.adapters._adaptformer import AdaptFormer
 from autoplace.adapters._arc import Arc
 from autoplace.adapters._base import (
     Adapter,
@@ -38,10 +40,12 @@ from autoplace.adapters._ssf import Ssf
 from autoplace.adapters._unipelt import Unipelt
 
 __all__ = [
+    "AdaptFormer",
     "Adapter",
     "AdapterBias",
     "AdapterConfig",
     "AdapterInfo",
+    "AdapterPlus",
     "Arc",
     "BitFit",
     "Bottleneck",
