@@ -188,7 +188,7 @@ class Organiser:
         errors: list[UserError] = []
         for kind in self._entrants.kinds:
             try:
-                rates[kind] = self._find_rate(kind, self._entrants.references[kind])
+                rates[kind] = self._find_rate(kind, self._entrants.references_of(kind))
             except UserError as error:
                 errors.append(error)
         if not rates and errors:

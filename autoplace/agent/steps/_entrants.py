@@ -56,6 +56,12 @@ class Entrants:
         trials = [*self.field, *self.every_block, *(self.lora if self.lora_may_win else [])]
         return sorted({kind for trial in trials for kind in kinds_of(trial)})
 
+    def references_of(self, kind: str) -> list[Placement]:
+        """Return what the rate of a kind is found with; where the budget is tight, a candidate."""
+        of_kind = [trial.placement for trial in self.field if kind in kinds_of(trial)]
+        candidates = [placement for placement in of_kind if isinstance(placement, Placement)]
+        return self.references[kind] or candidates[:1]
+
     @property
     def contenders(self) -> int:
         """Baselines besides head-only that may win."""

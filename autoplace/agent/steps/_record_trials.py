@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -107,6 +108,7 @@ class TrialRecord:
             "images": str(trial.images),
             "batch_size": settings.batch_size,
             "learning_rate": trial.learning_rate,
+            **({"rates": json.dumps(dict(trial.rates))} if trial.rates else {}),
             "weight_decay": settings.weight_decay,
         }
         name = f"{trial.role}: {trial.placement} (seed {trial.seed})"
