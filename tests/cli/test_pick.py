@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from autoplace.errors import UserError
+from autoplace.placement import Placement
 from autoplace.tracking import find_run
 
 SMALL = ("--probe-images", "24", "--batch-size", "16")
