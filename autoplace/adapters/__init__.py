@@ -17,6 +17,7 @@ from autoplace.adapters._budget import (
     count_parameters,
     edge_parameters,
 )
+from autoplace.adapters._convpass import Convpass
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._registry import (
@@ -29,6 +30,7 @@ from autoplace.adapters._registry import (
     list_adapters,
     register_adapter,
 )
+from autoplace.adapters._tiny_attention import TinyAttention
 
 __all__ = [
     "AdaptFormer",
@@ -36,12 +38,14 @@ __all__ = [
     "AdapterConfig",
     "AdapterPlus",
     "Bottleneck",
+    "Convpass",
     "Linear",
     "Lora",
     "ParameterBudget",
     "RankConfig",
     "StreamAdapter",
     "SubLayerAdapter",
+    "TinyAttention",
     "adapter_class",
     "adapter_config",
     "adapter_rank",

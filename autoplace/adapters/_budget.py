@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,15 +81,14 @@ class ParameterBudget:
         if not self._has_rank:
             used = sum(edge_parameters(self.spec, edge, self.shape) for edge in edges)
             return Placement.of(edges, self.spec) if used <= self.parameters else None
-        # The number of parameters is a linear function of the rank for every kind.
-        per_rank = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
-        fixed = sum(self._cost(edge, 1) for edge in edges) - sum(per_rank)
-        rank = min(self.shape.dim, (self.parameters - fixed) // max(sum(per_rank), 1))
+        # The number of parameters grows with the rank; in some kinds faster than in proportion.
+        possible = range(1, self.shape.dim + 1)
+        rank = bisect_right(possible, self.parameters, key=lambda rank: self._total(edges, rank))
         if rank < 1:
             return None
         ranks = [rank] * len(edges)
         if weights is not None:
-            ranks = self._ranks(edges, weights, per_rank, self.parameters - fixed)
+            ranks = self._ranks(edges, weights)
         specs = [self._at(rank) for rank in ranks]
         return Placement(tuple(zip(edges, specs, strict=True)))
 
@@ -101,12 +101,10 @@ class ParameterBudget:
             return False
         return True
 
-    def _ranks(
-        self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
-    ) -> list[int]:
+    def _ranks(self, edges: Sequence[Edge], weights: Sequence[float]) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
         ranks = [1] * len(edges)
-        left = most - sum(per_rank)
+        left = self.parameters - self._total(edges, 1)
         queue = [
             (1.5 / weight, edge.target, index)
             for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
@@ -114,10 +112,12 @@ class ParameterBudget:
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
+            edge, rank = edges[index], ranks[index]
+            cost = self._cost(edge, rank + 1) - self._cost(edge, rank)
             # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            if ranks[index] < self.shape.dim and per_rank[index] <= left:
+            if rank < self.shape.dim and cost <= left:
                 ranks[index] += 1
-                left -= per_rank[index]
+                left -= cost
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
         return ranks
 
@@ -135,6 +135,10 @@ class ParameterBudget:
     def _at(self, rank: int) -> AdapterSpec:
         options = dict(self.spec.options) | {"r": rank}
         return AdapterSpec(self.kind, tuple(options.items()))
+
+    def _total(self, edges: Sequence[Edge], rank: int) -> int:
+        """Count the parameters of adapters of one rank on some edges."""
+        return sum(self._cost(edge, rank) for edge in edges)
 
     def _cost(self, edge: Edge, rank: int) -> int:
         spec = self._at(rank) if self._has_rank else self.spec
