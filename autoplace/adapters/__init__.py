@@ -31,6 +31,7 @@ from autoplace.adapters._registry import (
     register_adapter,
 )
 from autoplace.adapters._tiny_attention import TinyAttention
+from autoplace.adapters._wirings import list_wirings, wiring
 
 __all__ = [
     "AdaptFormer",
@@ -55,7 +56,9 @@ __all__ = [
     "edge_parameters",
     "is_inside",
     "list_adapters",
+    "list_wirings",
     "normalise",
     "register_adapter",
     "sublayer_of",
+    "wiring",
 ]
