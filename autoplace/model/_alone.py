@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from autoplace.adapters import Adapter
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._tuned import TunedModel
 
@@ -50,6 +51,12 @@ class Alone(nn.Module):
     def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
         """Return the trainable tensors of the only cohort."""
         return {self._cohort: [p for p in self._model.parameters() if p.requires_grad]}
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for module in self._model.modules():
+            if isinstance(module, Adapter):
+                module.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]
