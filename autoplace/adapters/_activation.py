@@ -92,8 +92,7 @@ def _rational(a: Tensor, b: Tensor, values: Tensor) -> Tensor:
 
 def _polynomial(coefficients: Tensor, x: Tensor) -> Tensor:
     """Compute c_0 + c_1 x + c_2 x^2 + ... by Horner's rule; coefficients (adapters, degree + 1)."""
-    *lower, highest = coefficients.T[..., None, None]
-    total: Tensor = highest
+    *lower, total = coefficients.T[..., None, None].unbind()
     for coefficient in reversed(lower):
         total = total * x + coefficient
     return total

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoplace.adapters._drop import Drop
-from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
 
@@ -115,6 +115,8 @@ class Adapter(nn.Module, ABC):
         Where the kind was published.
     mergeable : bool
         Whether a trained adapter can be folded into the backbone's weights.
+    shared : tuple of str
+        Names of the parameters that adapters of one `group_of` have in common.
 
     Examples
     --------
@@ -135,6 +137,7 @@ class Adapter(nn.Module, ABC):
     edge_kinds: ClassVar[frozenset[EdgeKind]] = frozenset(EdgeKind)
     paper: ClassVar[str] = ""
     mergeable: ClassVar[bool] = False
+    shared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -157,6 +160,11 @@ class Adapter(nn.Module, ABC):
 
     def _drops(self) -> list[Drop]:
         return [module for module in self.modules() if isinstance(module, Drop)]
+
+    @classmethod
+    def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
+        """Count those of them that the edge has in common with others of its group."""
+        return 0
 
     @classmethod
     def check(cls, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -270,6 +278,24 @@ class SubLayerAdapter(Adapter):
     def forward(self, site: Site, given: Tensor, output: Tensor) -> Tensor:
         """Compute the changed output (batch, tokens, width) of a site."""
         return self.together(_own(self), site, given[None], output[None])[0]
+
+    def fold(self, maps: SubLayerMaps) -> None:
+        """Replace maps of the sub-layer by ones that do what they and the adapter do now.
+
+        Only kinds that are `mergeable` have this. A kind may also replace maps that come after
+        its sites.
+
+        Parameters
+        ----------
+        maps : SubLayerMaps
+            The maps of the sub-layer, which are changed in place; their tensors are not.
+
+        Raises
+        ------
+        UserError
+            If that is not exact in this sub-layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} adapters cannot be folded")
 
 
 def sublayer_of(edge: Edge) -> SubLayer:

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, is_inside, sublayer_of
+from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, group_of, is_inside
 from autoplace.backbones import OpenChain, Site
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._run import Reading, SiteReading, run_together
@@ -56,25 +56,24 @@ class Population(nn.Module):
         super().__init__()
         self._models = list(models)  # in a list, so that they are not submodules
         self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
-        self._cohorts: dict[Hashable, Hashable] = {}  # by stack
+        # Cohort and adapter kind of each stack; heads have no kind.
+        self._groups: dict[Hashable, tuple[Hashable, str | None]] = {}
         self._adapters: dict[Hashable, Adapter] = {}  # one of each stack, for its formula
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
                 adapter = model.adapter(edge)
-                # Inside attention, a kind may have other parameters than inside an MLP.
-                place = is_inside(spec) and sublayer_of(edge)
                 # One that draws random numbers is on its own, so as to draw what it draws alone.
                 own = (member, edge) if adapter.draws else None
-                slot = Slot((cohort, spec, place, own), edge.target, (member, edge))
+                slot = Slot((cohort, *group_of(spec, edge), own), edge.target, (member, edge))
                 modules[slot] = adapter
                 self._slots[member, edge] = slot
                 self._adapters.setdefault(slot.stack, adapter)
-                self._cohorts[slot.stack] = cohort
+                self._groups[slot.stack] = (cohort, spec.kind)
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
             self._slots[member, None] = slot
-            self._cohorts[slot.stack] = cohort
+            self._groups[slot.stack] = (cohort, None)
         self._stacks = Stacks(modules)
         specs = {spec for model in self._models for _, spec in model.placement}
         chain = self._models[0].chain
@@ -86,11 +85,12 @@ class Population(nn.Module):
         """For each member, the nodes whose frozen activations it needs."""
         return [model.frozen_nodes for model in self._models]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of each cohort."""
-        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
-        for stack, cohort in self._cohorts.items():
-            parameters[cohort] += self._stacks.parameters_of(stack)
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each cohort and adapter kind; of heads, for None."""
+        parameters: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]]
+        parameters = defaultdict(list)
+        for stack, group in self._groups.items():
+            parameters[group] += self._stacks.parameters_of(stack)
         return dict(parameters)
 
     def train(self, mode: bool = True) -> Self:
@@ -145,12 +145,13 @@ class Population(nn.Module):
             of which the member's part is returned instead.
         """
         state: dict[str, Tensor] = {}
+        names = self._models[member].trainable_state()
         for (owner, edge), slot in self._slots.items():
             if owner == member:
                 prefix = "head" if edge is None else f"adapters.{edge}"
                 named = self._stacks.state(slot, of).items()
                 state |= {f"{prefix}.{name}": tensor for name, tensor in named}
-        return state
+        return {name: tensor for name, tensor in state.items() if name in names}
 
 
 class _Members:

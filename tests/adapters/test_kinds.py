@@ -45,9 +45,22 @@ VARIANTS = [
     "lora:r=2,maps=qkv@attention",
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
+    "prefix:length=3@attention",
+    "arc:r=3",
+    "unipelt:length=0,maps=qk,r=2",
+    "unipelt:length=3,r=2,r_adapter=3",
+    "adapterbias@mlp",
+    "adapterbias:train_ln=norm2@mlp",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
-NOT_IDENTITY = {"adapter-plus": 1e-2, "tiny-attention": 1e-2}
+NOT_IDENTITY: dict[str, float] = {
+    "adapter-plus": 1e-2,
+    "arc": 1.0,
+    "prefix": 1.0,
+    "ssf": 0.2,
+    "tiny-attention": 1e-2,
+    "unipelt": 1.0,
+}
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
@@ -61,6 +74,16 @@ COUNTS = [
     ("convpass:r=8", ATTENTION, 163_776),
     ("adaptformer:r=8", MLP, 156_768),
     ("adaptformer:r=64", MLP, 1_189_632),
+    ("prefix", ATTENTION, 184_320),
+    ("unipelt", ATTENTION + MLP, 1_410_672),
+    ("arc", ATTENTION + MLP, 96_432),
+    ("arc", ATTENTION, 48_216),
+    # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
+    ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
+    ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
+    ("layernorm", ATTENTION + MLP, 12 * 4 * 768),
+    ("adapterbias", MLP, 46_092),
+    ("adapterbias:train_ln=norm2", MLP, 64_524),
 ]
 
 
