@@ -20,6 +20,7 @@ from autoplace.adapters._budget import (
     count_parameters,
     edge_parameters,
 )
+from autoplace.adapters._convpass import Convpass
 from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._listing import AdapterInfo, describe_adapters
@@ -37,7 +38,9 @@ from autoplace.adapters._registry import (
     register_adapter,
 )
 from autoplace.adapters._ssf import Ssf
+from autoplace.adapters._tiny_attention import TinyAttention
 from autoplace.adapters._unipelt import Unipelt
+from autoplace.adapters._wirings import list_wirings, wiring
 
 __all__ = [
     "AdaptFormer",
@@ -49,6 +52,7 @@ __all__ = [
     "Arc",
     "BitFit",
     "Bottleneck",
+    "Convpass",
     "LayerNorm",
     "Linear",
     "Lora",
@@ -58,6 +62,7 @@ __all__ = [
     "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
+    "TinyAttention",
     "Unipelt",
     "adapter_class",
     "adapter_config",
@@ -70,7 +75,9 @@ __all__ = [
     "group_of",
     "is_inside",
     "list_adapters",
+    "list_wirings",
     "normalise",
     "register_adapter",
     "sublayer_of",
+    "wiring",
 ]

@@ -97,4 +97,5 @@ class AdapterPlus(StreamAdapter):
     def together(self, parameters: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
         narrow = functional.gelu(batched_linear(parameters, "down", hidden.flatten(1, 2)))
         added = batched_linear(parameters, "up", narrow) * parameters["gamma"][:, None]
-        return self.drop(added.view_as(hidden))
+        kept: Tensor = self.drop(added.view_as(hidden))
+        return kept

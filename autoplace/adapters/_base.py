@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoplace.adapters._drop import Drop
 from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
@@ -146,6 +147,19 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
         """Count the trainable parameters on an edge, without building the adapter."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers in training mode."""
+        return any(part.draws for part in self._drops())
+
+    def start_step(self, step: int) -> None:
+        """Start a training step: random numbers drawn from now on are those of this step."""
+        for part in self._drops():
+            part.start_step(step)
+
+    def _drops(self) -> list[Drop]:
+        return [module for module in self.modules() if isinstance(module, Drop)]
 
     @classmethod
     def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:

@@ -114,4 +114,5 @@ class Bottleneck(StreamAdapter):
         narrow = activate(parameters, self._config.act, batched_linear(parameters, "down", rows))
         # Scaled while it is narrow; by 1, which changes no bit, in the plain bottleneck.
         added = batched_linear(parameters, "up", narrow * self._config.scale)
-        return self.drop(added.view_as(hidden))
+        kept: Tensor = self.drop(added.view_as(hidden))
+        return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,17 +84,20 @@ class ParameterBudget:
         pairs = list(zip(templates, edges, strict=True))
         if not all(_serves(spec, edge, self.shape) for spec, edge in pairs):
             return None
-        # The number of parameters is a linear function of the rank for every kind that has one.
-        one, two = (
-            count_parameters(_at_rank(pairs, [rank] * len(edges)), self.shape) for rank in (1, 2)
-        )
-        left = self.parameters - one + (two - one)
-        if left < two - one or one > self.parameters:
+
+        def used(rank: int) -> int:
+            return count_parameters(_at_rank(pairs, [rank] * len(pairs)), self.shape)
+
+        one, step = used(1), used(2) - used(1)
+        if one > self.parameters:
             return None
-        ranks = [min(self.shape.dim, left // (two - one)) if two > one else 1] * len(edges)
+        # The number of parameters grows in proportion to the rank; in some kinds it grows faster.
+        rank = min(self.shape.dim, 1 + (self.parameters - one) // step) if step else 1
+        if used(rank) > self.parameters:
+            rank = bisect_right(range(1, rank), self.parameters, key=used)
+        ranks = [rank] * len(edges)
         if weights is not None and not any(adapter_class(spec.kind).shared for spec in templates):
-            costs = [self._cost(spec, edge, 2) - self._cost(spec, edge, 1) for spec, edge in pairs]
-            ranks = self._ranks(edges, weights, costs, left)
+            ranks = self._ranks(pairs, weights, self.parameters - one)
         return _at_rank(pairs, ranks)
 
     def serves(self, edge: Edge) -> bool:
@@ -101,23 +105,24 @@ class ParameterBudget:
         return _serves(self.spec, edge, self.shape)
 
     def _ranks(
-        self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
+        self, pairs: Sequence[tuple[AdapterSpec, Edge]], weights: Sequence[float], left: int
     ) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
-        ranks = [1] * len(edges)
-        left = most - sum(per_rank)
+        ranks = [1] * len(pairs)
         queue = [
             (1.5 / weight, edge.target, index)
-            for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
+            for index, ((_, edge), weight) in enumerate(zip(pairs, weights, strict=True))
         ]
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
+            (spec, edge), rank = pairs[index], ranks[index]
+            cost = self._cost(spec, edge, rank + 1) - self._cost(spec, edge, rank)
             # No more for an edge that has the full rank, or where the next one costs too much or
             # changes nothing.
-            if ranks[index] < self.shape.dim and 0 < per_rank[index] <= left:
+            if rank < self.shape.dim and 0 < cost <= left:
                 ranks[index] += 1
-                left -= per_rank[index]
+                left -= cost
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
         return ranks
 

@@ -16,7 +16,8 @@ class Drop(nn.Module):
 
     Models are trained in several threads at a time, so the masks cannot come from torch's global
     generator. Each module has its own on the CPU. Its seed is drawn from the global one when the
-    module is created; a rate of 0 draws nothing.
+    module is created; a rate of 0 draws nothing. The masks of a training step follow from this
+    seed and the number of the step, so a trial that pauses continues with the same ones.
 
     Parameters
     ----------
@@ -41,6 +42,16 @@ class Drop(nn.Module):
         self._by_sample = by_sample
         self._seed = int(torch.randint(2**62, ()).item()) if rate else 0
         self._generator = np.random.default_rng(self._seed)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it ever draws a mask."""
+        return self._rate > 0
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; the masks that follow are those of this step."""
+        if self._rate:
+            self._generator = np.random.default_rng((self._seed, step))
 
     def forward(self, values: Tensor) -> Tensor:
         """Drop some of the values (adapters, batch, ...)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from autoplace.adapters import Adapter
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._tuned import TunedModel
 
@@ -60,6 +61,12 @@ class Alone(nn.Module):
             if parameter.requires_grad:
                 groups[self._cohort, kinds.get(parameter)].append(parameter)
         return dict(groups)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for module in self._model.modules():
+            if isinstance(module, Adapter):
+                module.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -61,10 +62,13 @@ class Population(nn.Module):
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
-                slot = Slot((cohort, *group_of(spec, edge)), edge.target, (member, edge))
-                modules[slot] = model.adapter(edge)
+                adapter = model.adapter(edge)
+                # One that draws random numbers is on its own, so as to draw what it draws alone.
+                own = (member, edge) if adapter.draws else None
+                slot = Slot((cohort, *group_of(spec, edge), own), edge.target, (member, edge))
+                modules[slot] = adapter
                 self._slots[member, edge] = slot
-                self._adapters.setdefault(slot.stack, model.adapter(edge))
+                self._adapters.setdefault(slot.stack, adapter)
                 self._groups[slot.stack] = (cohort, spec.kind)
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
@@ -88,6 +92,17 @@ class Population(nn.Module):
         for stack, group in self._groups.items():
             parameters[group] += self._stacks.parameters_of(stack)
         return dict(parameters)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode or evaluation mode, also of the adapters."""
+        for adapter in self._adapters.values():
+            adapter.train(mode)
+        return super().train(mode)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for adapter in self._adapters.values():
+            adapter.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

@@ -162,7 +162,9 @@ class TrainingLoop:
     def _train(self, number: int) -> dict[int, list[Tensor]]:
         """One pass over the training images; losses of each member before each step."""
         history: dict[int, list[Tensor]] = {member: [] for member in self._active}
+        self._members.train()
         for batches in self._batches(number):
+            self._members.start_step(self._steps)
             logits = self._forward(batches)
 
             labels = torch.cat([batch.labels for batch in batches.values()])
@@ -186,6 +188,7 @@ class TrainingLoop:
     @torch.no_grad()
     def _validate(self) -> dict[int, Scores]:
         """Score each active member on validation."""
+        self._members.eval()
         active = self._active
         logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from autoplace.adapters import AdapterPlus, AdaptFormer, Bottleneck, check_adapters, create_adapter
 from autoplace.adapters._activation import activate
-from autoplace.backbones import BackboneShape
+from autoplace.backbones import BackboneShape, create_chain
+from autoplace.model import AdaptedModel, Alone, Population, frozen_activations
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
 SHAPE, EDGE = BackboneShape.plain(dim=12), Edge(1, 2)
@@ -137,6 +138,43 @@ def test_masks_follow_from_the_seed_and_draw_nothing_from_the_global_generator(h
     assert torch.equal(again(hidden), found)
     assert torch.equal(copy.deepcopy(first)(hidden), again(hidden))
     assert any(not torch.equal(other(hidden), first(hidden)) for _ in range(5))
+
+
+@pytest.mark.parametrize("text", ["bottleneck:drop=0.5,r=3", "adaptformer:dropout=0.5,r=3"])
+def test_masks_of_a_step_are_the_same_whatever_was_drawn_before(hidden, text):
+    adapter = awake(text)
+    adapter.start_step(5)
+    first, second = adapter(hidden), adapter(hidden)
+    adapter.start_step(6)
+    other = adapter(hidden)
+    adapter.start_step(5)
+    assert torch.equal(adapter(hidden), first)
+    assert torch.equal(adapter(hidden), second)
+    assert not (torch.equal(first, second) and torch.equal(first, other))
+
+
+def test_an_adapter_in_a_population_draws_what_it_draws_alone():
+    chain, images = create_chain("starter"), torch.randn(8, 3, 32, 32)
+    text = "20>22+22>23@bottleneck:drop=0.5,r=2+9>9+22>22@adaptformer:dropout=0.5,r=2"
+    models = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        models.append(AdaptedModel(chain, Placement.parse(text), ("a", "b")))
+        with torch.no_grad():
+            for parameter in models[-1].adapters.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    embedded = chain.embed(images)
+    frozen = [frozen_activations(chain, embedded, model.frozen_nodes) for model in models]
+    members, alone = Population(models, [0, 0, 0]), [Alone(model, 0) for model in models]
+    for step, at_once in enumerate([[0, 1, 2], [2, 0], [1]]):
+        members.start_step(step)
+        found = members([frozen[m] for m in at_once], at_once)
+        for member, logits in zip(at_once, found, strict=True):
+            alone[member].start_step(step)
+            (expected,) = alone[member]([frozen[member]], [0])
+            torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+    members.eval()
+    assert not any(adapter.training for model in models for adapter in model.adapters.values())
 
 
 def test_adapters_without_dropout_draw_only_their_weights_from_the_global_generator():

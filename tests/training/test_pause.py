@@ -21,6 +21,7 @@ TRIALS = [
         (Placement.parse("16>17@bottleneck:r=4"), 0.01),
         (Placement.parse("2>12+22>10@bottleneck:r=4"), 0.03),
         (Placement.parse("20>9@linear:r=2"), 0.01),
+        (Placement.parse("16>17+20>9@bottleneck:drop=0.5,r=2"), 0.01),
     )
 ]
 FULL = Trial(FullTuning(), 1, learning_rate=0.0003)
