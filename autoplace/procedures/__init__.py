@@ -1,0 +1,16 @@
+"""Procedures, one file each: what acts on a placement whatever its kinds; their registry."""
+
+from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
+from autoplace.procedures._registry import list_procedures, parse_procedure, register_procedure
+from autoplace.procedures._trainer import Trainer
+
+__all__ = [
+    "Procedure",
+    "ProcedureConfig",
+    "ProcedureError",
+    "Refined",
+    "Trainer",
+    "list_procedures",
+    "parse_procedure",
+    "register_procedure",
+]
