@@ -5,16 +5,22 @@ from autoplace.model._alone import Alone
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._population import Population
+from autoplace.model._run import Adapters, Reading, SiteReading
 from autoplace.model._schedule import Pass, Schedule
+from autoplace.model._trainable import Trainable
 from autoplace.model._tuned import TunedModel, Tuning
 
 __all__ = [
     "AdaptedModel",
+    "Adapters",
     "Alone",
     "LinearHead",
     "Pass",
     "Population",
+    "Reading",
     "Schedule",
+    "SiteReading",
+    "Trainable",
     "TunedModel",
     "Tuning",
     "fit_head",

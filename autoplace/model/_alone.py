@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from autoplace.model._adapted import AdaptedModel
-from autoplace.model._tuned import TunedModel
+from autoplace.model._trainable import Trainable
 
 
 class Alone(nn.Module):
@@ -18,7 +18,7 @@ class Alone(nn.Module):
 
     Parameters
     ----------
-    model : AdaptedModel or TunedModel
+    model : Trainable
         Trained in place.
     cohort : hashable
         Its group, for example its learning rate.
@@ -27,6 +27,7 @@ class Alone(nn.Module):
     --------
     >>> import torch
     >>> from autoplace.backbones import create_chain
+    >>> from autoplace.model import AdaptedModel
     >>> from autoplace.placement import Placement
     >>> model = AdaptedModel(create_chain("starter"), Placement.parse("20>22"), ("cat", "dog"))
     >>> alone = Alone(model, cohort=0.01)
@@ -37,7 +38,7 @@ class Alone(nn.Module):
     True
     """
 
-    def __init__(self, model: AdaptedModel | TunedModel, cohort: Hashable) -> None:
+    def __init__(self, model: Trainable, cohort: Hashable) -> None:
         super().__init__()
         self._model = model
         self._cohort = cohort
@@ -48,8 +49,12 @@ class Alone(nn.Module):
         return [self._model.frozen_nodes]
 
     def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of the only cohort."""
-        return {self._cohort: [p for p in self._model.parameters() if p.requires_grad]}
+        """Return the trainable tensors; those that have a rate of their own are apart."""
+        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
+        for name, parameter in self._model.named_parameters():
+            if parameter.requires_grad:
+                parameters[self._model.own_rates.get(name, self._cohort)].append(parameter)
+        return dict(parameters)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

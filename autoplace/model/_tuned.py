@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from autoplace.backbones import ResidualChain
+from autoplace.model._trainable import Trainable
 
 # PEFT's default `lora_alpha`, for any rank: the factors' product is scaled by alpha / rank.
 LORA_ALPHA = 8
@@ -95,7 +96,7 @@ class Tuning:
         return self.method if self.rank is None else f"{self.method}:qkv,r={self.rank}"
 
 
-class TunedModel(nn.Module):
+class TunedModel(Trainable):
     """A copy of a backbone that LoRA or full fine-tuning trains, with a linear head.
 
     It is used like an `AdaptedModel`. The logits of a new model equal those of the frozen chain

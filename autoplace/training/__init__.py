@@ -28,7 +28,7 @@ from autoplace.training._scores import (
 from autoplace.training._spill import Spill
 from autoplace.training._task import Task, TaskSummary
 from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
-from autoplace.training._trials import run_trial, run_trials, train
+from autoplace.training._trials import run_trial, run_trials, train, train_model
 
 __all__ = [
     "ActivationCache",
@@ -66,6 +66,7 @@ __all__ = [
     "seconds_per_image",
     "split_rows",
     "train",
+    "train_model",
     "trained_model",
     "training_images",
 ]
