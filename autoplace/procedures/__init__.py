@@ -1,15 +1,20 @@
 """Procedures, one file each: what acts on a placement whatever its kinds; their registry."""
 
 from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
-from autoplace.procedures._mera import check_mergeable, merge_adapters, transport_plan
+from autoplace.procedures._mera import merge_adapters
+from autoplace.procedures._mergeable import Cost, Method, check_mergeable
 from autoplace.procedures._registry import list_procedures, parse_procedure, register_procedure
 from autoplace.procedures._trainer import Trainer
+from autoplace.procedures._transport import Solver, transport_plan
 
 __all__ = [
+    "Cost",
+    "Method",
     "Procedure",
     "ProcedureConfig",
     "ProcedureError",
     "Refined",
+    "Solver",
     "Trainer",
     "check_mergeable",
     "list_procedures",
