@@ -56,19 +56,20 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
     ...     check_mergeable(models, "transport", "weights")
     ... except PlacementError as error:
     ...     print(error)
-    adapters of different kinds cannot be merged: edge 7>3 has bottleneck:r=2 in model 1 and
-    linear:r=2 in model 2; give models of one placement
+    adapters of different kinds cannot be merged: on edge 7>3 the first is bottleneck:r=2,
+    number 2 is linear:r=2; give ones of one placement
     """
     if len(models) < 2:
-        raise PlacementError("merging needs at least two models; give more")
+        raise PlacementError("merging needs the adapters of at least two runs; give more")
     anchor = models[0]
     if not len(anchor.placement):
-        raise PlacementError("model 1 is head-only and has no adapters to merge; give another")
+        raise PlacementError("head-only has no adapters to merge; give another placement")
     for number, other in enumerate(models[1:], start=2):
         if other.chain.weights_sha256 != anchor.chain.weights_sha256:
             raise PlacementError(
-                f"adapters of different backbones cannot be merged: model 1 has "
-                f"{anchor.chain.name}, model {number} has {other.chain.name} with other weights"
+                f"adapters of different backbones cannot be merged: the first are of "
+                f"{anchor.chain.name},\nthose of number {number} of {other.chain.name} with other "
+                "weights; give ones of one backbone"
             )
         _check_placements(anchor.placement, other.placement, number)
     for edge, spec in anchor.placement:
@@ -118,14 +119,14 @@ def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
 def _check_placements(anchor: Placement, other: Placement, number: int) -> None:
     if anchor.edges != other.edges or anchor.unroll != other.unroll:
         raise PlacementError(
-            f"adapters of different placements cannot be merged: model 1 has {anchor},\n"
-            f"model {number} has {other}; give models of one placement"
+            f"adapters of different placements cannot be merged: the first are on {anchor},\n"
+            f"those of number {number} on {other}; give ones of one placement"
         )
     for (edge, ours), (_, theirs) in zip(anchor, other, strict=True):
         if ours.kind != theirs.kind or _other_options(ours) != _other_options(theirs):
             raise PlacementError(
-                f"adapters of different kinds cannot be merged: edge {edge} has {ours} in model 1 "
-                f"and\n{theirs} in model {number}; give models of one placement"
+                f"adapters of different kinds cannot be merged: on edge {edge} the first is "
+                f"{ours},\nnumber {number} is {theirs}; give ones of one placement"
             )
 
 
