@@ -135,11 +135,10 @@ class Procedure(ABC):
 
     def __str__(self) -> str:
         """Text form: the options that are not the defaults, by name."""
-        default = type(self.config)()
-        given = {f.name: getattr(self.config, f.name) for f in fields(self.config)}
-        texts = [
-            name if value is True else f"{name}={value}"
-            for name, value in sorted(given.items())
-            if value != getattr(default, name)
-        ]
-        return ":".join([self.name, *filter(None, [",".join(texts)])])
+        values = {f.name: getattr(self.config, f.name) for f in fields(self.config)}
+        options = ",".join(
+            f.name if values[f.name] is True else f"{f.name}={values[f.name]}"
+            for f in sorted(fields(self.config), key=lambda f: f.name)
+            if values[f.name] != f.default
+        )
+        return f"{self.name}:{options}" if options else self.name
