@@ -26,9 +26,10 @@ from autoplace.training._scores import (
     score,
 )
 from autoplace.training._spill import Spill
+from autoplace.training._start import start_outcome, start_state
 from autoplace.training._task import Task, TaskSummary
 from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
-from autoplace.training._trials import run_trial, run_trials, train
+from autoplace.training._trials import run_trial, run_trials, train, train_model
 
 __all__ = [
     "ActivationCache",
@@ -66,7 +67,10 @@ __all__ = [
     "score",
     "seconds_per_image",
     "split_rows",
+    "start_outcome",
+    "start_state",
     "train",
+    "train_model",
     "trained_model",
     "training_images",
 ]
