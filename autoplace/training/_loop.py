@@ -21,12 +21,12 @@ from autoplace.training._deadline import Deadline
 from autoplace.training._folds import split_rows
 from autoplace.training._models import fresh_model
 from autoplace.training._precision import autocast
+from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
 from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
-WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 
@@ -314,33 +314,6 @@ class TrainingLoop:
     def _set_moments(self, parameter: nn.Parameter, moments: Mapping[str, Tensor]) -> None:
         step = torch.tensor(float(self._steps), device=parameter.device)
         self._optimiser.state[parameter] = {"step": step, **moments}
-
-
-class WarmUpAndCosine:
-    """Factor on the learning rate at each step, from near 0 to 1 and back to 0.
-
-    Parameters
-    ----------
-    steps : int
-        Steps of the whole trial.
-
-    Examples
-    --------
-    >>> schedule = WarmUpAndCosine(steps=20)
-    >>> [round(schedule.factor(step), 2) for step in (0, 1, 10, 19)]
-    [0.5, 1.0, 0.59, 0.01]
-    """
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._warm = max(1, round(WARM_UP * steps))
-
-    def factor(self, step: int) -> float:
-        """Return the factor at a step, counted from 0."""
-        if step < self._warm:
-            return (step + 1) / self._warm
-        share = (step - self._warm) / max(1, self._steps - self._warm)
-        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
 def _rate(cohort: Any, kind: str | None) -> float:
