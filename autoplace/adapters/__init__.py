@@ -22,6 +22,7 @@ from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._prefix import Prefix
+from autoplace.adapters._prompt import Prompt
 from autoplace.adapters._registry import (
     adapter_class,
     adapter_config,
@@ -29,11 +30,13 @@ from autoplace.adapters._registry import (
     check_adapters,
     create_adapter,
     group_of,
+    inserts_tokens,
     is_inside,
     list_adapters,
     register_adapter,
 )
 from autoplace.adapters._ssf import Ssf
+from autoplace.adapters._token_adapter import TokenAdapter
 from autoplace.adapters._unipelt import Unipelt
 
 __all__ = [
@@ -48,10 +51,12 @@ __all__ = [
     "Lora",
     "ParameterBudget",
     "Prefix",
+    "Prompt",
     "RankConfig",
     "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
+    "TokenAdapter",
     "Unipelt",
     "adapter_class",
     "adapter_config",
@@ -61,6 +66,7 @@ __all__ = [
     "create_adapter",
     "edge_parameters",
     "group_of",
+    "inserts_tokens",
     "is_inside",
     "list_adapters",
     "normalise",
