@@ -26,6 +26,7 @@ from autoplace.adapters._linear import Linear
 from autoplace.adapters._listing import AdapterInfo, describe_adapters
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._prefix import Prefix
+from autoplace.adapters._prompt import Prompt
 from autoplace.adapters._registry import (
     adapter_class,
     adapter_config,
@@ -33,12 +34,14 @@ from autoplace.adapters._registry import (
     check_adapters,
     create_adapter,
     group_of,
+    inserts_tokens,
     is_inside,
     list_adapters,
     register_adapter,
 )
 from autoplace.adapters._ssf import Ssf
 from autoplace.adapters._tiny_attention import TinyAttention
+from autoplace.adapters._token_adapter import TokenAdapter
 from autoplace.adapters._unipelt import Unipelt
 from autoplace.adapters._wirings import list_wirings, wiring
 
@@ -58,11 +61,13 @@ __all__ = [
     "Lora",
     "ParameterBudget",
     "Prefix",
+    "Prompt",
     "RankConfig",
     "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
     "TinyAttention",
+    "TokenAdapter",
     "Unipelt",
     "adapter_class",
     "adapter_config",
@@ -73,6 +78,7 @@ __all__ = [
     "describe_adapters",
     "edge_parameters",
     "group_of",
+    "inserts_tokens",
     "is_inside",
     "list_adapters",
     "list_wirings",

@@ -227,7 +227,7 @@ class StreamAdapter(Adapter):
         Tensor of shape (batch, tokens, dim)
             What is added to the target node.
         """
-        return self.together(_own(self), hidden[None])[0]
+        return self.together(own_parameters(self), hidden[None])[0]
 
 
 class SubLayerAdapter(Adapter):
@@ -277,7 +277,7 @@ class SubLayerAdapter(Adapter):
 
     def forward(self, site: Site, given: Tensor, output: Tensor) -> Tensor:
         """Compute the changed output (batch, tokens, width) of a site."""
-        return self.together(_own(self), site, given[None], output[None])[0]
+        return self.together(own_parameters(self), site, given[None], output[None])[0]
 
     def fold(self, maps: SubLayerMaps) -> None:
         """Replace maps of the sub-layer by ones that do what they and the adapter do now.
@@ -309,5 +309,6 @@ def sublayer_of(edge: Edge) -> SubLayer:
     return SubLayer.before(edge.target)
 
 
-def _own(adapter: Adapter) -> dict[str, Tensor]:
+def own_parameters(adapter: Adapter) -> dict[str, Tensor]:
+    """Return the parameters of one adapter, stacked as those of several."""
     return {name: parameter[None] for name, parameter in adapter.named_parameters()}

@@ -15,6 +15,7 @@ from autoplace.adapters._base import (
     SubLayerAdapter,
     sublayer_of,
 )
+from autoplace.adapters._token_adapter import TokenAdapter
 from autoplace.backbones import BackboneShape, SubLayer
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -199,6 +200,18 @@ def is_inside(spec: AdapterSpec) -> bool:
     (True, False)
     """
     return issubclass(adapter_class(spec.kind), SubLayerAdapter)
+
+
+def inserts_tokens(spec: AdapterSpec) -> bool:
+    """Whether a kind puts tokens into the stream.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> inserts_tokens(AdapterSpec.of("prompt")), inserts_tokens(AdapterSpec.of("prefix"))
+    (True, False)
+    """
+    return issubclass(adapter_class(spec.kind), TokenAdapter)
 
 
 def group_of(spec: AdapterSpec, edge: Edge) -> tuple[AdapterSpec, SubLayer | None]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from autoplace.adapters import (
     Adapter,
     SubLayerAdapter,
+    TokenAdapter,
     adapter_class,
     check_adapters,
     create_adapter,
@@ -219,6 +220,14 @@ class AdaptedModel(Trainable):
     def add(self, readings: Sequence[Reading]) -> list[Tensor]:
         """See `Adapters`."""
         return [self.adapter(reading.edge)(reading.source) for reading in readings]
+
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        """See `Adapters`."""
+        return self.add(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        """See `Adapters`."""
+        return cast(TokenAdapter, self.adapter(edge)).remove(hidden)
 
     def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
         """See `Adapters`."""

@@ -9,7 +9,14 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, group_of, is_inside
+from autoplace.adapters import (
+    Adapter,
+    StreamAdapter,
+    SubLayerAdapter,
+    TokenAdapter,
+    group_of,
+    is_inside,
+)
 from autoplace.backbones import OpenChain, Site
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._run import Reading, SiteReading, run_together
@@ -179,6 +186,14 @@ class _Members:
         inputs = [(self._slot(r.member, r.edge), (r.source,)) for r in readings]
         return self._stacks.apply(inputs, self._adding)
 
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        return self.add(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        adapter = self._adapters[self._slot(member, edge).stack]
+        assert isinstance(adapter, TokenAdapter)
+        return adapter.remove(hidden)
+
     def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
         inputs = [(self._slot(r.member, r.edge), (r.given, r.output)) for r in readings]
         return self._stacks.apply(inputs, lambda stack: self._changing(stack, site))
@@ -188,7 +203,7 @@ class _Members:
 
     def _adding(self, stack: Hashable) -> Formula:
         adapter = self._adapters[stack]
-        assert isinstance(adapter, StreamAdapter)
+        assert isinstance(adapter, StreamAdapter | TokenAdapter)
         return adapter.together
 
     def _changing(self, stack: Hashable, site: Site) -> Formula:

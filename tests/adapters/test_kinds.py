@@ -14,6 +14,7 @@ from autoplace.adapters import (
     adapter_class,
     check_adapters,
     count_parameters,
+    inserts_tokens,
     list_adapters,
 )
 from autoplace.backbones import BackboneShape, create_chain
@@ -24,7 +25,7 @@ from autoplace.model import (
     load_adapted,
     save_adapted,
 )
-from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
+from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement, PlacementError
 
 CLASSES = ("a", "b", "c")
 LABELS = torch.tensor([0, 2, 1, 0])
@@ -46,6 +47,7 @@ VARIANTS = [
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
     "prefix:length=3@attention",
+    "prompt:length=3",
     "arc:r=3",
     "unipelt:length=0,maps=qk,r=2",
     "unipelt:length=3,r=2,r_adapter=3",
@@ -57,6 +59,7 @@ NOT_IDENTITY: dict[str, float] = {
     "adapter-plus": 1e-2,
     "arc": 1.0,
     "prefix": 1.0,
+    "prompt": 2.0,
     "ssf": 0.2,
     "tiny-attention": 1e-2,
     "unipelt": 1.0,
@@ -78,6 +81,7 @@ COUNTS = [
     ("unipelt", ATTENTION + MLP, 1_410_672),
     ("arc", ATTENTION + MLP, 96_432),
     ("arc", ATTENTION, 48_216),
+    ("prompt", [Edge(0, 0)], 7_680),
     # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
     ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
     ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
@@ -90,6 +94,9 @@ COUNTS = [
 def placements(name):
     """A placement for every kind of edge that a kind with some options can be on."""
     spec, _, sublayer = name.partition("@")
+    if inserts_tokens(AdapterSpec.parse(spec)):
+        yield Placement.parse(f"0>0@{spec}")
+        return
     for kind, edges in BY_KIND.items():
         if sublayer:
             edges = [e for e in edges if (e.target % 2 == 1) == (sublayer == "attention")]
