@@ -7,7 +7,8 @@ is imported before one of these functions is called.
 from autoplace._api._collect import collect
 from autoplace._api._pick import pick
 from autoplace._api._probe import probe
+from autoplace._api._refine import refine
 from autoplace._api._retrain import retrain
 from autoplace._api._winner import load, predict
 
-__all__ = ["collect", "load", "pick", "predict", "probe", "retrain"]
+__all__ = ["collect", "load", "pick", "predict", "probe", "refine", "retrain"]

@@ -7,6 +7,7 @@ from autoplace.agent._logs import Transfer, export_log, import_log
 from autoplace.agent._pick import pick
 from autoplace.agent._predict import Prediction, predict
 from autoplace.agent._probe import ProbeResult, probe
+from autoplace.agent._refine import RefineResult, Side, refine
 from autoplace.agent._retrain import RetrainResult, retrain
 from autoplace.agent.steps import (
     open_task,
@@ -29,7 +30,9 @@ __all__ = [
     "Prediction",
     "ProbeResult",
     "Progress",
+    "RefineResult",
     "RetrainResult",
+    "Side",
     "Tested",
     "Transfer",
     "collect",
@@ -46,6 +49,7 @@ __all__ = [
     "probe",
     "probe_task",
     "read_placements",
+    "refine",
     "retrain",
     "sample_trials",
     "training_set",

@@ -4,7 +4,12 @@ This package does not import torch, so that the command line can show its help q
 """
 
 from autoplace.settings._base import Settings
-from autoplace.settings._commands import CollectSettings, PickSettings, ProbeCommandSettings
+from autoplace.settings._commands import (
+    CollectSettings,
+    PickSettings,
+    ProbeCommandSettings,
+    RefineSettings,
+)
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
     PROBE_IMAGES,
@@ -28,6 +33,7 @@ __all__ = [
     "PredictorSettings",
     "ProbeCommandSettings",
     "ProbeSettings",
+    "RefineSettings",
     "Settings",
     "StoreSettings",
     "TaskSettings",
