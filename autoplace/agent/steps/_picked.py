@@ -73,13 +73,19 @@ def read_picked(store: Store, run_id: str, settings: RefineSettings, progress: P
     Raises
     ------
     UserError
-        The run is unknown, is no pick or has no winner; or the data is not that of the pick.
+        The run is unknown, is no pick, or has no winner with adapters; or the data is not that of
+        the pick.
     """
     run = find_run(store, run_id)
     config, result = _fetch(run, "config.json"), _fetch(run, "result.json")
     if "winner" not in result or "rates" not in result:
         raise _no_winner(run_id)
     placement = Placement.parse(result["winner"])
+    if not len(placement):
+        raise UserError(
+            f"the winner of run {run_id} is head-only, which has no adapters to act on; "
+            "give another run"
+        )
     rate = settings.lr or _rate(placement, result["rates"], run_id)
     given = {"epochs": settings.epochs, "checkpoint": settings.checkpoint}
     config |= {name: value for name, value in given.items() if value is not None}
