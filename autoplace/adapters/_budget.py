@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank, group_of
+from autoplace.adapters._base import RankConfig
+from autoplace.adapters._registry import adapter_class, adapter_config, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -109,6 +110,7 @@ class ParameterBudget:
     ) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
         ranks = [1] * len(pairs)
+        costs = [self._cost(spec, edge, 1) for spec, edge in pairs]
         queue = [
             (1.5 / weight, edge.target, index)
             for index, ((_, edge), weight) in enumerate(zip(pairs, weights, strict=True))
@@ -117,13 +119,14 @@ class ParameterBudget:
         while queue:
             _, target, index = heapq.heappop(queue)
             (spec, edge), rank = pairs[index], ranks[index]
-            cost = self._cost(spec, edge, rank + 1) - self._cost(spec, edge, rank)
+            cost = self._cost(spec, edge, rank + 1)
+            more = cost - costs[index]
             # No more for an edge that has the full rank, or where the next one costs too much or
             # changes nothing.
-            if rank < self.shape.dim and 0 < cost <= left:
-                ranks[index] += 1
-                left -= cost
-                heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
+            if rank < self.shape.dim and 0 < more <= left:
+                ranks[index], costs[index] = rank + 1, cost
+                left -= more
+                heapq.heappush(queue, ((rank + 1.5) / weights[index], target, index))
         return ranks
 
     @property
@@ -134,12 +137,15 @@ class ParameterBudget:
         return min(self._cost(self.spec, edge, 1) for edge in edges if self.serves(edge))
 
     def _cost(self, spec: AdapterSpec, edge: Edge, rank: int) -> int:
-        return edge_parameters(_at(spec, rank), edge, self.shape)
+        config = adapter_config(spec)
+        if isinstance(config, RankConfig):
+            config = replace(config, r=rank)
+        return adapter_class(spec.kind).parameters_at(config, self.shape, edge)
 
 
 def _at(spec: AdapterSpec, rank: int) -> AdapterSpec:
     """Give a spec a rank, if its kind has one."""
-    if adapter_rank(spec) is None:
+    if not issubclass(adapter_class(spec.kind).Config, RankConfig):
         return spec
     return AdapterSpec(spec.kind, tuple((dict(spec.options) | {"r": rank}).items()))
 

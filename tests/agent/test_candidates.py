@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoplace.adapters import (
@@ -153,6 +153,7 @@ def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(table
     assert len(propose_within(tables, BOTTLENECKS)) <= most
 
 
+@settings(deadline=None)
 @given(depths, st.sampled_from(["bottleneck", "linear"]), st.integers(100, 40_000))
 def test_what_is_near_every_block_and_early_stays_within_any_budget(n_nodes, kind, parameters):
     shape = BackboneShape.plain(96, n_nodes)
