@@ -1,6 +1,8 @@
 """Adapter kinds, one file each, their registry and their parameter budget."""
 
 from autoplace.adapters._adapter_bias import AdapterBias
+from autoplace.adapters._adapter_plus import AdapterPlus
+from autoplace.adapters._adaptformer import AdaptFormer
 from autoplace.adapters._arc import Arc
 from autoplace.adapters._base import (
     Adapter,
@@ -18,8 +20,10 @@ from autoplace.adapters._budget import (
     count_parameters,
     edge_parameters,
 )
+from autoplace.adapters._convpass import Convpass
 from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
+from autoplace.adapters._listing import AdapterInfo, describe_adapters
 from autoplace.adapters._lora import Lora
 from autoplace.adapters._prefix import Prefix
 from autoplace.adapters._prompt import Prompt
@@ -36,16 +40,22 @@ from autoplace.adapters._registry import (
     register_adapter,
 )
 from autoplace.adapters._ssf import Ssf
+from autoplace.adapters._tiny_attention import TinyAttention
 from autoplace.adapters._token_adapter import TokenAdapter
 from autoplace.adapters._unipelt import Unipelt
+from autoplace.adapters._wirings import list_wirings, wiring
 
 __all__ = [
+    "AdaptFormer",
     "Adapter",
     "AdapterBias",
     "AdapterConfig",
+    "AdapterInfo",
+    "AdapterPlus",
     "Arc",
     "BitFit",
     "Bottleneck",
+    "Convpass",
     "LayerNorm",
     "Linear",
     "Lora",
@@ -56,6 +66,7 @@ __all__ = [
     "Ssf",
     "StreamAdapter",
     "SubLayerAdapter",
+    "TinyAttention",
     "TokenAdapter",
     "Unipelt",
     "adapter_class",
@@ -64,12 +75,15 @@ __all__ = [
     "check_adapters",
     "count_parameters",
     "create_adapter",
+    "describe_adapters",
     "edge_parameters",
     "group_of",
     "inserts_tokens",
     "is_inside",
     "list_adapters",
+    "list_wirings",
     "normalise",
     "register_adapter",
     "sublayer_of",
+    "wiring",
 ]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import AdapterConfig, SubLayerAdapter, check_sites, sublayer_of
+from autoplace.adapters._base import AdapterConfig, SubLayerAdapter, sublayer_of
 from autoplace.adapters._layer_norm import change_norm
 from autoplace.adapters._registry import register_adapter
+from autoplace.adapters._sites import check_sites
 from autoplace.backbones import BackboneShape, Site, SubLayer
 from autoplace.placement import Edge, PlacementError
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoplace.adapters._drop import Drop
 from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
@@ -146,6 +147,19 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
         """Count the trainable parameters on an edge, without building the adapter."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers in training mode."""
+        return any(part.draws for part in self._drops())
+
+    def start_step(self, step: int) -> None:
+        """Start a training step: random numbers drawn from now on are those of this step."""
+        for part in self._drops():
+            part.start_step(step)
+
+    def _drops(self) -> list[Drop]:
+        return [module for module in self.modules() if isinstance(module, Drop)]
 
     @classmethod
     def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
@@ -293,39 +307,6 @@ def sublayer_of(edge: Edge) -> SubLayer:
     'mlp'
     """
     return SubLayer.before(edge.target)
-
-
-def own_sites(edge: Edge) -> tuple[Site, ...]:
-    """List the norm and the linear maps of the sub-layer that a parallel edge spans.
-
-    Examples
-    --------
-    >>> [site.value for site in own_sites(Edge(0, 1))]
-    ['norm', 'qkv', 'o']
-    """
-    return tuple(site for site in Site.of(sublayer_of(edge)) if site is not Site.KV)
-
-
-def output_widths(sites: Sequence[Site], shape: BackboneShape) -> dict[Site, int]:
-    """Return the widths of what the sites of an adapter give, after `check_sites`."""
-    widths = {site: shape.width_at(site) for site in sites}
-    return {site: width[1] for site, width in widths.items() if width is not None}
-
-
-def check_sites(sites: Sequence[Site], shape: BackboneShape, edge: Edge) -> None:
-    """Check that a backbone has the sites at which an adapter changes something.
-
-    Raises
-    ------
-    PlacementError
-        If it lacks one.
-    """
-    for site in sites:
-        if shape.width_at(site) is None:
-            raise PlacementError(
-                f"the MLP of this backbone has no linear map {site}, so edge {edge} cannot have "
-                "this adapter; use it on attention"
-            )
 
 
 def own_parameters(adapter: Adapter) -> dict[str, Tensor]:

@@ -7,14 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import (
-    AdapterConfig,
-    SubLayerAdapter,
-    check_sites,
-    output_widths,
-    own_sites,
-)
+from autoplace.adapters._base import AdapterConfig, SubLayerAdapter
 from autoplace.adapters._registry import register_adapter
+from autoplace.adapters._sites import check_sites, output_widths, own_sites
 from autoplace.backbones import BackboneShape, Site, SubLayerMaps
 from autoplace.placement import Edge
 
@@ -48,7 +43,7 @@ class BitFit(SubLayerAdapter):
     --------
     >>> bitfit = BitFit(BitFit.Config(), BackboneShape.plain(dim=6), Edge(0, 1))
     >>> {name: tuple(p.shape) for name, p in bitfit.named_parameters()}
-    {'bias.norm': (6,), 'bias.qkv': (18,), 'bias.o': (6,)}
+    {'bias.norm': (6,), 'bias.o': (6,), 'bias.qkv': (18,)}
     """
 
     paper = "Ben Zaken et al. 2021, arXiv 2106.10199"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoplace.adapters._base import RankConfig
-from autoplace.adapters._registry import adapter_class, adapter_config, group_of
+from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -50,7 +50,10 @@ class ParameterBudget:
         return self.spec.kind
 
     def fit(
-        self, edges: Sequence[Edge], weights: Sequence[float] | None = None
+        self,
+        edges: Sequence[Edge],
+        weights: Sequence[float] | None = None,
+        specs: Sequence[AdapterSpec] | None = None,
     ) -> Placement | None:
         """Put adapters of the highest ranks that the budget allows on the edges.
 
@@ -63,64 +66,63 @@ class ParameterBudget:
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
             early targets. None puts the highest common rank on all edges. Weights have no use
             for kinds without a rank, and for kinds whose edges have parameters in common.
+        specs : sequence of AdapterSpec or None, default=None
+            For each edge, kind and options if they are not `spec`.
 
         Returns
         -------
         Placement or None
-            None if not even rank 1 fits, or the kind cannot be on an edge. A rank is at most
+            None if not even rank 1 fits, or a kind cannot be on its edge. A rank is at most
             `dim`: a higher one adds nothing to the map.
 
         Raises
         ------
         PlacementError
-            If the adapter kind is unknown.
+            If an adapter kind is unknown.
         """
-        if not all(self.serves(edge) for edge in edges):
+        templates = list(specs or [self.spec] * len(edges))
+        pairs = list(zip(templates, edges, strict=True))
+        if not all(_serves(spec, edge, self.shape) for spec, edge in pairs):
             return None
-        # The number of parameters is a linear function of the rank for every kind that has one.
-        per_rank = self._total(edges, 2) - self._total(edges, 1)
-        if not per_rank:
-            placement = Placement.of(edges, self.spec)
-            fits = count_parameters(placement, self.shape) <= self.parameters
-            return placement if fits else None
-        left = self.parameters - self._total(edges, 1) + per_rank
-        rank = min(self.shape.dim, left // per_rank)
-        if rank < 1:
+
+        def used(rank: int) -> int:
+            return count_parameters(_at_rank(pairs, [rank] * len(pairs)), self.shape)
+
+        one, step = used(1), used(2) - used(1)
+        if one > self.parameters:
             return None
+        # The number of parameters grows in proportion to the rank; in some kinds it grows faster.
+        rank = min(self.shape.dim, 1 + (self.parameters - one) // step) if step else 1
+        if used(rank) > self.parameters:
+            rank = bisect_right(range(1, rank), self.parameters, key=used)
         ranks = [rank] * len(edges)
-        if weights is not None and not adapter_class(self.kind).shared:
-            costs = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
-            ranks = self._ranks(edges, weights, costs, left)
-        specs = [self._at(rank) for rank in ranks]
-        return Placement(tuple(zip(edges, specs, strict=True)))
+        if weights is not None and not any(adapter_class(spec.kind).shared for spec in templates):
+            ranks = self._ranks(pairs, weights, self.parameters - one)
+        return _at_rank(pairs, ranks)
 
     def serves(self, edge: Edge) -> bool:
         """Whether the kind with these options can be on an edge."""
-        config = adapter_config(self.spec)
-        try:
-            adapter_class(self.kind).check(config, self.shape, edge)
-        except PlacementError:
-            return False
-        return True
+        return _serves(self.spec, edge, self.shape)
 
     def _ranks(
-        self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
+        self, pairs: Sequence[tuple[AdapterSpec, Edge]], weights: Sequence[float], left: int
     ) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
-        ranks = [1] * len(edges)
-        left = most - sum(per_rank)
+        ranks = [1] * len(pairs)
         queue = [
             (1.5 / weight, edge.target, index)
-            for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
+            for index, ((_, edge), weight) in enumerate(zip(pairs, weights, strict=True))
         ]
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
+            (spec, edge), rank = pairs[index], ranks[index]
+            cost = self._cost(spec, edge, rank + 1) - self._cost(spec, edge, rank)
             # No more for an edge that has the full rank, or where the next one costs too much or
             # changes nothing.
-            if ranks[index] < self.shape.dim and 0 < per_rank[index] <= left:
+            if rank < self.shape.dim and 0 < cost <= left:
                 ranks[index] += 1
-                left -= per_rank[index]
+                left -= cost
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
         return ranks
 
@@ -129,20 +131,32 @@ class ParameterBudget:
         """Parameters of one edge of rank 1, where it costs least; with fewer, nothing fits."""
         nodes = range(min(self.shape.n_nodes, 3))
         edges = [Edge(source, target) for source in nodes for target in nodes]
-        return min(self._cost(edge, 1) for edge in edges if self.serves(edge))
+        return min(self._cost(self.spec, edge, 1) for edge in edges if self.serves(edge))
 
-    def _at(self, rank: int) -> AdapterSpec:
-        """The kind with its options at a rank; as it is if it has no rank."""
-        if not isinstance(adapter_config(self.spec), RankConfig):
-            return self.spec
-        options = dict(self.spec.options) | {"r": rank}
-        return AdapterSpec(self.kind, tuple(options.items()))
+    def _cost(self, spec: AdapterSpec, edge: Edge, rank: int) -> int:
+        return edge_parameters(_at(spec, rank), edge, self.shape)
 
-    def _cost(self, edge: Edge, rank: int) -> int:
-        return edge_parameters(self._at(rank), edge, self.shape)
 
-    def _total(self, edges: Sequence[Edge], rank: int) -> int:
-        return count_parameters(Placement.of(edges, self._at(rank)), self.shape)
+def _at(spec: AdapterSpec, rank: int) -> AdapterSpec:
+    """Give a spec a rank, if its kind has one."""
+    if adapter_rank(spec) is None:
+        return spec
+    return AdapterSpec(spec.kind, tuple((dict(spec.options) | {"r": rank}).items()))
+
+
+def _at_rank(pairs: Sequence[tuple[AdapterSpec, Edge]], ranks: Sequence[int]) -> Placement:
+    return Placement(
+        tuple((edge, _at(spec, rank)) for (spec, edge), rank in zip(pairs, ranks, strict=True))
+    )
+
+
+def _serves(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> bool:
+    config = adapter_config(spec)
+    try:
+        adapter_class(spec.kind).check(config, shape, edge)
+    except PlacementError:
+        return False
+    return True
 
 
 def count_parameters(placement: Placement, shape: BackboneShape) -> int:

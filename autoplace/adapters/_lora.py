@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import RankConfig, SubLayerAdapter, check_sites, sublayer_of
+from autoplace.adapters._base import RankConfig, SubLayerAdapter, sublayer_of
 from autoplace.adapters._registry import register_adapter
+from autoplace.adapters._sites import check_sites
 from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, PlacementError
 

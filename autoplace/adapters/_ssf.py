@@ -7,14 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import (
-    AdapterConfig,
-    SubLayerAdapter,
-    check_sites,
-    output_widths,
-    own_sites,
-)
+from autoplace.adapters._base import AdapterConfig, SubLayerAdapter
 from autoplace.adapters._registry import register_adapter
+from autoplace.adapters._sites import check_sites, output_widths, own_sites
 from autoplace.backbones import BackboneShape, Site, SubLayerMaps
 from autoplace.placement import Edge
 
@@ -50,7 +45,7 @@ class Ssf(SubLayerAdapter):
     --------
     >>> ssf = Ssf(Ssf.Config(), BackboneShape.plain(dim=6), Edge(1, 2))
     >>> {name: tuple(p.shape) for name, p in ssf.gamma.named_parameters()}
-    {'norm': (6,), 'fc1': (24,), 'fc2': (6,)}
+    {'fc1': (24,), 'fc2': (6,), 'norm': (6,)}
     >>> shape = BackboneShape.plain(dim=768)
     >>> sum(Ssf.parameters_at(Ssf.Config(), shape, edge) for edge in (Edge(0, 1), Edge(1, 2))) / 768
     22.0

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.adapters._base import RankConfig, SubLayerAdapter, check_sites, sublayer_of
+from autoplace.adapters._base import RankConfig, SubLayerAdapter, sublayer_of
 from autoplace.adapters._prefix import check_extra_tokens, new_table
 from autoplace.adapters._registry import register_adapter
+from autoplace.adapters._sites import check_sites
 from autoplace.backbones import BackboneShape, Site, SubLayer
 from autoplace.placement import Edge, PlacementError
 

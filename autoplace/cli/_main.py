@@ -22,6 +22,7 @@ COMMANDS = {
     "retrain": "Train the next predictor on the records; promote it if it is better.",
     "logs": "Import, export, check or describe placement logs.",
     "predict": "Classify images with the winner of a pick.",
+    "adapters": "List adapter kinds with options, parameters and papers.",
     "backbones": "List backbones with their nodes and edges.",
     "tasks": "List the built-in tasks with source, licence, family and group.",
     "ui": "Open the MLflow UI on the store.",

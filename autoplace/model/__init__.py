@@ -4,22 +4,25 @@ from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_fe
 from autoplace.model._alone import Alone
 from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
+from autoplace.model._merge import MergedModel, merge_adapters
 from autoplace.model._population import Population
 from autoplace.model._schedule import Pass, Schedule
-from autoplace.model._tuned import TunedModel, Tuning
+from autoplace.model._tuned import FullTuning, TunedModel
 
 __all__ = [
     "AdaptedModel",
     "Alone",
+    "FullTuning",
     "LinearHead",
+    "MergedModel",
     "Pass",
     "Population",
     "Schedule",
     "TunedModel",
-    "Tuning",
     "fit_head",
     "frozen_activations",
     "frozen_features",
     "load_adapted",
+    "merge_adapters",
     "save_adapted",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Self, cast
 
@@ -127,6 +128,30 @@ class AdaptedModel(nn.Module):
             Logits.
         """
         return self._run(self.suffix, frozen)
+
+    def on_backbone(self, chain: ResidualChain, placement: Placement) -> Self:
+        """Copy the model onto a backbone of the same shape, with some of its adapters.
+
+        Parameters
+        ----------
+        chain : ResidualChain
+            The backbone of the copy; it is not copied.
+        placement : Placement
+            Part of this model's placement.
+
+        Returns
+        -------
+        AdaptedModel
+            Copies of head and adapters; adapters that share parameters still do.
+        """
+        self._open = None  # not to be copied
+        copied = copy.deepcopy(self, {id(self.chain): chain})
+        copied.placement = placement
+        for edge in set(self.placement.edges) - set(placement.edges):
+            del copied.adapters[str(edge)]
+        copied._full = Schedule.full(placement, chain.n_nodes)
+        copied.suffix = Schedule.suffix(placement, chain.n_nodes)
+        return copied
 
     def trainable_state(self) -> dict[str, Tensor]:
         """Return the tensors of adapters and head by name.

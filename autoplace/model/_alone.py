@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from autoplace.adapters import Adapter
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._tuned import TunedModel
 
@@ -47,9 +49,24 @@ class Alone(nn.Module):
         """The nodes whose frozen activations the member needs."""
         return [self._model.frozen_nodes]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of the only cohort."""
-        return {self._cohort: [p for p in self._model.parameters() if p.requires_grad]}
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each adapter kind; None stands for all others."""
+        model = self._model
+        kinds: dict[nn.Parameter, str] = {}
+        if isinstance(model, AdaptedModel):
+            for edge, spec in model.placement:
+                kinds |= dict.fromkeys(model.adapter(edge).parameters(), spec.kind)
+        groups: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]] = defaultdict(list)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                groups[self._cohort, kinds.get(parameter)].append(parameter)
+        return dict(groups)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for module in self._model.modules():
+            if isinstance(module, Adapter):
+                module.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

@@ -12,6 +12,7 @@ from autoplace._version import __version__
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.model._adapted import AdaptedModel
+from autoplace.model._merge import merge_adapters
 from autoplace.placement import Placement
 
 PLACEMENT, TENSORS, CLASSES = "placement.json", "adapter.safetensors", "classes.json"
@@ -19,7 +20,11 @@ PREPROCESSING, CARD = "preprocessing.json", "card.md"
 
 
 def save_adapted(
-    model: AdaptedModel, folder: Path | str, card: str, checkpoint: str | None = None
+    model: AdaptedModel,
+    folder: Path | str,
+    card: str,
+    checkpoint: str | None = None,
+    merge: bool = False,
 ) -> Path:
     """Save what was trained, and how to find the backbone.
 
@@ -37,6 +42,8 @@ def save_adapted(
     checkpoint : str or None, default=None
         Path that the backbone's weights were loaded from; None if they are shipped or from the
         hub.
+    merge : bool, default=False
+        Whether adapters are folded into the backbone when the model is loaded.
 
     Returns
     -------
@@ -61,6 +68,7 @@ def save_adapted(
         "backbone": model.chain.name,
         "checkpoint": str(Path(checkpoint).resolve()) if checkpoint else None,
         "backbone_sha256": model.chain.weights_sha256,
+        "merge": merge,
         "autoplace": __version__,
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.trainable_state().items()}
@@ -85,7 +93,8 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
     Returns
     -------
     AdaptedModel
-        The model, in evaluation mode on the CPU.
+        The model, in evaluation mode on the CPU. If it was saved to be merged, adapters that can
+        be are part of its backbone.
 
     Raises
     ------
@@ -123,7 +132,7 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
         model.load_trainable_state(tensors)
     except RuntimeError as error:  # the tensors are for another placement or other classes
         raise _incomplete(folder, error) from error
-    return model.eval()
+    return merge_adapters(model.eval()).model if description.get("merge") else model.eval()
 
 
 def _incomplete(folder: Path, error: Exception) -> UserError:

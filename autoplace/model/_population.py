@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -62,20 +63,24 @@ class Population(nn.Module):
         super().__init__()
         self._models = list(models)  # in a list, so that they are not submodules
         self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
-        self._cohorts: dict[Hashable, Hashable] = {}  # by stack
+        # Cohort and adapter kind of each stack; heads have no kind.
+        self._groups: dict[Hashable, tuple[Hashable, str | None]] = {}
         self._adapters: dict[Hashable, Adapter] = {}  # one of each stack, for its formula
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
-                slot = Slot((cohort, *group_of(spec, edge)), edge.target, (member, edge))
-                modules[slot] = model.adapter(edge)
+                adapter = model.adapter(edge)
+                # One that draws random numbers is on its own, so as to draw what it draws alone.
+                own = (member, edge) if adapter.draws else None
+                slot = Slot((cohort, *group_of(spec, edge), own), edge.target, (member, edge))
+                modules[slot] = adapter
                 self._slots[member, edge] = slot
-                self._adapters.setdefault(slot.stack, model.adapter(edge))
-                self._cohorts[slot.stack] = cohort
+                self._adapters.setdefault(slot.stack, adapter)
+                self._groups[slot.stack] = (cohort, spec.kind)
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
             self._slots[member, None] = slot
-            self._cohorts[slot.stack] = cohort
+            self._groups[slot.stack] = (cohort, None)
         self._stacks = Stacks(modules)
         specs = {spec for model in self._models for _, spec in model.placement}
         chain = self._models[0].chain
@@ -87,12 +92,24 @@ class Population(nn.Module):
         """For each member, the nodes whose frozen activations it needs."""
         return [model.frozen_nodes for model in self._models]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of each cohort."""
-        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
-        for stack, cohort in self._cohorts.items():
-            parameters[cohort] += self._stacks.parameters_of(stack)
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each cohort and adapter kind; of heads, for None."""
+        parameters: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]]
+        parameters = defaultdict(list)
+        for stack, group in self._groups.items():
+            parameters[group] += self._stacks.parameters_of(stack)
         return dict(parameters)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode or evaluation mode, also of the adapters."""
+        for adapter in self._adapters.values():
+            adapter.train(mode)
+        return super().train(mode)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for adapter in self._adapters.values():
+            adapter.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

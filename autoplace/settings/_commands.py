@@ -68,6 +68,11 @@ class PickSettings(
         "Train the winner and the baselines again on training and validation images before test "
         "is read.",
     )
+    merge: bool = option(
+        False,
+        "Fold the winner's adapters into the backbone's weights where that is exact, such as "
+        "LoRA's.",
+    )
     baselines: str = option(
         "standard",
         "'full' also compares with full fine-tuning.",

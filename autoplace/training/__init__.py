@@ -6,7 +6,7 @@ from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
 from autoplace.training._knn import knn_logits
-from autoplace.training._loop import open_outcome
+from autoplace.training._loop import WarmUpAndCosine, open_outcome
 from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
@@ -47,6 +47,7 @@ __all__ = [
     "Task",
     "TaskSummary",
     "Trial",
+    "WarmUpAndCosine",
     "class_report",
     "confusion",
     "count_folds",

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autoplace.adapters import count_parameters
-from autoplace.model import AdaptedModel, Alone, Population, Tuning
+from autoplace.model import AdaptedModel, Alone, FullTuning, Population
 from autoplace.settings import TrialSettings
 from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
@@ -42,7 +42,7 @@ def open_outcome(task: Task, trial: Trial) -> Outcome:
     >>> open_outcome(open_task("builtin:digits"), trial).parameters
     386
     """
-    if isinstance(trial.placement, Tuning):
+    if isinstance(trial.placement, FullTuning):
         return Outcome(trial, trial.placement.count_parameters(task.chain))
     return Outcome(trial, count_parameters(trial.placement, task.chain.shape))
 
@@ -94,7 +94,8 @@ class TrainingLoop:
         self._members = self._create_members()
         groups: list[dict[str, Any]] = [
             {"params": parameters, "lr": rate, "peak": rate}
-            for rate, parameters in self._members.parameters_by_cohort().items()
+            for (cohort, kind), parameters in self._members.parameters_by_group().items()
+            for rate in [_rate(cohort, kind)]
         ]
         self._optimiser = torch.optim.AdamW(
             groups,
@@ -161,7 +162,9 @@ class TrainingLoop:
     def _train(self, number: int) -> dict[int, list[Tensor]]:
         """One pass over the training images; losses of each member before each step."""
         history: dict[int, list[Tensor]] = {member: [] for member in self._active}
+        self._members.train()
         for batches in self._batches(number):
+            self._members.start_step(self._steps)
             logits = self._forward(batches)
 
             labels = torch.cat([batch.labels for batch in batches.values()])
@@ -185,6 +188,7 @@ class TrainingLoop:
     @torch.no_grad()
     def _validate(self) -> dict[int, Scores]:
         """Score each active member on validation."""
+        self._members.eval()
         active = self._active
         logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []
@@ -256,10 +260,10 @@ class TrainingLoop:
                 state = checkpoint.state if moment is None else checkpoint.moments[moment]
                 model.load_trainable_state(state)
             models.append(model)
-        rates = [outcome.trial.learning_rate for outcome in self._outcomes]
+        cohorts = [(o.trial.learning_rate, o.trial.rates) for o in self._outcomes]
         if len(models) == 1:
-            return Alone(models[0], rates[0])
-        return Population([model for model in models if isinstance(model, AdaptedModel)], rates)
+            return Alone(models[0], cohorts[0])
+        return Population([model for model in models if isinstance(model, AdaptedModel)], cohorts)
 
     def _checkpoint(self, member: int) -> Checkpoint:
         def moment(name: str) -> dict[str, Tensor]:
@@ -281,12 +285,12 @@ class TrainingLoop:
         if checkpoint is None:
             return
         self._steps = checkpoint.steps
-        held = {name: self._create_members(name).parameters_by_cohort() for name in MOMENTS}
-        for rate, parameters in self._members.parameters_by_cohort().items():
+        held = {name: self._create_members(name).parameters_by_group() for name in MOMENTS}
+        for group, parameters in self._members.parameters_by_group().items():
             for index, parameter in enumerate(parameters):
                 self._optimiser.state[parameter] = {
                     "step": torch.tensor(float(self._steps), device=parameter.device),
-                    **{name: held[name][rate][index].detach() for name in MOMENTS},
+                    **{name: held[name][group][index].detach() for name in MOMENTS},
                 }
 
 
@@ -297,6 +301,12 @@ class WarmUpAndCosine:
     ----------
     steps : int
         Steps of the whole trial.
+
+    Examples
+    --------
+    >>> schedule = WarmUpAndCosine(steps=20)
+    >>> [round(schedule.factor(step), 2) for step in (0, 1, 10, 19)]
+    [0.5, 1.0, 0.59, 0.01]
     """
 
     def __init__(self, steps: int) -> None:
@@ -309,6 +319,12 @@ class WarmUpAndCosine:
             return (step + 1) / self._warm
         share = (step - self._warm) / max(1, self._steps - self._warm)
         return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def _rate(cohort: Any, kind: str | None) -> float:
+    """Peak learning rate of an adapter kind in a trial; of the head, for None."""
+    learning_rate, rates = cohort
+    return float(dict(rates).get(kind, learning_rate))
 
 
 def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:

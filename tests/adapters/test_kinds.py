@@ -38,6 +38,11 @@ BY_KIND = {
 }
 # Options that change the formula, besides each kind's defaults.
 VARIANTS = [
+    "bottleneck:act=rational,r=2",
+    "bottleneck:act=relu,drop=0.5,r=2,scale=4",
+    "adaptformer:dropout=0.5,r=2",
+    "convpass:conv=identity,r=2,scale=10",
+    "tiny-attention:a=4,heads=2",
     "lora:r=2,maps=qkv@attention",
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
@@ -51,17 +56,27 @@ VARIANTS = [
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
 NOT_IDENTITY: dict[str, float] = {
+    "adapter-plus": 1e-2,
     "arc": 1.0,
     "prefix": 1.0,
     "prompt": 2.0,
-    "ssf": 0.5,
+    "ssf": 0.2,
+    "tiny-attention": 1e-2,
     "unipelt": 1.0,
 }
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
+AFTER_ATTENTION = [Edge(2 * b + 1, 2 * b + 1) for b in range(12)]
+BLOCK_ENDS = [Edge(2 * b + 2, 2 * b + 2) for b in range(12)]
 COUNTS = [
     ("lora:r=8", ATTENTION, 294_912),
+    ("adapter-plus:r=8", BLOCK_ENDS, 165_984),
+    ("tiny-attention", AFTER_ATTENTION, 64_644),
+    ("convpass:r=8", ATTENTION + MLP, 327_552),
+    ("convpass:r=8", ATTENTION, 163_776),
+    ("adaptformer:r=8", MLP, 156_768),
+    ("adaptformer:r=64", MLP, 1_189_632),
     ("prefix", ATTENTION, 184_320),
     ("unipelt", ATTENTION + MLP, 1_410_672),
     ("arc", ATTENTION + MLP, 96_432),

@@ -13,7 +13,9 @@ from autoplace.agent.steps._load import load
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._testing import TestReport
-from autoplace.model import AdaptedModel, save_adapted
+from autoplace.errors import UserError
+from autoplace.model import AdaptedModel, merge_adapters, save_adapted
+from autoplace.settings import PickSettings
 from autoplace.tracking import log_winner_model
 from autoplace.training import Task, full_precision
 
@@ -28,7 +30,7 @@ def save_winner(
     report: TestReport,
     folder: Path,
     card: str,
-    checkpoint: str | None,
+    settings: PickSettings,
     record: Record,
     progress: Progress,
 ) -> None:
@@ -40,7 +42,9 @@ def save_winner(
         The model that was read back predicts something else than the trained one.
     """
     progress.stage("Saving and re-reading the winner")
-    save_adapted(report.model, folder, card, checkpoint)
+    checkpoint = settings.checkpoint
+    merge = settings.merge and _can_merge(report.model, progress)
+    save_adapted(report.model, folder, card, checkpoint, merge)
     _write_predictions(task, report, folder)
     reloaded = load(folder, checkpoint=checkpoint)
     _check(task, reloaded.to(task.device), report.logits)
@@ -50,6 +54,24 @@ def save_winner(
         probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
     example = np.asarray(image)[None]
     record.journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
+
+
+def _can_merge(model: AdaptedModel, progress: Progress) -> bool:
+    """Try to merge the adapters; tell what merging leaves of them."""
+    try:
+        merged = merge_adapters(model)
+    except UserError as error:
+        progress.note(f"the winner is saved unmerged: {error}")
+        return False
+    agree = f"the logits agree to {merged.difference:.0e}"
+    if not merged.folded:
+        progress.note("none of the winner's adapters can be merged, so it is saved as it is")
+    elif merged.complete:
+        progress.note(f"all adapters are merged: the winner costs nothing at inference; {agree}")
+    else:
+        edges = "+".join(map(str, merged.folded))
+        progress.note(f"merged: {edges}; not mergeable: {merged.model.placement}; {agree}")
+    return bool(merged.folded)
 
 
 def _write_predictions(task: Task, report: TestReport, folder: Path) -> None:
