@@ -55,6 +55,7 @@ class Role(StrEnum):
     RATE = "rate"  # a short trial that helps to find the learning rate
     FOLD = "fold"  # a finalist again, on other training and validation images
     REFIT = "refit"  # trained on all training and validation images, for the test
+    START = "start"  # starts from trained adapters, or is compared with trials that do
     PANEL = "panel"  # given by the user
     SAMPLE = "sample"  # drawn at random
 

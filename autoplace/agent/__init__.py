@@ -4,6 +4,7 @@ from autoplace.agent._collect import collect, collect_task
 from autoplace.agent._doctor import Examination, examine
 from autoplace.agent._dry_run import DryRun, dry_run
 from autoplace.agent._logs import Transfer, export_log, import_log
+from autoplace.agent._merge import merge
 from autoplace.agent._pick import pick
 from autoplace.agent._predict import Prediction, predict
 from autoplace.agent._probe import ProbeResult, probe
@@ -18,12 +19,14 @@ from autoplace.agent.steps import (
 )
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._load import load
+from autoplace.agent.steps._merge_result import MergeResult
 from autoplace.agent.steps._pick_result import PickResult, Tested
 from autoplace.agent.steps._progress import Progress
 
 __all__ = [
     "DryRun",
     "Examination",
+    "MergeResult",
     "NothingFinishedError",
     "PickResult",
     "Prediction",
@@ -39,6 +42,7 @@ __all__ = [
     "export_log",
     "import_log",
     "load",
+    "merge",
     "open_task",
     "parameter_budget",
     "pick",

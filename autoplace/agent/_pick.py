@@ -94,6 +94,9 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         confusions = confusion(report.labels, report.logits, len(task.data.classes))
         log_result(record, result, confusions)  # before the winner is verified
         card = winner_card(result, task)
-        save_winner(task, report, result.folder, card, settings, record, progress)
+        save_winner(
+            task, report, result.folder, card, settings.checkpoint, record, progress,
+            merge=settings.merge,
+        )  # fmt: skip
     seconds = time.perf_counter() - started
     return replace(result, seconds=seconds, total_cost=seconds / unit)

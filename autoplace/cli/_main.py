@@ -21,6 +21,7 @@ COMMANDS = {
     "collect": "Fine-tune placements on DATA... and record the results to learn from.",
     "retrain": "Train the next predictor on the records; promote it if it is better.",
     "logs": "Import, export, check or describe placement logs.",
+    "merge": "Merge the adapters of several runs, as the start of a few-shot run.",
     "predict": "Classify images with the winner of a pick.",
     "adapters": "List adapter kinds with options, parameters and papers.",
     "backbones": "List backbones with their nodes and edges.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from autoplace.agent import DryRun, PickResult, ProbeResult, RetrainResult
+    from autoplace.agent import DryRun, MergeResult, PickResult, ProbeResult, RetrainResult
 
 BEST_EDGES = 15
 
@@ -121,6 +121,50 @@ def _verdict(result: PickResult) -> list[str]:
     if result.deadline_reached:
         lines.append("The time budget ran out: this is the best of the finished trials.")
     return lines
+
+
+def render_merge(result: MergeResult) -> str:
+    """Render what was merged, and the figures of every start."""
+    task, differences = result.task, result.differences
+    images = f"{result.images} training images"
+    if result.shots:
+        images += f" (at most {result.shots} of each class)"
+    how = f" (cost: {result.cost}, solver: {result.solver})" if result.method == "transport" else ""
+    rows = []
+    for name, tested in result.tested.items():
+        each = differences.get(name)  # None for the merged start itself
+        interval = None if each is None else f"{each.low:+.4f} to {each.high:+.4f}"
+        if each is not None and not each.excludes_zero:
+            interval = f"{interval} (not told apart)"
+        rows.append(
+            (
+                name if each else f"merged by {name}",
+                result.validation[name],
+                tested.mean,
+                each and each.difference,
+                interval,
+            )
+        )
+    better = [name for name, each in differences.items() if each.difference <= 0]
+    lines = [
+        f"{task.name}: {images}, {task.val} val, {task.test} test images, {task.classes} "
+        f"classes; backbone {task.backbone}",
+        f"Merged {len(result.runs)} runs on {shortened(str(result.placement))} by "
+        f"{result.method}{how}",
+        "",
+        f"{result.metric}, mean over {len(result.tested[result.method].seeds)} seeds; every start "
+        f"has the same images, epochs and learning rate ({result.rate.rate:g})",
+        table(("start", "val", "test", "merged - it", "95 % interval"), rows),
+    ]
+    if better:
+        lines.append(f"The merged start is not ahead of {' and '.join(better)} on test.")
+    lines += [
+        "",
+        f"Merged and fine-tuned model in {result.folder}",
+        f"  autoplace predict {result.run_id} IMAGE...",
+        f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
+    ]
+    return "\n".join(lines)
 
 
 def render_probe(result: ProbeResult, folder: object) -> str:

@@ -7,7 +7,7 @@ from autoplace.data._errors import DataError
 from autoplace.data._load import load_data
 from autoplace.data._random_state import random_state
 from autoplace.data._record import BadImage, DuplicateImage
-from autoplace.data._sampling import stratified_sample
+from autoplace.data._sampling import sample_per_class, stratified_sample
 from autoplace.data._split import Batch, ImageSplit, PixelTable
 from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import ImageTransform, create_transform
@@ -32,6 +32,7 @@ __all__ = [
     "load_data",
     "random_state",
     "read_image",
+    "sample_per_class",
     "short_digest",
     "stratified_sample",
 ]

@@ -49,3 +49,32 @@ def stratified_sample(
         turn[rows] = np.minimum(np.arange(len(rows)), at_least)
     drawn = np.lexsort((position, turn))[:count]
     return rng.permutation(drawn[np.argsort(position[drawn], kind="stable")])
+
+
+def sample_per_class(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw `count` rows of each class, or all rows of a class that has fewer.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Class indices of shape (rows,).
+    count : int
+        Rows of each class.
+    seed : int
+        Seed of the sample.
+
+    Returns
+    -------
+    ndarray
+        Sorted indices of the drawn rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autoplace.data import sample_per_class
+    >>> labels = np.repeat([0, 1], [80, 3])
+    >>> np.bincount(labels[sample_per_class(labels, 5, seed=0)])
+    array([5, 3])
+    """
+    total = int(np.minimum(np.bincount(labels), count).sum())
+    return np.sort(stratified_sample(labels, total, seed, at_least=count))

@@ -45,7 +45,8 @@ class Executor(ABC):
         Parameters
         ----------
         jobs : sequence of Trial or Outcome
-            In the order in which they should start. A paused outcome continues its trial.
+            In the order in which they should start. A paused outcome continues its trial; one
+            without epochs starts it.
         until : int, optional
             Pause each trial after this epoch.
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
+import numpy as np
+
 from autoplace.errors import UserError
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._threads import run_in_threads
@@ -20,6 +22,7 @@ from autoplace.training import (
     Trial,
     open_outcome,
     prepare,
+    split_rows,
     train,
 )
 from predictors.vocabulary import Status
@@ -85,7 +88,9 @@ class InProcessExecutor(Executor):
         if self._threads and self._side_by_side > 1:
             try:
                 trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
-                prepare(self._task, [trial.placement for trial in trials], self._deadline)
+                parts = [split_rows(self._task, each) for each in {t.images for t in trials}]
+                rows = np.unique(np.concatenate([r for each in parts for r in vars(each).values()]))
+                prepare(self._task, [trial.placement for trial in trials], self._deadline, rows)
             except DeadlineReachedError:
                 return
             yield from run_in_threads(
@@ -102,7 +107,11 @@ class InProcessExecutor(Executor):
     ) -> Iterator[TrialEvent]:
         if deadline.passed:
             return
-        yield from (TrialStarted(job) for job in group if isinstance(job, Trial))
+        for job in group:
+            if isinstance(job, Trial):
+                yield TrialStarted(job)
+            elif not job.epochs:  # starts from given adapters
+                yield TrialStarted(job.trial)
         seen: set[tuple[Trial, int]] = set()
         for event in self._train(group, until, deadline):
             # Trials that run again in halves repeat epochs that were yielded already.

@@ -6,18 +6,24 @@ from autoplace.model._artifact import load_adapted, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._merge import MergedModel, merge_adapters
 from autoplace.model._population import Population
+from autoplace.model._run import Adapters, Reading, SiteReading
 from autoplace.model._schedule import Pass, Schedule
+from autoplace.model._trainable import Trainable
 from autoplace.model._tuned import FullTuning, TunedModel
 
 __all__ = [
     "AdaptedModel",
+    "Adapters",
     "Alone",
     "FullTuning",
     "LinearHead",
     "MergedModel",
     "Pass",
     "Population",
+    "Reading",
     "Schedule",
+    "SiteReading",
+    "Trainable",
     "TunedModel",
     "fit_head",
     "frozen_activations",

@@ -20,12 +20,13 @@ from autoplace.adapters import (
     group_of,
 )
 from autoplace.backbones import OpenChain, ResidualChain, Site
-from autoplace.model._run import Reading, SiteReading, run_together
+from autoplace.model._run import Adapters, Reading, SiteReading, run_together
 from autoplace.model._schedule import Schedule
+from autoplace.model._trainable import Trainable
 from autoplace.placement import Edge, Placement
 
 
-class AdaptedModel(nn.Module):
+class AdaptedModel(Trainable):
     """A backbone with adapters on the edges of a placement, and a linear classification head.
 
     Only adapters and head are trainable. The logits of a new model equal those of the frozen
@@ -112,7 +113,7 @@ class AdaptedModel(nn.Module):
         Tensor of shape (batch, classes)
             Logits.
         """
-        return self._run(self._full, {0: self.chain.embed(images)})
+        return self.run(self._full, {0: self.chain.embed(images)})
 
     def forward_suffix(self, frozen: Mapping[int, Tensor]) -> Tensor:
         """Compute the same logits from activations of the frozen chain.
@@ -127,7 +128,34 @@ class AdaptedModel(nn.Module):
         Tensor of shape (batch, classes)
             Logits.
         """
-        return self._run(self.suffix, frozen)
+        return self.run(self.suffix, frozen)
+
+    def run(
+        self,
+        schedule: Schedule,
+        frozen: Mapping[int, Tensor],
+        adapters: Adapters | None = None,
+    ) -> Tensor:
+        """Compute logits on any schedule of edges of the placement.
+
+        Parameters
+        ----------
+        schedule : Schedule
+            The passes to run.
+        frozen : mapping of int to Tensor of shape (batch, tokens, dim)
+            The chain's values at the frozen nodes of the schedule.
+        adapters : Adapters, optional
+            What computes the adapters; default: this model.
+
+        Returns
+        -------
+        Tensor of shape (batch, classes)
+            Logits.
+        """
+        chain = self._open_chain() if any(p.inside for p in schedule.passes) else self.chain
+        (last,) = run_together(chain, [schedule], [frozen], adapters or self)
+        logits: Tensor = self.head(self.chain.features(last))
+        return logits
 
     def on_backbone(self, chain: ResidualChain, placement: Placement) -> Self:
         """Copy the model onto a backbone of the same shape, with some of its adapters.
@@ -204,12 +232,6 @@ class AdaptedModel(nn.Module):
     def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
         """See `Adapters`."""
         return [self.adapter(r.edge)(site, r.given, r.output) for r in readings]
-
-    def _run(self, schedule: Schedule, frozen: Mapping[int, Tensor]) -> Tensor:
-        chain = self._open_chain() if any(p.inside for p in schedule.passes) else self.chain
-        (last,) = run_together(chain, [schedule], [frozen], self)
-        logits: Tensor = self.head(self.chain.features(last))
-        return logits
 
     def _open_chain(self) -> OpenChain:
         if self._open is None:

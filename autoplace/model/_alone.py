@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from autoplace.adapters import Adapter
 from autoplace.model._adapted import AdaptedModel
-from autoplace.model._tuned import TunedModel
+from autoplace.model._trainable import Trainable
 
 
 class Alone(nn.Module):
@@ -20,7 +20,7 @@ class Alone(nn.Module):
 
     Parameters
     ----------
-    model : AdaptedModel or TunedModel
+    model : Trainable
         Trained in place.
     cohort : hashable
         Its group, for example its learning rate.
@@ -29,6 +29,7 @@ class Alone(nn.Module):
     --------
     >>> import torch
     >>> from autoplace.backbones import create_chain
+    >>> from autoplace.model import AdaptedModel
     >>> from autoplace.placement import Placement
     >>> model = AdaptedModel(create_chain("starter"), Placement.parse("20>22"), ("cat", "dog"))
     >>> alone = Alone(model, cohort=0.01)
@@ -39,7 +40,7 @@ class Alone(nn.Module):
     True
     """
 
-    def __init__(self, model: AdaptedModel | TunedModel, cohort: Hashable) -> None:
+    def __init__(self, model: Trainable, cohort: Hashable) -> None:
         super().__init__()
         self._model = model
         self._cohort = cohort
@@ -50,16 +51,21 @@ class Alone(nn.Module):
         return [self._model.frozen_nodes]
 
     def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
-        """Return the trainable tensors of each adapter kind; None stands for all others."""
+        """Return the trainable tensors of each adapter kind; None stands for all others.
+
+        Instead of the cohort, tensors that have a rate of their own have that rate.
+        """
         model = self._model
         kinds: dict[nn.Parameter, str] = {}
         if isinstance(model, AdaptedModel):
             for edge, spec in model.placement:
                 kinds |= dict.fromkeys(model.adapter(edge).parameters(), spec.kind)
         groups: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]] = defaultdict(list)
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                groups[self._cohort, kinds.get(parameter)].append(parameter)
+                own = model.own_rates.get(name)
+                group = (self._cohort, kinds.get(parameter)) if own is None else (own, None)
+                groups[group].append(parameter)
         return dict(groups)
 
     def start_step(self, step: int) -> None:

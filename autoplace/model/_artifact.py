@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 
 from autoplace._version import __version__
 from autoplace.backbones import create_chain
@@ -25,6 +27,7 @@ def save_adapted(
     card: str,
     checkpoint: str | None = None,
     merge: bool = False,
+    procedure: Mapping[str, Any] | None = None,
 ) -> Path:
     """Save what was trained, and how to find the backbone.
 
@@ -44,6 +47,9 @@ def save_adapted(
         hub.
     merge : bool, default=False
         Whether adapters are folded into the backbone when the model is loaded.
+    procedure : mapping of str to JSON values, optional
+        The procedure that the model was trained with and what it chose, for people to read;
+        loading does not need it.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def save_adapted(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    description = {
+    description: dict[str, Any] = {
         "placement": str(model.placement),
         "backbone": model.chain.name,
         "checkpoint": str(Path(checkpoint).resolve()) if checkpoint else None,
@@ -71,7 +77,13 @@ def save_adapted(
         "merge": merge,
         "autoplace": __version__,
     }
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.trainable_state().items()}
+    if procedure is not None:
+        description["procedure"] = dict(procedure)
+    # Copies, because safetensors refuses tensors that two adapters share.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.trainable_state().items()
+    }
     safetensors.torch.save_file(tensors, folder / TENSORS)
     _write_json(folder / CLASSES, list(model.classes))
     _write_json(folder / PREPROCESSING, model.chain.data_config)

@@ -75,7 +75,8 @@ def merge_adapters(model: AdaptedModel) -> MergedModel:
     Notes
     -----
     A merged model is not saved: save the model that was trained (`save_adapted`), and merge again
-    after loading it.
+    after loading it. On a GPU, the logits agree only if products have full float32 precision; with
+    TF32, move the model to the CPU before.
 
     Examples
     --------

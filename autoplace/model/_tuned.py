@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from autoplace.backbones import ResidualChain
+from autoplace.model._trainable import Trainable
 
 # Everything that timm applies to the stream after the embedding and before the classifier.
 _AFTER_EMBEDDING = ("blocks", "norm", "attn_pool", "fc_norm")
@@ -33,7 +34,7 @@ class FullTuning:
         return "full"
 
 
-class TunedModel(nn.Module):
+class TunedModel(Trainable):
     """A copy of a backbone that full fine-tuning trains, with a linear head.
 
     It is used like an `AdaptedModel`. The logits of a new model equal those of the frozen chain

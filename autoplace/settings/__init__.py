@@ -4,11 +4,18 @@ This package does not import torch, so that the command line can show its help q
 """
 
 from autoplace.settings._base import Settings
-from autoplace.settings._commands import CollectSettings, PickSettings, ProbeCommandSettings
+from autoplace.settings._commands import (
+    CollectSettings,
+    MergeSettings,
+    PickSettings,
+    ProbeCommandSettings,
+)
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
     PROBE_IMAGES,
     PROBE_IMAGES_PER_CLASS,
+    BackboneSettings,
+    DataSettings,
     InputSettings,
     PlacementSettings,
     PredictorSettings,
@@ -21,8 +28,11 @@ from autoplace.settings._groups import (
 __all__ = [
     "PROBE_IMAGES",
     "PROBE_IMAGES_PER_CLASS",
+    "BackboneSettings",
     "CollectSettings",
+    "DataSettings",
     "InputSettings",
+    "MergeSettings",
     "PickSettings",
     "PlacementSettings",
     "PredictorSettings",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autoplace.settings._base import option
 from autoplace.settings._groups import (
+    DataSettings,
     InputSettings,
     PlacementSettings,
     PredictorSettings,
@@ -101,3 +102,34 @@ class CollectSettings(
     placements_file: str | None = option(
         None, "Text file of placements to run instead, one per line."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeSettings(StoreSettings, TrialSettings, InputSettings, DataSettings):
+    """Options of `autoplace merge`.
+
+    Examples
+    --------
+    >>> MergeSettings(shots=5).method
+    'transport'
+    """
+
+    checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
+    shots: int = option(10, "Training images of each class; 0 for all training images.", low=0)
+    method: str = option(
+        "transport",
+        "How the adapters are merged: 'transport' matches their hidden units first, 'average' and "
+        "'sum' add the weights as they are.",
+        choices=("transport", "average", "sum"),
+    )
+    cost: str = option(
+        "weights",
+        "What hidden units are matched by: their weights, or their activations on training images.",
+        choices=("weights", "activations"),
+    )
+    solver: str = option(
+        "exact",
+        "How they are matched: 'exact', or 'sinkhorn', which lets a unit go to several others.",
+        choices=("exact", "sinkhorn"),
+    )
+    seeds: int = option(3, "Trainings of each start.", low=1)

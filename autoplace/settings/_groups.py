@@ -13,12 +13,12 @@ HIGHEST_SEED = 2**32 - 1  # the highest that scikit-learn accepts
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSettings(Settings):
-    """The backbone to adapt, the data and the metric.
+class BackboneSettings(Settings):
+    """The backbone to adapt.
 
     Examples
     --------
-    >>> TaskSettings().backbone
+    >>> BackboneSettings().backbone
     'starter'
     """
 
@@ -26,6 +26,18 @@ class TaskSettings(Settings):
     checkpoint: str | None = option(
         None, "Weights of the backbone: a safetensors file, or a torch file (read weights-only)."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Settings):
+    """How data is read and scored, and where.
+
+    Examples
+    --------
+    >>> DataSettings().metric
+    'accuracy'
+    """
+
     metric: str = option(
         "accuracy",
         "Metric that decides on validation; log-loss is minus the mean cross-entropy, so that "
@@ -44,6 +56,17 @@ class TaskSettings(Settings):
         0, "Seed of splits, probes, candidates and training.", low=0, high=HIGHEST_SEED
     )
     device: str = option("auto", "'auto', 'cpu' or 'cuda'.", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(DataSettings, BackboneSettings):
+    """The backbone to adapt, the data and the metric.
+
+    Examples
+    --------
+    >>> TaskSettings().backbone
+    'starter'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
 from autoplace.training._knn import knn_logits
-from autoplace.training._loop import WarmUpAndCosine, open_outcome
+from autoplace.training._loop import open_outcome
 from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
@@ -17,6 +17,7 @@ from autoplace.training._models import (
     training_images,
 )
 from autoplace.training._precision import full_precision
+from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import (
     Scores,
     class_report,
@@ -26,9 +27,10 @@ from autoplace.training._scores import (
     score,
 )
 from autoplace.training._spill import Spill
+from autoplace.training._start import start_outcome, start_state
 from autoplace.training._task import Task, TaskSummary
 from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
-from autoplace.training._trials import run_trial, run_trials, train
+from autoplace.training._trials import run_trial, run_trials, train, train_model
 
 __all__ = [
     "ActivationCache",
@@ -66,7 +68,10 @@ __all__ = [
     "score",
     "seconds_per_image",
     "split_rows",
+    "start_outcome",
+    "start_state",
     "train",
+    "train_model",
     "trained_model",
     "training_images",
 ]

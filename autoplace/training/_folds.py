@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from autoplace.data import sample_per_class
 from autoplace.training._task import Task
 from autoplace.training._trial import Images
 
@@ -62,7 +63,7 @@ def split_rows(task: Task, images: Images) -> SplitRows:
     task : Task
         Its images; groups stay together.
     images : Images
-        The task's own split, a fold, or all images.
+        The task's own split, a fold, all images, or a few of each class.
 
     Raises
     ------
@@ -79,6 +80,10 @@ def split_rows(task: Task, images: Images) -> SplitRows:
     """
     if images.name == "all":
         return SplitRows(task.rows("fit"), np.empty(0, dtype=int))
+    if images.name == "few":
+        rows = task.rows("train")
+        few = sample_per_class(task.labels[rows], images.per_class, task.seed)
+        return SplitRows(rows[few], task.rows("val"))
     if images.name == "split" or images.fold == 1:
         return SplitRows(task.rows("train"), task.rows("val"))
     folds = count_folds(task)

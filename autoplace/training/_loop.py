@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from autoplace.adapters import count_parameters
-from autoplace.model import AdaptedModel, Alone, FullTuning, Population
+from autoplace.model import AdaptedModel, Alone, FullTuning, Population, Trainable
 from autoplace.settings import TrialSettings
 from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
 from autoplace.training._folds import split_rows
 from autoplace.training._models import fresh_model
 from autoplace.training._precision import autocast
+from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
 from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
-WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 
@@ -63,6 +63,8 @@ class TrainingLoop:
         How to train.
     deadline : Deadline
         Checked between steps.
+    model : Trainable, optional
+        Trained in place, as it is now, instead of a fresh model of the only trial.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class TrainingLoop:
         outcomes: Sequence[Outcome],
         settings: TrialSettings,
         deadline: Deadline,
+        model: Trainable | None = None,
     ) -> None:
         self._started = time.perf_counter()
         self._task = task
         self._settings = settings
         self._deadline = deadline
         self._outcomes = list(outcomes)
+        self._model = model
         first = outcomes[0].trial
         self._epochs = first.epochs or settings.epochs
         self._rows = split_rows(task, first.images)
@@ -161,8 +165,8 @@ class TrainingLoop:
 
     def _train(self, number: int) -> dict[int, list[Tensor]]:
         """One pass over the training images; losses of each member before each step."""
-        history: dict[int, list[Tensor]] = {member: [] for member in self._active}
         self._members.train()
+        history: dict[int, list[Tensor]] = {member: [] for member in self._active}
         for batches in self._batches(number):
             self._members.start_step(self._steps)
             logits = self._forward(batches)
@@ -250,6 +254,8 @@ class TrainingLoop:
 
     def _create_members(self, moment: str | None = None) -> Alone | Population:
         """Models in the state to start from, or a moment of AdamW in the same shape."""
+        if self._model is not None:
+            return Alone(self._model, self._outcomes[0].trial.learning_rate)
         models = []
         for outcome in self._outcomes:
             trial, checkpoint = outcome.trial, outcome.checkpoint
@@ -285,44 +291,35 @@ class TrainingLoop:
         if checkpoint is None:
             return
         self._steps = checkpoint.steps
+        if self._model is not None:
+            self._restore_moments_of(self._model, checkpoint.moments)
+            return
         held = {name: self._create_members(name).parameters_by_group() for name in MOMENTS}
         for group, parameters in self._members.parameters_by_group().items():
             for index, parameter in enumerate(parameters):
-                self._optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self._steps), device=parameter.device),
-                    **{name: held[name][group][index].detach() for name in MOMENTS},
-                }
+                self._set_moments(
+                    parameter, {name: held[name][group][index].detach() for name in MOMENTS}
+                )
 
+    def _restore_moments_of(
+        self, model: Trainable, moments: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        """Give a changed model the moments of the parameters that it still has."""
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and name in moments[MOMENTS[0]]:
+                self._set_moments(
+                    parameter, {m: moments[m][name].to(parameter.device) for m in MOMENTS}
+                )
 
-class WarmUpAndCosine:
-    """Factor on the learning rate at each step, from near 0 to 1 and back to 0.
-
-    Parameters
-    ----------
-    steps : int
-        Steps of the whole trial.
-
-    Examples
-    --------
-    >>> schedule = WarmUpAndCosine(steps=20)
-    >>> [round(schedule.factor(step), 2) for step in (0, 1, 10, 19)]
-    [0.5, 1.0, 0.59, 0.01]
-    """
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._warm = max(1, round(WARM_UP * steps))
-
-    def factor(self, step: int) -> float:
-        """Return the factor at a step, counted from 0."""
-        if step < self._warm:
-            return (step + 1) / self._warm
-        share = (step - self._warm) / max(1, self._steps - self._warm)
-        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    def _set_moments(self, parameter: nn.Parameter, moments: Mapping[str, Tensor]) -> None:
+        step = torch.tensor(float(self._steps), device=parameter.device)
+        self._optimiser.state[parameter] = {"step": step, **moments}
 
 
 def _rate(cohort: Any, kind: str | None) -> float:
     """Peak learning rate of an adapter kind in a trial; of the head, for None."""
+    if isinstance(cohort, float):  # a tensor with a rate of its own
+        return cohort
     learning_rate, rates = cohort
     return float(dict(rates).get(kind, learning_rate))
 

@@ -85,7 +85,10 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
 
 
 def prepare(
-    task: Task, placements: Sequence[Placement | FullTuning], deadline: Deadline | None = None
+    task: Task,
+    placements: Sequence[Placement | FullTuning],
+    deadline: Deadline | None = None,
+    rows: np.ndarray | None = None,
 ) -> None:
     """In one pass over the images, compute the frozen values that trials will read.
 
@@ -100,6 +103,8 @@ def prepare(
         What will be trained.
     deadline : Deadline, optional
         Checked between chunks.
+    rows : ndarray (rows,), optional
+        Rows of `task.data.fit` that will be read; default: all.
 
     Raises
     ------
@@ -119,7 +124,7 @@ def prepare(
             nodes |= set(TunedModel.frozen_nodes)
         else:
             nodes |= set(Schedule.suffix(placement, task.chain.n_nodes).frozen_nodes)
-    task.cache("fit").prepare(sorted(nodes), task.rows("fit"), deadline)
+    task.cache("fit").prepare(sorted(nodes), task.rows("fit") if rows is None else rows, deadline)
 
 
 @torch.no_grad()

@@ -238,11 +238,14 @@ class Task:
         key = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
         with self._lock:
             if key not in self._heads:
-                sample = self._sample(self.labels, rows, self._head_images)
-                features, labels = self.cache("fit").features(sample, deadline)
+                features, labels = self.cache("fit").features(self.head_rows(rows), deadline)
                 n_classes = len(self.data.classes)
                 self._heads[key] = fit_head(features.double().numpy(), labels, n_classes, self.seed)
             return self._heads[key]
+
+    def head_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the stratified sample of rows of `fit` that a head is fitted on, sorted."""
+        return self._sample(self.labels, rows, self._head_images)
 
     @property
     def _head_images(self) -> int:

@@ -22,21 +22,26 @@ class Images:
     name : str
         `split`: the task's own training and validation images. `fold`: both together, divided into
         folds; it validates on one fold and trains on the rest. `all`: it trains on both together
-        and does not validate.
+        and does not validate. `few`: a few of the task's own training images of each class; it
+        validates on the task's own validation images.
     fold : int, default=0
         Number of the fold, from 1; the task's own validation images are the first one.
+    per_class : int, default=0
+        With `few`, the number of training images of each class.
 
     Examples
     --------
-    >>> print(Images(), Images("fold", 2), Images("all"))
-    split fold 2 all
+    >>> print(Images(), Images("fold", 2), Images("all"), Images("few", per_class=10))
+    split fold 2 all few 10
     """
 
-    name: Literal["split", "fold", "all"] = "split"
+    name: Literal["split", "fold", "all", "few"] = "split"
     fold: int = 0
+    per_class: int = 0
 
     def __str__(self) -> str:
-        return f"{self.name} {self.fold}" if self.fold else self.name
+        number = self.fold or self.per_class
+        return f"{self.name} {number}" if number else self.name
 
 
 @dataclass(frozen=True)

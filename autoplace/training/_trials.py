@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from autoplace.model import Trainable
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._deadline import Deadline, DeadlineReachedError
@@ -143,3 +144,51 @@ def train(
         yield from (replace(o, status=Status.INTERRUPTED, checkpoint=None) for o in outcomes)
         return
     yield from loop.close(Status.INTERRUPTED if interrupted else Status.DONE)
+
+
+def train_model(
+    task: Task,
+    model: Trainable,
+    job: Trial | Outcome,
+    settings: TrialSettings,
+    *,
+    until: int | None = None,
+) -> Iterator[Epoch | Outcome]:
+    """Train a given model in place, with the images, order, rate and schedule of a trial.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    model : Trainable
+        Trained from the state that it is in, on the device of the task.
+    job : Trial or Outcome
+        What to train as, or a paused outcome. A model may have changed during the pause: the
+        moments of AdamW go to the parameters that have kept their names; other parameters
+        start without.
+    settings : TrialSettings
+        How to train.
+    until : int, optional
+        Pause after this epoch; None to train to the end.
+
+    Yields
+    ------
+    Epoch or Outcome
+        Each epoch, then the outcome: `done`, `failed`, or `running` where it paused.
+
+    Examples
+    --------
+    >>> from autoplace.agent import open_task
+    >>> from autoplace.placement import Placement
+    >>> from autoplace.settings import TrialSettings
+    >>> from autoplace.training import fresh_model
+    >>> task, trial = open_task("builtin:digits"), Trial(Placement.parse("20>22"), seed=0)
+    >>> model = fresh_model(task, trial.placement, trial.seed)
+    >>> *epochs, outcome = train_model(task, model, trial, TrialSettings(epochs=2))
+    >>> len(epochs), str(outcome.status)
+    (2, 'done')
+    """
+    outcome = open_outcome(task, job) if isinstance(job, Trial) else job.reopened()
+    loop = TrainingLoop(task, [outcome], settings, Deadline(), model)
+    yield from loop.run(until)
+    yield from loop.close(Status.DONE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,9 +58,10 @@ class RateSearch:
 def find_rate(
     rounds: Rounds,
     kind: str,
-    references: Sequence[Placement | FullTuning],
+    references: Sequence[Placement | FullTuning | Trial],
     settings: TrialSettings,
     seed: int,
+    begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
 ) -> RateSearch:
     """Find the learning rate of a kind on the task: train references briefly, side by side.
 
@@ -74,13 +75,16 @@ def find_rate(
         Runs and records the trials.
     kind : str
         Adapter kind, `head-only`, `lora` or `full`.
-    references : sequence of Placement or FullTuning
-        What the rate is judged by. For an adapter kind: every-block and an early placement of few
-        edges, because each alone would give a rate that suits the other less.
+    references : sequence of Placement, FullTuning or Trial
+        What the rate is judged by; a trial keeps everything but its rate, epochs and role. For an
+        adapter kind: every-block and an early placement of few edges, because each alone would
+        give a rate that suits the other less.
     settings : TrialSettings
         `lr` overrides the search.
     seed : int
         Seed of every trial.
+    begin : callable, optional
+        Makes the job of a trial; default: one with new adapters.
 
     Raises
     ------
@@ -93,15 +97,20 @@ def find_rate(
         return RateSearch(kind, settings.lr, "given")
     assert references, f"no placement to find the learning rate of {kind} with"
     epochs = short_epochs(settings.epochs)
+    judged = [
+        each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
+        for each in references
+    ]
     tried: dict[float, list[Outcome]] = {}
     rates: tuple[float, ...] = START_FULL if kind == "full" else START
     while rates:
         trials = [
-            Trial(each, seed, Role.RATE, kind, learning_rate=rate, epochs=epochs)
+            replace(each, role=Role.RATE, learning_rate=rate, epochs=epochs)
             for rate in rates
-            for each in references
+            for each in judged
         ]
-        outcomes = rounds.run(f"Learning rate of {kind}: {_named(rates)}", trials)
+        jobs = [begin(trial) for trial in trials]
+        outcomes = rounds.run(f"Learning rate of {kind}: {_named(rates)}", jobs)
         for rate in rates:
             tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
         losses = {rate: _losses(outcomes) for rate, outcomes in sorted(tried.items())}

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from autoplace.agent.steps._probe import Probe
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._provenance import git_commit
-from autoplace.settings import CollectSettings, PickSettings
+from autoplace.settings import CollectSettings, MergeSettings, PickSettings
 from autoplace.tracking import Journal, Store
 from autoplace.training import Task
 
@@ -27,10 +27,10 @@ class Record:
         Writes to the ledger and to MLflow.
     task : Task
         The task that the invocation works on.
-    settings : PickSettings or CollectSettings
+    settings : PickSettings, CollectSettings or MergeSettings
         Options of the invocation.
     probe_key : str
-        Key of the probe that describes the task.
+        Key of the probe that describes the task; empty if the invocation made none.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Record:
         store: Store,
         task: Task,
         command: str,
-        settings: PickSettings | CollectSettings,
-        probe: Probe,
+        settings: PickSettings | CollectSettings | MergeSettings,
+        probe: Probe | None,
         progress: Progress,
     ) -> None:
         self.task = task
         self.settings = settings
-        self.probe_key = probe.key
+        self.probe_key = probe.key if probe else ""
         data = task.data
         # The resolved address of the store, not the option, and never its password.
         params = {"data": data.source} | settings.as_dict() | {"store": store.address}
@@ -84,16 +84,18 @@ class Record:
         self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
         self.journal.finish("FINISHED" if kind is None else _end(kind))
 
-    def _describe(self, params: Mapping[str, Any], probe: Probe) -> None:
-        """Record options, data set and probe."""
-        data, tables = self.task.data, probe.tables
+    def _describe(self, params: Mapping[str, Any], probe: Probe | None) -> None:
+        """Record options, data set and, if there is one, the probe."""
+        data = self.task.data
         self.journal.tell(lambda run: run.log_json(params, "config.json"))
         self.journal.tell(
             lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
         )
-        self.journal.record_probe(
-            probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
-        )
+        if probe is not None:
+            tables = probe.tables
+            self.journal.record_probe(
+                probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
+            )
 
 
 def _end(kind: type[BaseException]) -> Literal["FAILED", "KILLED"]:

@@ -15,7 +15,6 @@ from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._testing import TestReport
 from autoplace.errors import UserError
 from autoplace.model import AdaptedModel, merge_adapters, save_adapted
-from autoplace.settings import PickSettings
 from autoplace.tracking import log_winner_model
 from autoplace.training import Task, full_precision
 
@@ -30,9 +29,11 @@ def save_winner(
     report: TestReport,
     folder: Path,
     card: str,
-    settings: PickSettings,
+    checkpoint: str | None,
     record: Record,
     progress: Progress,
+    *,
+    merge: bool = False,
 ) -> None:
     """Write the winner's folder, read it back, score it again, and log it as an MLflow model.
 
@@ -42,8 +43,7 @@ def save_winner(
         The model that was read back predicts something else than the trained one.
     """
     progress.stage("Saving and re-reading the winner")
-    checkpoint = settings.checkpoint
-    merge = settings.merge and _can_merge(report.model, progress)
+    merge = merge and _can_merge(report.model, progress)
     save_adapted(report.model, folder, card, checkpoint, merge)
     _write_predictions(task, report, folder)
     reloaded = load(folder, checkpoint=checkpoint)
@@ -59,7 +59,8 @@ def save_winner(
 def _can_merge(model: AdaptedModel, progress: Progress) -> bool:
     """Try to merge the adapters; tell what merging leaves of them."""
     try:
-        merged = merge_adapters(model)
+        with full_precision():
+            merged = merge_adapters(model)
     except UserError as error:
         progress.note(f"the winner is saved unmerged: {error}")
         return False

@@ -1,0 +1,32 @@
+"""Procedures, one file each: what acts on a placement whatever its kinds; their registry."""
+
+from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
+from autoplace.procedures._drop import Drop, drop_adapters, without_blocks
+from autoplace.procedures._mera import merge_adapters
+from autoplace.procedures._mergeable import Cost, Method, check_mergeable
+from autoplace.procedures._prune import Prune, widen
+from autoplace.procedures._registry import list_procedures, parse_procedure, register_procedure
+from autoplace.procedures._trainer import Trainer
+from autoplace.procedures._transport import Solver, transport_plan
+
+__all__ = [
+    "Cost",
+    "Drop",
+    "Method",
+    "Procedure",
+    "ProcedureConfig",
+    "ProcedureError",
+    "Prune",
+    "Refined",
+    "Solver",
+    "Trainer",
+    "check_mergeable",
+    "drop_adapters",
+    "list_procedures",
+    "merge_adapters",
+    "parse_procedure",
+    "register_procedure",
+    "transport_plan",
+    "widen",
+    "without_blocks",
+]
