@@ -9,7 +9,12 @@ from autoplace.adapters._registry import adapter_class, list_adapters
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, EdgeKind, PlacementError
 
-_PLACES = {"attention": Edge(0, 1), "mlp": Edge(1, 2), "elsewhere": Edge(0, 4)}
+_PLACES = {
+    "attention": Edge(0, 1),
+    "mlp": Edge(1, 2),
+    "embedding": Edge(0, 0),
+    "elsewhere": Edge(0, 4),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class AdapterInfo:
         Options with their defaults.
     parameters : dict of str to int
         Trainable parameters with these options on one edge of ViT-B/16, where the kind can be: on
-        a parallel edge around `attention` or around an `mlp`, or `elsewhere`.
+        a parallel edge around `attention` or around an `mlp`, at the `embedding` (0>0), or
+        `elsewhere`.
     edge_kinds : list of str
         Edges that the kind can serve.
     mergeable : bool
@@ -68,6 +74,8 @@ def _describe(name: str) -> AdapterInfo:
         except PlacementError:
             continue
         counts[place] = edge_parameters(AdapterSpec(name), edge, shape)
+    if "elsewhere" in counts:
+        counts.pop("embedding", None)
     return AdapterInfo(
         name,
         {field.name: getattr(config, field.name) for field in fields(config)},

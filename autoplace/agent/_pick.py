@@ -95,7 +95,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         log_result(record, result, confusions)  # before the winner is verified
         card = winner_card(result, task)
         save_winner(
-            task, report, result.folder, card, settings.checkpoint, record, progress,
+            task, report, result.folder, card, settings.checkpoint, record.journal, progress,
             merge=settings.merge,
         )  # fmt: skip
     seconds = time.perf_counter() - started

@@ -79,7 +79,10 @@ def make_plan(
         max(settings.field_size, settings.top_k),
         settings.seed,
     )
-    gains = dict(zip(placements, predicted.tolist(), strict=True))
+    gains = {
+        placement: gain if active.knows(placement) else float("nan")
+        for placement, gain in zip(placements, predicted.tolist(), strict=True)
+    }
     entrants = enter(task.chain, space, field, gains, settings)
     if space.every_block is None:
         progress.note(

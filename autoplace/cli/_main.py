@@ -19,6 +19,7 @@ COMMANDS = {
     "pick": "Find, fine-tune and compare the best adapter placement for DATA.",
     "probe": "Score every edge on DATA with one pass, without training.",
     "collect": "Fine-tune placements on DATA... and record the results to learn from.",
+    "refine": "Train the winner of a pick again with a procedure, and compare.",
     "retrain": "Train the next predictor on the records; promote it if it is better.",
     "logs": "Import, export, check or describe placement logs.",
     "merge": "Merge the adapters of several runs, as the start of a few-shot run.",

@@ -87,6 +87,27 @@ class PickSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefineSettings(StoreSettings):
+    """Options of `autoplace refine`; all others are those of the pick.
+
+    Examples
+    --------
+    >>> RefineSettings(seeds=3).epochs is None
+    True
+    """
+
+    data: str | None = option(None, "The data of the pick, if it has moved.")
+    checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
+    epochs: int | None = option(
+        None, "Passes over the training images; default: as in the pick.", low=1
+    )
+    lr: float | None = option(
+        None, "Peak learning rate; default: that of the winner's kind in the pick.", above=0.0
+    )
+    seeds: int = option(1, "Trainings without and with the procedure.", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectSettings(
     StoreSettings, TrialSettings, InputSettings, PlacementSettings, ProbeSettings, TaskSettings
 ):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +13,10 @@ from scipy.special import softmax
 
 from autoplace.agent.steps._load import load
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._testing import TestReport
 from autoplace.errors import UserError
 from autoplace.model import AdaptedModel, merge_adapters, save_adapted
-from autoplace.tracking import log_winner_model
+from autoplace.tracking import Journal, log_winner_model
 from autoplace.training import Task, full_precision
 
 # Share of the largest logit. Batches differ, and the whole network runs instead of a suffix.
@@ -30,10 +31,11 @@ def save_winner(
     folder: Path,
     card: str,
     checkpoint: str | None,
-    record: Record,
+    journal: Journal,
     progress: Progress,
     *,
     merge: bool = False,
+    procedure: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the winner's folder, read it back, score it again, and log it as an MLflow model.
 
@@ -44,7 +46,7 @@ def save_winner(
     """
     progress.stage("Saving and re-reading the winner")
     merge = merge and _can_merge(report.model, progress)
-    save_adapted(report.model, folder, card, checkpoint, merge)
+    save_adapted(report.model, folder, card, checkpoint, merge, procedure)
     _write_predictions(task, report, folder)
     reloaded = load(folder, checkpoint=checkpoint)
     _check(task, reloaded.to(task.device), report.logits)
@@ -53,7 +55,7 @@ def save_winner(
     with torch.inference_mode():
         probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
     example = np.asarray(image)[None]
-    record.journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
+    journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
 
 
 def _can_merge(model: AdaptedModel, progress: Progress) -> bool:
