@@ -27,6 +27,11 @@ class Reading:
         Edge of the adapter.
     source : Tensor of shape (batch, tokens, dim)
         Value that the adapter reads.
+
+    Examples
+    --------
+    >>> Reading(0, Edge(0, 5), torch.zeros(2, 17, 96)).source.shape
+    torch.Size([2, 17, 96])
     """
 
     member: int
@@ -46,6 +51,12 @@ class SiteReading:
         Edge of the adapter.
     given, output : Tensor of shape (batch, tokens, width)
         Input and output of the site for the rows of this placement.
+
+    Examples
+    --------
+    >>> given, output = torch.zeros(2, 17, 96), torch.zeros(2, 17, 288)
+    >>> str(SiteReading(0, Edge(0, 1), given, output).edge)
+    '0>1'
     """
 
     member: int
@@ -55,7 +66,15 @@ class SiteReading:
 
 
 class Adapters(Protocol):
-    """The adapters of the placements that run together."""
+    """The adapters of the placements that run together.
+
+    Examples
+    --------
+    >>> from autoplace.model import AdaptedModel
+    >>> methods = [name for name in vars(Adapters) if not name.startswith("_")]
+    >>> all(hasattr(AdaptedModel, name) for name in methods)
+    True
+    """
 
     def sites(self, member: int, edge: Edge) -> Sequence[Site]:
         """Where an adapter inside a sub-layer changes something."""
