@@ -24,9 +24,9 @@ from autoplace.training._precision import autocast
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
 from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
+from autoplace.training._warm_up import WarmUpAndCosine
 from predictors.vocabulary import Status
 
-WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 
@@ -312,27 +312,6 @@ class TrainingLoop:
     def _set_moments(self, parameter: nn.Parameter, moments: Mapping[str, Tensor]) -> None:
         step = torch.tensor(float(self._steps), device=parameter.device)
         self._optimiser.state[parameter] = {"step": step, **moments}
-
-
-class WarmUpAndCosine:
-    """Factor on the learning rate at each step, from near 0 to 1 and back to 0.
-
-    Parameters
-    ----------
-    steps : int
-        Steps of the whole trial.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._warm = max(1, round(WARM_UP * steps))
-
-    def factor(self, step: int) -> float:
-        """Return the factor at a step, counted from 0."""
-        if step < self._warm:
-            return (step + 1) / self._warm
-        share = (step - self._warm) / max(1, self._steps - self._warm)
-        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
 def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:
