@@ -30,7 +30,7 @@ class Reading:
 
     Examples
     --------
-    >>> Reading(0, Edge(0, 5), torch.zeros(2, 17, 96)).source.shape
+    >>> Reading(member=0, edge=Edge(0, 5), source=torch.zeros(2, 17, 96)).source.shape
     torch.Size([2, 17, 96])
     """
 
@@ -54,9 +54,9 @@ class SiteReading:
 
     Examples
     --------
-    >>> given, output = torch.zeros(2, 17, 96), torch.zeros(2, 17, 288)
-    >>> str(SiteReading(0, Edge(0, 1), given, output).edge)
-    '0>1'
+    >>> tokens = torch.zeros(2, 17, 96)
+    >>> SiteReading(0, Edge(0, 1), given=tokens, output=tokens).edge
+    Edge(source=0, target=1)
     """
 
     member: int
@@ -70,10 +70,17 @@ class Adapters(Protocol):
 
     Examples
     --------
+    An adapted model is the adapters of one placement:
+
+    >>> from autoplace.backbones import create_chain
     >>> from autoplace.model import AdaptedModel
-    >>> methods = [name for name in vars(Adapters) if not name.startswith("_")]
-    >>> all(hasattr(AdaptedModel, name) for name in methods)
-    True
+    >>> from autoplace.placement import Placement
+    >>> adapters: Adapters = AdaptedModel(
+    ...     create_chain("starter"), Placement.parse("20>22"), ("cat", "dog")
+    ... )
+    >>> [added] = adapters.add([Reading(0, Edge(20, 22), torch.zeros(2, 17, 96))])
+    >>> added.shape
+    torch.Size([2, 17, 96])
     """
 
     def sites(self, member: int, edge: Edge) -> Sequence[Site]:
