@@ -15,9 +15,9 @@ import torch
 import predictors
 from autoplace.adapters import _registry as adapter_registry
 from autoplace.adapters import create_adapter, edge_parameters, list_adapters
-from autoplace.backbones import create_chain
+from autoplace.backbones import BackboneShape, create_chain
 from autoplace.data import DataError, _load, create_transform, load_data
-from autoplace.placement import Placement
+from autoplace.placement import Edge, Placement
 from autoplace.probing import _tables, run_probe
 from autoplace.settings import ProbeSettings, TrialSettings
 from autoplace.training import run_trial
@@ -58,13 +58,14 @@ def test_the_adapter_kind_of_the_page_is_silent_when_new_and_learns(own_registri
     assert "leaky" in list_adapters()
     placement = Placement.parse("2>5+7>9@leaky:r=4,slope=0.2")
     ((_, spec), *_) = placement.items
-    adapter = create_adapter(spec, 12)
+    edge, shape = Edge(2, 5), BackboneShape.plain(12)
+    adapter = create_adapter(spec, edge, shape)
     assert not adapter(torch.randn(2, 5, 12)).any()
-    assert sum(p.numel() for p in adapter.parameters()) == edge_parameters(spec, 12)
+    assert sum(p.numel() for p in adapter.parameters()) == edge_parameters(spec, edge, shape)
     alone = run_trial(task, Placement(), TrialSettings(epochs=2), seed=0, learning_rate=3e-3)
     outcome = run_trial(task, placement, TrialSettings(epochs=2), seed=0, learning_rate=3e-3)
     assert outcome.status == "done"
-    assert outcome.parameters == 2 * edge_parameters(spec, task.chain.dim)
+    assert outcome.parameters == 2 * edge_parameters(spec, edge, task.chain.shape)
     assert outcome.epochs[-1].train_loss < alone.epochs[-1].train_loss
 
 

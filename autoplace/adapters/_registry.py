@@ -91,6 +91,11 @@ def adapter_class(kind: str) -> type[Adapter]:
     ------
     PlacementError
         If the kind is unknown; the message suggests a similar name.
+
+    Examples
+    --------
+    >>> adapter_class("bottleneck").__name__
+    'Bottleneck'
     """
     if kind not in _KINDS:
         near = get_close_matches(kind, _KINDS, n=1)

@@ -31,6 +31,11 @@ class Changes:
     extra_tokens : int, default=0
         Tokens that attention sees besides those of the stream; site `kv` gives their keys and
         values.
+
+    Examples
+    --------
+    >>> Changes([Site.FC2], lambda site, given, output: 2 * output).extra_tokens
+    0
     """
 
     sites: Sequence[Site]

@@ -27,6 +27,11 @@ class Reading:
         Edge of the adapter.
     source : Tensor of shape (batch, tokens, dim)
         Value that the adapter reads.
+
+    Examples
+    --------
+    >>> Reading(member=0, edge=Edge(0, 5), source=torch.zeros(2, 17, 96)).source.shape
+    torch.Size([2, 17, 96])
     """
 
     member: int
@@ -46,6 +51,12 @@ class SiteReading:
         Edge of the adapter.
     given, output : Tensor of shape (batch, tokens, width)
         Input and output of the site for the rows of this placement.
+
+    Examples
+    --------
+    >>> tokens = torch.zeros(2, 17, 96)
+    >>> SiteReading(0, Edge(0, 1), given=tokens, output=tokens).edge
+    Edge(source=0, target=1)
     """
 
     member: int
@@ -55,7 +66,22 @@ class SiteReading:
 
 
 class Adapters(Protocol):
-    """The adapters of the placements that run together."""
+    """The adapters of the placements that run together.
+
+    Examples
+    --------
+    An adapted model is the adapters of one placement:
+
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.model import AdaptedModel
+    >>> from autoplace.placement import Placement
+    >>> adapters: Adapters = AdaptedModel(
+    ...     create_chain("starter"), Placement.parse("20>22"), ("cat", "dog")
+    ... )
+    >>> [added] = adapters.add([Reading(0, Edge(20, 22), torch.zeros(2, 17, 96))])
+    >>> added.shape
+    torch.Size([2, 17, 96])
+    """
 
     def sites(self, member: int, edge: Edge) -> Sequence[Site]:
         """Where an adapter inside a sub-layer changes something."""

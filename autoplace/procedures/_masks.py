@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Masks = dict[str, Tensor]
 
@@ -100,3 +102,25 @@ def apportion(total: int, sizes: Sequence[int], weights: Sequence[float]) -> lis
     for i in by_fraction[: total - sum(counts)]:
         counts[i] += 1
     return counts
+
+
+@torch.no_grad()
+def set_to_zero(matrices: Mapping[str, nn.Parameter], masks: Masks) -> None:
+    """Set the weights that are not kept to zero."""
+    for name, parameter in matrices.items():
+        parameter.masked_fill_(~masks[name].to(parameter.device), 0)
+
+
+@contextmanager
+def held_at_zero(matrices: Mapping[str, nn.Parameter], masks: Masks) -> Iterator[None]:
+    """Let no gradient reach a pruned weight."""
+    # AdamW then leaves it at zero: its moments stay zero, and weight decay multiplies it.
+    hooks = [
+        parameter.register_hook(partial(torch.mul, masks[name]))
+        for name, parameter in matrices.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import nn
@@ -16,7 +14,14 @@ from autoplace.data import random_state
 from autoplace.model import AdaptedModel
 from autoplace.placement import AdapterSpec, Placement
 from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
-from autoplace.procedures._masks import Masks, apportion, keep_highest, keep_highest_of_each
+from autoplace.procedures._masks import (
+    Masks,
+    apportion,
+    held_at_zero,
+    keep_highest,
+    keep_highest_of_each,
+    set_to_zero,
+)
 from autoplace.procedures._registry import register_procedure
 from autoplace.procedures._saliency import (
     Matrices,
@@ -150,7 +155,7 @@ class Prune(Procedure):
         trainer = trainer.on(self._widened(trainer.placement))
         model = trainer.fresh_model()
         masks = self.prune(model, trainer)
-        with _pruned(prunable(model.adapters), masks):
+        with held_at_zero(prunable(model.adapters), masks):
             outcome = trainer.train(model)
         kept = {name: int(mask.sum()) for name, mask in masks.items()}
         n_weights = sum(mask.numel() for mask in masks.values())
@@ -194,7 +199,7 @@ class Prune(Procedure):
                     )
                 score.masked_fill_(~masks[name].to(score.device), -torch.inf)
             masks = self._choose(scores, self._keep(matrices, number))
-            _zero(matrices, masks)
+            set_to_zero(matrices, masks)
         return {name: mask.to(matrices[name].device) for name, mask in masks.items()}
 
     def _widened(self, placement: Placement) -> Placement:
@@ -295,27 +300,6 @@ def _check_not_zero(matrices: Matrices, score: str) -> None:
             f"{name} of the adapter on {edge} starts at zero, so score={score} cannot tell weights "
             "apart; use init=normal, score=random or score=er"
         )
-
-
-def _zero(matrices: Matrices, masks: Masks) -> None:
-    with torch.no_grad():
-        for name, parameter in matrices.items():
-            parameter.masked_fill_(~masks[name].to(parameter.device), 0)
-
-
-@contextmanager
-def _pruned(matrices: Matrices, masks: Masks) -> Iterator[None]:
-    """Let no gradient reach a pruned weight."""
-    # AdamW then leaves it at zero: its moments stay zero, and weight decay multiplies it.
-    hooks = [
-        parameter.register_hook(partial(torch.mul, masks[name]))
-        for name, parameter in matrices.items()
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _is_number(value: object) -> bool:

@@ -90,7 +90,8 @@ def test_a_population_trains_shared_projections_as_models_alone_do(chain, images
         frozen_activations(chain, chain.embed(images), nodes) for nodes in population.frozen_nodes
     ]
     optimisers = [
-        torch.optim.AdamW(each.parameters_by_cohort()[0], lr=0.01) for each in [population, *alone]
+        torch.optim.AdamW([p for p in each.parameters() if p.requires_grad], lr=0.01)
+        for each in [population, *alone]
     ]
     for _ in range(3):
         logits = population(frozen, members=[0, 1, 2])

@@ -118,3 +118,13 @@ def test_a_prompt_adds_its_tokens_and_nothing_else_to_unipelt(chain, images):
 def test_a_prompt_that_cannot_be_is_refused_with_a_remedy(text, shape, says):
     with pytest.raises(PlacementError, match=says):
         check_adapters(Placement.parse(text), replace(BackboneShape.plain(96), **shape))
+
+
+@torch.no_grad()
+def test_a_convolution_takes_prompts_for_tokens_in_front_of_the_grid(chain, images):
+    model = model_of(chain, "0>0@prompt:length=3+1>2@convpass:r=2")
+    prompt, convolution = (model.adapter(edge) for edge in (Edge(0, 0), Edge(1, 2)))
+    hidden = chain.embed(images)
+    found = prompt.remove(convolution(prompt(hidden)))
+    torch.testing.assert_close(found, convolution(hidden))
+    assert convolution(hidden).abs().max() > 0

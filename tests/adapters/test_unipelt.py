@@ -107,7 +107,7 @@ def test_without_prefix_and_with_up_projections_at_zero_nothing_changes(chain, i
 def test_a_budget_sets_the_rank_of_lora_only():
     budget = ParameterBudget(AdapterSpec("unipelt"), BackboneShape.plain(96), 6000)
     assert str(budget.fit(EDGES)) == "0>1+1>2@unipelt:r=6"
-    assert str(budget.fit(EDGES[1:])) == "1>2@unipelt"
+    assert str(budget.fit(EDGES[1:])) == "1>2@unipelt:r=1"
     assert budget.fit([*EDGES, Edge(2, 3), Edge(3, 4)]) is None
 
 

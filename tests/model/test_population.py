@@ -92,7 +92,7 @@ def test_members_of_a_cohort_share_tensors_and_others_do_not(chain):
         models = [AdaptedModel(chain, Placement.parse("head-only"), CLASSES) for _ in cohorts]
         return {
             cohort: [tuple(p.shape) for p in parameters]
-            for cohort, parameters in Population(models, cohorts).parameters_by_cohort().items()
+            for (cohort, _), parameters in Population(models, cohorts).parameters_by_group().items()
         }
 
     width = chain.num_features

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from autoplace.placement import Placement
 from autoplace.procedures import ProcedureError, Trainer, parse_procedure, widen
-from autoplace.procedures._masks import apportion, keep_highest
+from autoplace.procedures._masks import apportion, held_at_zero, keep_highest
 from autoplace.procedures._saliency import grasp_scores, prunable, snip_scores
 from autoplace.settings import TrialSettings
 from autoplace.training import Trial, run_trial
@@ -60,13 +60,11 @@ def test_pruned_weights_are_zero_after_adamw_with_weight_decay(score, task):
 
 
 def test_a_pause_keeps_pruned_weights_at_zero_and_changes_nothing(task):
-    from autoplace.procedures._prune import _pruned
-
     procedure, models = parse_procedure("prune:sparsity=0.8"), []
     for stop in (None, 1):
         model = trainer(task).fresh_model()
         masks = procedure.prune(model, trainer(task))
-        with _pruned(prunable(model.adapters), masks):
+        with held_at_zero(prunable(model.adapters), masks):
             paused = stop and trainer(task).train(model, until=stop)
             assert trainer(task).train(model, after=paused).is_done
         models.append(model)
