@@ -73,11 +73,7 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
             )
         _check_placements(anchor.placement, other.placement, number)
     for edge, spec in anchor.placement:
-        if spec.kind not in _WRITERS:
-            raise PlacementError(
-                f"adapters of kind '{spec.kind}' cannot be merged: they have no hidden units "
-                f"between two matrices; kinds that can: {', '.join(_WRITERS)}"
-            )
+        hidden_layers(spec.kind, dict(anchor.adapter(edge).named_parameters()))
         if cost == "activations" and not isinstance(anchor.adapter(edge), StreamAdapter):
             raise PlacementError(
                 f"the activations of '{spec.kind}' are inside a sub-layer and are not read; "
@@ -89,7 +85,6 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
                 f"the adapters on edge {edge} have different ranks, so they have no {method}; "
                 "merge them by transport"
             )
-        hidden_layers(spec.kind, dict(anchor.adapter(edge).named_parameters()))
 
 
 def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
@@ -98,8 +93,13 @@ def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
     Raises
     ------
     PlacementError
-        If it has tensors that belong to none and cannot be added up.
+        If it has no hidden layers, or tensors that belong to none and cannot be added up.
     """
+    if kind not in _WRITERS:
+        raise PlacementError(
+            f"adapters of kind '{kind}' cannot be merged: they have no hidden units between two "
+            f"matrices; kinds that can: {', '.join(_WRITERS)}"
+        )
     names = list(names)
     if kind == "lora":
         maps = dict.fromkeys(name.partition(".")[0] for name in names)
