@@ -4,9 +4,11 @@ from ._api import merge as merge
 from ._api import pick as pick
 from ._api import predict as predict
 from ._api import probe as probe
+from ._api import refine as refine
 from ._api import retrain as retrain
 from ._version import __version__ as __version__
 from .agent import MergeResult as MergeResult
 from .agent import PickResult as PickResult
+from .agent import RefineResult as RefineResult
 from .errors import UserError as UserError
 from .placement import Placement as Placement

@@ -26,7 +26,8 @@ import torch
 
 from autoplace.agent import Progress, open_task, parameter_budget
 from autoplace.agent.steps._rates import START, best_rate, extension, references, short_epochs
-from autoplace.placement import Edge, Placement
+from autoplace.agent.steps._space import search_space
+from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.settings import PickSettings
 from autoplace.training import Task, Trial, predict_split, run_trials, trained_model
@@ -74,7 +75,8 @@ def placements(task: Task, settings: PickSettings) -> dict[str, Placement]:
         "recurrent": (Edge(last // 2, round(last / 12)),),
     }
     fitted = {name: budget.fit(edges) for name, edges in sets.items()}
-    early = references(None, budget, n_nodes)[0]
+    space = search_space(task.chain, settings)
+    early = references(space, AdapterSpec("bottleneck"), n_nodes)[-1]
     found = {"every-block": dense, "early-two": early} | fitted
     return {name: placement for name, placement in found.items() if placement is not None}
 
@@ -105,7 +107,9 @@ def measure(path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             wide = backbone == WIDE
             source = write_subset(name, Path(folder)) if wide else f"builtin:{name}"
-            settings = PickSettings(backbone=backbone, batch_size=16 if wide else 32)
+            settings = PickSettings(
+                adapter="bottleneck", backbone=backbone, batch_size=16 if wide else 32
+            )
             task = open_task(source, settings, settings, Progress())
             for row in _runs(task, backbone, name, settings, known):
                 with path.open("a") as file:

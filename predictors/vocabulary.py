@@ -44,7 +44,7 @@ class Role(StrEnum):
     Examples
     --------
     >>> [role.value for role in Role if role.is_baseline]
-    ['head-only', 'every-block']
+    ['head-only', 'every-block', 'lora']
     """
 
     HEAD_ONLY = HEAD_ONLY
@@ -62,7 +62,7 @@ class Role(StrEnum):
     @property
     def is_baseline(self) -> bool:
         """Whether this is a placement that always takes part and may win."""
-        return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK)
+        return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA)
 
 
 class Protocol(StrEnum):

@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image, ImageDraw
 
-from autoplace.backbones import create_chain
+from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import create_transform, load_data
 from autoplace.settings import InputSettings
 from autoplace.tracking import Store
@@ -27,6 +29,24 @@ COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
 def one_thread():
     """Tiny models run fastest so, and the same everywhere."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_chain():
+    """A backbone of one of timm's architectures with two narrow blocks and random weights."""
+
+    @cache
+    def build(name):
+        torch.manual_seed(0)
+        size = 64 if "patch16" in name else 56
+        model = timm.create_model(name, depth=2, embed_dim=48, num_heads=3, img_size=size)
+        for parameter in model.parameters():
+            # Layer scales of 1e-5 and zero biases would hide a branch or a term left out.
+            if parameter.ndim == 1:
+                torch.nn.init.uniform_(parameter, 0.5, 1.5)
+        return ResidualChain(model, name=name)
+
+    return build
 
 
 @pytest.fixture(scope="session")

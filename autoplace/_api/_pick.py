@@ -53,6 +53,7 @@ def pick(
     folds: int | None = _PICK.folds,
     seeds: int = _PICK.seeds,
     refit: bool = _PICK.refit,
+    merge: bool = _PICK.merge,
     baselines: str = _PICK.baselines,
     budget: str | None = _PICK.budget,
 ) -> PickResult:

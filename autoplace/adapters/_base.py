@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.adapters._drop import Drop
+from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
 
@@ -114,6 +115,8 @@ class Adapter(nn.Module, ABC):
         Where the kind was published.
     mergeable : bool
         Whether a trained adapter can be folded into the backbone's weights.
+    shared : tuple of str
+        Names of the parameters that adapters of one `group_of` have in common.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class Adapter(nn.Module, ABC):
     edge_kinds: ClassVar[frozenset[EdgeKind]] = frozenset(EdgeKind)
     paper: ClassVar[str] = ""
     mergeable: ClassVar[bool] = False
+    shared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -143,6 +147,24 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
         """Count the trainable parameters on an edge, without building the adapter."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers in training mode."""
+        return any(part.draws for part in self._drops())
+
+    def start_step(self, step: int) -> None:
+        """Start a training step: random numbers drawn from now on are those of this step."""
+        for part in self._drops():
+            part.start_step(step)
+
+    def _drops(self) -> list[Drop]:
+        return [module for module in self.modules() if isinstance(module, Drop)]
+
+    @classmethod
+    def shared_parameters_at(cls, config: Any, shape: BackboneShape, edge: Edge) -> int:
+        """Count those of them that the edge has in common with others of its group."""
+        return 0
 
     @classmethod
     def check(cls, config: Any, shape: BackboneShape, edge: Edge) -> None:
@@ -205,7 +227,7 @@ class StreamAdapter(Adapter):
         Tensor of shape (batch, tokens, dim)
             What is added to the target node.
         """
-        return self.together(_own(self), hidden[None])[0]
+        return self.together(own_parameters(self), hidden[None])[0]
 
 
 class SubLayerAdapter(Adapter):
@@ -255,7 +277,25 @@ class SubLayerAdapter(Adapter):
 
     def forward(self, site: Site, given: Tensor, output: Tensor) -> Tensor:
         """Compute the changed output (batch, tokens, width) of a site."""
-        return self.together(_own(self), site, given[None], output[None])[0]
+        return self.together(own_parameters(self), site, given[None], output[None])[0]
+
+    def fold(self, maps: SubLayerMaps) -> None:
+        """Replace maps of the sub-layer by ones that do what they and the adapter do now.
+
+        Only kinds that are `mergeable` have this. A kind may also replace maps that come after
+        its sites.
+
+        Parameters
+        ----------
+        maps : SubLayerMaps
+            The maps of the sub-layer, which are changed in place; their tensors are not.
+
+        Raises
+        ------
+        UserError
+            If that is not exact in this sub-layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} adapters cannot be folded")
 
 
 def sublayer_of(edge: Edge) -> SubLayer:
@@ -269,5 +309,6 @@ def sublayer_of(edge: Edge) -> SubLayer:
     return SubLayer.before(edge.target)
 
 
-def _own(adapter: Adapter) -> dict[str, Tensor]:
+def own_parameters(adapter: Adapter) -> dict[str, Tensor]:
+    """Return the parameters of one adapter, stacked as those of several."""
     return {name: parameter[None] for name, parameter in adapter.named_parameters()}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoplace.adapters._base import RankConfig
-from autoplace.adapters._registry import adapter_class, adapter_config
+from autoplace.adapters._registry import adapter_class, adapter_config, adapter_rank, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
@@ -50,7 +50,10 @@ class ParameterBudget:
         return self.spec.kind
 
     def fit(
-        self, edges: Sequence[Edge], weights: Sequence[float] | None = None
+        self,
+        edges: Sequence[Edge],
+        weights: Sequence[float] | None = None,
+        specs: Sequence[AdapterSpec] | None = None,
     ) -> Placement | None:
         """Put adapters of the highest ranks that the budget allows on the edges.
 
@@ -61,63 +64,65 @@ class ParameterBudget:
         weights : sequence of float or None, default=None
             For each edge, a positive number; ranks are in proportion to them as far as whole
             numbers from 1 to `dim` can be. What equal weights leave over goes to edges with
-            early targets. None puts the highest common rank on all edges. Kinds without a rank
-            have no use for weights.
+            early targets. None puts the highest common rank on all edges. Weights have no use
+            for kinds without a rank, and for kinds whose edges have parameters in common.
+        specs : sequence of AdapterSpec or None, default=None
+            For each edge, kind and options if they are not `spec`.
 
         Returns
         -------
         Placement or None
-            None if not even rank 1 fits, or the kind cannot be on an edge. A rank is at most
+            None if not even rank 1 fits, or a kind cannot be on its edge. A rank is at most
             `dim`: a higher one adds nothing to the map.
 
         Raises
         ------
         PlacementError
-            If the adapter kind is unknown.
+            If an adapter kind is unknown.
         """
-        if not all(self.serves(edge) for edge in edges):
+        templates = list(specs or [self.spec] * len(edges))
+        pairs = list(zip(templates, edges, strict=True))
+        if not all(_serves(spec, edge, self.shape) for spec, edge in pairs):
             return None
-        if not self._has_rank:
-            used = sum(edge_parameters(self.spec, edge, self.shape) for edge in edges)
-            return Placement.of(edges, self.spec) if used <= self.parameters else None
-        # The number of parameters is a linear function of the rank for every kind.
-        per_rank = [self._cost(edge, 2) - self._cost(edge, 1) for edge in edges]
-        fixed = sum(self._cost(edge, 1) for edge in edges) - sum(per_rank)
-        rank = min(self.shape.dim, (self.parameters - fixed) // max(sum(per_rank), 1))
-        if rank < 1:
+
+        def used(rank: int) -> int:
+            return count_parameters(_at_rank(pairs, [rank] * len(pairs)), self.shape)
+
+        one, step = used(1), used(2) - used(1)
+        if one > self.parameters:
             return None
+        # The number of parameters grows in proportion to the rank; in some kinds it grows faster.
+        rank = min(self.shape.dim, 1 + (self.parameters - one) // step) if step else 1
+        if used(rank) > self.parameters:
+            rank = bisect_right(range(1, rank), self.parameters, key=used)
         ranks = [rank] * len(edges)
-        if weights is not None:
-            ranks = self._ranks(edges, weights, per_rank, self.parameters - fixed)
-        specs = [self._at(rank) for rank in ranks]
-        return Placement(tuple(zip(edges, specs, strict=True)))
+        if weights is not None and not any(adapter_class(spec.kind).shared for spec in templates):
+            ranks = self._ranks(pairs, weights, self.parameters - one)
+        return _at_rank(pairs, ranks)
 
     def serves(self, edge: Edge) -> bool:
         """Whether the kind with these options can be on an edge."""
-        config = adapter_config(self.spec)
-        try:
-            adapter_class(self.kind).check(config, self.shape, edge)
-        except PlacementError:
-            return False
-        return True
+        return _serves(self.spec, edge, self.shape)
 
     def _ranks(
-        self, edges: Sequence[Edge], weights: Sequence[float], per_rank: Sequence[int], most: int
+        self, pairs: Sequence[tuple[AdapterSpec, Edge]], weights: Sequence[float], left: int
     ) -> list[int]:
         """Give out ranks one by one, each to the edge that lacks most (Sainte-Laguë's method)."""
-        ranks = [1] * len(edges)
-        left = most - sum(per_rank)
+        ranks = [1] * len(pairs)
         queue = [
             (1.5 / weight, edge.target, index)
-            for index, (edge, weight) in enumerate(zip(edges, weights, strict=True))
+            for index, ((_, edge), weight) in enumerate(zip(pairs, weights, strict=True))
         ]
         heapq.heapify(queue)
         while queue:
             _, target, index = heapq.heappop(queue)
-            # An edge that has the full rank, or whose next rank costs too much, gets no more.
-            if ranks[index] < self.shape.dim and per_rank[index] <= left:
+            (spec, edge), rank = pairs[index], ranks[index]
+            cost = self._cost(spec, edge, rank + 1) - self._cost(spec, edge, rank)
+            # No more for an edge that has the full rank, or where the next one costs too much or
+            # changes nothing.
+            if rank < self.shape.dim and 0 < cost <= left:
                 ranks[index] += 1
-                left -= per_rank[index]
+                left -= cost
                 heapq.heappush(queue, ((ranks[index] + 0.5) / weights[index], target, index))
         return ranks
 
@@ -126,19 +131,32 @@ class ParameterBudget:
         """Parameters of one edge of rank 1, where it costs least; with fewer, nothing fits."""
         nodes = range(min(self.shape.n_nodes, 3))
         edges = [Edge(source, target) for source in nodes for target in nodes]
-        return min(self._cost(edge, 1) for edge in edges if self.serves(edge))
+        return min(self._cost(self.spec, edge, 1) for edge in edges if self.serves(edge))
 
-    @property
-    def _has_rank(self) -> bool:
-        return isinstance(adapter_config(self.spec), RankConfig)
+    def _cost(self, spec: AdapterSpec, edge: Edge, rank: int) -> int:
+        return edge_parameters(_at(spec, rank), edge, self.shape)
 
-    def _at(self, rank: int) -> AdapterSpec:
-        options = dict(self.spec.options) | {"r": rank}
-        return AdapterSpec(self.kind, tuple(options.items()))
 
-    def _cost(self, edge: Edge, rank: int) -> int:
-        spec = self._at(rank) if self._has_rank else self.spec
-        return edge_parameters(spec, edge, self.shape)
+def _at(spec: AdapterSpec, rank: int) -> AdapterSpec:
+    """Give a spec a rank, if its kind has one."""
+    if adapter_rank(spec) is None:
+        return spec
+    return AdapterSpec(spec.kind, tuple((dict(spec.options) | {"r": rank}).items()))
+
+
+def _at_rank(pairs: Sequence[tuple[AdapterSpec, Edge]], ranks: Sequence[int]) -> Placement:
+    return Placement(
+        tuple((edge, _at(spec, rank)) for (spec, edge), rank in zip(pairs, ranks, strict=True))
+    )
+
+
+def _serves(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> bool:
+    config = adapter_config(spec)
+    try:
+        adapter_class(spec.kind).check(config, shape, edge)
+    except PlacementError:
+        return False
+    return True
 
 
 def count_parameters(placement: Placement, shape: BackboneShape) -> int:
@@ -154,7 +172,7 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     Returns
     -------
     int
-        Sum over all edges; the head is not counted.
+        Sum over all edges; what edges have in common is counted once, the head not at all.
 
     Raises
     ------
@@ -168,7 +186,14 @@ def count_parameters(placement: Placement, shape: BackboneShape) -> int:
     >>> count_parameters(placement, BackboneShape.plain(dim=96))
     3088
     """
-    return sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    total = sum(edge_parameters(spec, edge, shape) for edge, spec in placement)
+    groups = set()
+    for edge, spec in placement:
+        if (group := group_of(spec, edge)) in groups:
+            kind, config = adapter_class(spec.kind), adapter_config(spec)
+            total -= kind.shared_parameters_at(config, shape, edge)
+        groups.add(group)
+    return total
 
 
 def edge_parameters(spec: AdapterSpec, edge: Edge, shape: BackboneShape) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from autoplace.adapters._base import RankConfig, SubLayerAdapter, sublayer_of
 from autoplace.adapters._registry import register_adapter
-from autoplace.backbones import BackboneShape, Site, SubLayer
+from autoplace.adapters._sites import check_sites
+from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, PlacementError
 
 _AUTO = {SubLayer.ATTENTION: "qv", SubLayer.MLP: "u"}
@@ -110,12 +111,7 @@ class Lora(SubLayerAdapter):
                 f"edge {edge} spans an {sublayer} sub-layer, which has no maps={config.maps}; "
                 f"give letters of {_LETTERS[sublayer]}"
             )
-        for name in _maps(config, edge):
-            if shape.width_at(_site(name)) is None:
-                raise PlacementError(
-                    f"the MLP of this backbone has no linear map {_site(name)}, so LoRA cannot be "
-                    f"on edge {edge}; use it on attention"
-                )
+        check_sites([_site(name) for name in _maps(config, edge)], shape, edge)
 
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
@@ -133,12 +129,14 @@ class Lora(SubLayerAdapter):
             (change,) = added.values()
         return torch.add(output, change.view_as(output), alpha=self._scale)
 
-    def deltas(self) -> Iterator[tuple[Site, int, Tensor]]:
-        """Yield what is added to weights: site, first row of the map, matrix (rows, inputs)."""
+    def fold(self, maps: SubLayerMaps) -> None:
         for name in self._maps:
-            factors = getattr(self, name)
-            first = _FUSED.index(name) * self._width if name in _FUSED else 0
-            yield _site(name), first, self._scale * factors.b @ factors.a
+            factors, site = getattr(self, name), _site(name)
+            change = self._scale * factors.b @ factors.a
+            if site is Site.QKV and name != _FUSED:
+                rows = [change if name == letter else torch.zeros_like(change) for letter in _FUSED]
+                change = torch.cat(rows)
+            maps[site] = maps[site].plus(weight=change)
 
 
 class _Factors(nn.Module):

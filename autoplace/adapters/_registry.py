@@ -8,8 +8,15 @@ from difflib import get_close_matches
 from fnmatch import filter as fnmatch_filter
 from typing import Any, TypeVar
 
-from autoplace.adapters._base import Adapter, AdapterConfig, RankConfig, SubLayerAdapter
-from autoplace.backbones import BackboneShape
+from autoplace.adapters._base import (
+    Adapter,
+    AdapterConfig,
+    RankConfig,
+    SubLayerAdapter,
+    sublayer_of,
+)
+from autoplace.adapters._token_adapter import TokenAdapter
+from autoplace.backbones import BackboneShape, SubLayer
 from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
 
 AdapterT = TypeVar("AdapterT", bound=Adapter)
@@ -193,6 +200,39 @@ def is_inside(spec: AdapterSpec) -> bool:
     (True, False)
     """
     return issubclass(adapter_class(spec.kind), SubLayerAdapter)
+
+
+def inserts_tokens(spec: AdapterSpec) -> bool:
+    """Whether a kind puts tokens into the stream.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> inserts_tokens(AdapterSpec.of("prompt")), inserts_tokens(AdapterSpec.of("prefix"))
+    (True, False)
+    """
+    return issubclass(adapter_class(spec.kind), TokenAdapter)
+
+
+def group_of(spec: AdapterSpec, edge: Edge) -> tuple[AdapterSpec, SubLayer | None]:
+    """Return what adapters of one group have in common.
+
+    The parameters of adapters of one group have the same shapes. In one placement, these adapters
+    have those parameters in common that their kind names in `shared`.
+
+    Returns
+    -------
+    tuple of (AdapterSpec, SubLayer or None)
+        Kind and options, and the type of sub-layer if the adapter is inside one.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> arc = AdapterSpec("arc")
+    >>> group_of(arc, Edge(0, 1)) == group_of(arc, Edge(2, 3)) != group_of(arc, Edge(1, 2))
+    True
+    """
+    return spec, sublayer_of(edge) if is_inside(spec) else None
 
 
 def check_adapters(placement: Placement, shape: BackboneShape | None = None) -> None:

@@ -8,6 +8,7 @@ from autoplace.agent._merge import merge
 from autoplace.agent._pick import pick
 from autoplace.agent._predict import Prediction, predict
 from autoplace.agent._probe import ProbeResult, probe
+from autoplace.agent._refine import RefineResult, Side, refine
 from autoplace.agent._retrain import RetrainResult, retrain
 from autoplace.agent.steps import (
     open_task,
@@ -32,7 +33,9 @@ __all__ = [
     "Prediction",
     "ProbeResult",
     "Progress",
+    "RefineResult",
     "RetrainResult",
+    "Side",
     "Tested",
     "Transfer",
     "collect",
@@ -50,6 +53,7 @@ __all__ = [
     "probe",
     "probe_task",
     "read_placements",
+    "refine",
     "retrain",
     "sample_trials",
     "training_set",

@@ -10,7 +10,7 @@ from autoplace.agent.steps._executor import create_executor
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import probe_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rates import find_rate, references
+from autoplace.agent.steps._rates import find_rate, kinds_of, references, with_rates
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
@@ -118,13 +118,9 @@ def collect_task(
         head_trial = Trial(
             Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0, learning_rate=rate
         )
-        kinds = sorted({kind for trial in trials for kind in _kinds(trial)})
+        kinds = sorted({kind for trial in trials for kind in kinds_of(trial)})
         found = {kind: _find_rate(rounds, task, kind, settings) for kind in kinds}
-        # A placement of several kinds gets the lowest of their rates, at which none diverges.
-        timed = [
-            replace(trial, learning_rate=min(found[kind] for kind in _kinds(trial)))
-            for trial in trials
-        ]
+        timed = [with_rates(trial, found) for trial in trials]
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
         head_only: Outcome | None = None
         for group in ([head_trial], timed):
@@ -144,11 +140,5 @@ def collect_task(
 
 def _find_rate(rounds: Rounds, task: Task, kind: str, settings: CollectSettings) -> float:
     space = search_space(task.chain, replace(settings, adapter=kind))
-    placements = references(space.every_block, space.budget, task.chain.n_nodes)
+    placements = references(space, space.kinds[0], task.chain.n_nodes)
     return find_rate(rounds, kind, placements, settings, settings.seed).rate
-
-
-def _kinds(trial: Trial) -> set[str]:
-    """Adapter kinds of a placement."""
-    assert isinstance(trial.placement, Placement), f"{trial} is no placement"
-    return {spec.kind for _, spec in trial.placement}

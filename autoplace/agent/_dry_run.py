@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from autoplace.agent.steps._active_predictor import load_active_predictor
-from autoplace.agent.steps._afford import Allowance
+from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rates import START, short_epochs
+from autoplace.agent.steps._rates import START, references, short_epochs
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.execution import count_side_by_side
-from autoplace.model import Tuning, frozen_features
+from autoplace.model import frozen_features
 from autoplace.placement import Placement
 from autoplace.placement.generators import count_candidates
 from autoplace.settings import PickSettings
@@ -102,15 +102,19 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         settings.parallel_placements, task, settings.batch_size, progress.note
     )
     step = _seconds_to_train(task, space.every_block or Placement(), side_by_side)
-    tuned = Tuning.lora_within(task.chain, space.budget.parameters) is not None
     folds = count_comparisons(task, settings)
     field = max(settings.field_size, settings.top_k)
     allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
-    sides = 2 + tuned + (settings.baselines == "full")
-    refit_share = len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0
-    counts = allowance.by_phase(settings.epochs, refit_share, sides)
-    rates = len(START) * short_epochs(settings.epochs) / settings.epochs * 2  # two references
+    baselines = (space.every_block is not None) + (space.lora is not None)
+    sides = Sides(
+        refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
+        contenders=baselines - (space.lora is not None and not space.searches_lora),
+        tested=1 + baselines + (settings.baselines == "full"),
+    )
+    counts = allowance.by_phase(settings.epochs, sides)
+    found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in space.kinds)
+    rates = len(START) * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))
@@ -118,7 +122,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         "reading": reading * (len(task.data.fit) + n_test),
         "learning rates": rates * training,
         **{phase: count * training for phase, count in counts.items()},
-        "test": n_test * settings.seeds * sides * step * side_by_side / 3,
+        "test": n_test * settings.seeds * sides.tested * step * side_by_side / 3,
     }
     total = sum(phases.values())
     if total > deadline.left:

@@ -121,7 +121,9 @@ def merge(
         )
         _log(record, result)
         card = merge_card(result)
-        save_winner(task, report, result.folder, card, settings.checkpoint, record, progress)
+        save_winner(
+            task, report, result.folder, card, settings.checkpoint, record.journal, progress
+        )
     return replace(result, seconds=time.perf_counter() - started)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from autoplace.agent._plan import make_plan
 from autoplace.agent.steps._card import winner_card
-from autoplace.agent.steps._contest import run_contest
+from autoplace.agent.steps._contest import Organiser
 from autoplace.agent.steps._cost import every_block_seconds, held_back
 from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
@@ -65,7 +65,9 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         executor = create_executor(task, settings, training, progress)
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, training, task.metric, progress)
-            contest = run_contest(task, plan.entrants, settings, rounds, training, unit, progress)
+            contest = Organiser(
+                task, plan.entrants, settings, rounds, training, unit, progress
+            ).run()
         report = test_winner(task, contest, deadline, progress)
         searched = (contest.search_ended or time.perf_counter()) - started
         result = PickResult(
@@ -92,6 +94,9 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         confusions = confusion(report.labels, report.logits, len(task.data.classes))
         log_result(record, result, confusions)  # before the winner is verified
         card = winner_card(result, task)
-        save_winner(task, report, result.folder, card, settings.checkpoint, record, progress)
+        save_winner(
+            task, report, result.folder, card, settings.checkpoint, record.journal, progress,
+            merge=settings.merge,
+        )  # fmt: skip
     seconds = time.perf_counter() - started
     return replace(result, seconds=seconds, total_cost=seconds / unit)

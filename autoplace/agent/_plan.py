@@ -69,17 +69,20 @@ def make_plan(
     space = search_space(task.chain, settings, settings.top_k)
     count_comparisons(task, settings)  # refused before the probe if it cannot be
     probe = probe_task(task, settings, progress, deadline)
-    candidates = propose(probe.tables, space.budget, settings.seed)
+    candidates = propose(probe.tables, space, settings.seed)
     placements = [candidate.placement for candidate in candidates]
     predicted = predict_gains(active.predictor, placements, probe.tables, task.chain.name)
     field = select_field(
         candidates,
         predicted,
-        space.every_block,
+        [placement for placement in (space.every_block, space.lora) if placement is not None],
         max(settings.field_size, settings.top_k),
         settings.seed,
     )
-    gains = dict(zip(placements, predicted.tolist(), strict=True))
+    gains = {
+        placement: gain if active.knows(placement) else float("nan")
+        for placement, gain in zip(placements, predicted.tolist(), strict=True)
+    }
     entrants = enter(task.chain, space, field, gains, settings)
     if space.every_block is None:
         progress.note(

@@ -107,11 +107,14 @@ def probe(
     budget = search_space(task.chain, settings).budget
     tables = probe_task(task, settings, progress).tables
     keys = tables.edges[["source", "target"]].to_numpy().tolist()
-    singles = (budget.fit([Edge(i, j)]) for i, j in keys)
-    # No placement is None: the budget fits every single edge.
-    placements = [placement for placement in singles if placement is not None]
-    gains = predict_gains(active.predictor, placements, tables, task.chain.name)
-    edges = tables.edges.assign(predicted=gains).sort_values(
+    singles = [budget.fit([Edge(i, j)]) for i, j in keys]
+    fitting = [placement for placement in singles if placement is not None]
+    gains = dict(
+        zip(fitting, predict_gains(active.predictor, fitting, tables, task.chain.name), strict=True)
+    )
+    # An edge where the kind cannot be has no prediction.
+    predicted = [np.nan if single is None else gains[single] for single in singles]
+    edges = tables.edges.assign(predicted=predicted).sort_values(
         "predicted", ascending=False, kind="stable", ignore_index=True
     )
     return ProbeResult(tables, edges, task.summary, active.origin)

@@ -5,6 +5,7 @@ from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._create import create_chain
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._listing import BackboneInfo, list_backbones
+from autoplace.backbones._maps import LinearMap, SubLayerMaps, read_maps, replace_maps
 from autoplace.backbones._open_chain import Changes, OpenChain
 from autoplace.backbones._shape import BackboneShape, Site, SubLayer
 
@@ -13,10 +14,14 @@ __all__ = [
     "BackboneInfo",
     "BackboneShape",
     "Changes",
+    "LinearMap",
     "OpenChain",
     "ResidualChain",
     "Site",
     "SubLayer",
+    "SubLayerMaps",
     "create_chain",
     "list_backbones",
+    "read_maps",
+    "replace_maps",
 ]

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class OpenChain:
         # A deep copy that takes every tensor for copied already: new modules, the same weights.
         self._chain = copy.deepcopy(chain, {id(tensor): tensor for tensor in tensors})
         for block in self._chain.model.blocks:
-            _use_one_map(block.attn)
+            use_one_map(block.attn)
             block.plain_norm1, block.plain_norm2 = map(_without_weights, (block.norm1, block.norm2))
 
     @property
@@ -94,8 +94,22 @@ class OpenChain:
             return self._chain.step(k, h)
 
 
-def _use_one_map(attention: Any) -> None:
+def use_one_map(attention: Any) -> None:
     """Let an attention module compute queries, keys and values by calling one linear map."""
+    attention.qkv = qkv_map(attention)
+    for name in ("q_bias", "v_bias", "q_proj", "k_proj", "v_proj"):
+        if hasattr(attention, name):
+            setattr(attention, name, None)
+
+
+def qkv_map(attention: Any) -> nn.Linear:
+    """Return the map to queries, keys and values; a new one where timm has none that is complete.
+
+    Parameters
+    ----------
+    attention : Module
+        An attention module, which is not changed.
+    """
     fused = getattr(attention, "qkv", None)
     if fused is None:
         parts = [attention.q_proj, attention.k_proj, attention.v_proj]
@@ -105,7 +119,7 @@ def _use_one_map(attention: Any) -> None:
         weight = fused.weight
         biases = [attention.q_bias, attention.k_bias, attention.v_bias]
     else:
-        return
+        return cast(nn.Linear, fused)
     if any(bias is not None for bias in biases):
         width = len(weight) // 3
         none = weight.new_zeros(width)
@@ -118,8 +132,7 @@ def _use_one_map(attention: Any) -> None:
     linear.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
         linear.bias = nn.Parameter(bias, requires_grad=False)
-    attention.qkv = linear
-    attention.q_bias = attention.v_bias = None
+    return linear
 
 
 @contextmanager

@@ -82,6 +82,11 @@ _SUPPORTED = (
 )
 
 
+def is_post_norm(block: nn.Module) -> bool:
+    """Whether a supported block normalises what its sub-layers give, not what they read."""
+    return _SUBLAYERS[type(block)] is _POST_NORM
+
+
 def refuse(name: str, reason: str) -> BackboneError:
     """Return the error for a backbone that is not a residual chain."""
     return BackboneError(f"backbone {name!r} is not a residual chain: {reason};\n{_SUPPORTED}")

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from autoplace.agent import DryRun, MergeResult, PickResult, ProbeResult, RetrainResult
+    from autoplace.agent import (
+        DryRun,
+        MergeResult,
+        PickResult,
+        ProbeResult,
+        RefineResult,
+        RetrainResult,
+    )
 
 BEST_EDGES = 15
 
@@ -178,6 +185,30 @@ def render_probe(result: ProbeResult, folder: object) -> str:
             table(columns, [[edge[column] for column in columns] for edge in edges]),
             "",
             f"Tables of all edges, nodes and the task (Parquet), and heat maps: {folder}",
+        ]
+    )
+
+
+def render_refine(result: RefineResult) -> str:
+    """Render both sides of a refinement and where the refined winner is."""
+    each = result.difference
+    rows = [
+        (name, side.mean("val"), side.mean("test"), side.parameters)
+        for name, side in result.sides.items()
+    ]
+    return "\n".join(
+        [
+            f"{result.placement}, {result.epochs} epochs at learning rate "
+            f"{result.learning_rate:g}, {len(result.seeds)} seeds",
+            f"Without and with {result.procedure}, {result.metric}",
+            table(("", "val", "test", "params"), rows),
+            f"with - without, on test: {each.difference:+.4f}, "
+            f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
+            + ("" if each.excludes_zero else " (not told apart)"),
+            "",
+            f"Refined winner {result.refined}",
+            f"  in {result.folder}",
+            f"  autoplace predict {result.run_id} IMAGE...",
         ]
     )
 

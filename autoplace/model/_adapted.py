@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import copy
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Self, cast
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from autoplace.adapters import (
     Adapter,
     SubLayerAdapter,
+    TokenAdapter,
+    adapter_class,
     check_adapters,
     create_adapter,
+    group_of,
 )
 from autoplace.backbones import OpenChain, ResidualChain, Site
 from autoplace.model._run import Adapters, Reading, SiteReading, run_together
@@ -82,6 +86,7 @@ class AdaptedModel(Trainable):
         self.adapters = nn.ModuleDict(
             {str(edge): create_adapter(spec, edge, chain.shape) for edge, spec in placement}
         )
+        _share(self.adapters, placement)
         self.head = nn.Linear(chain.num_features, len(classes))
         self._full = Schedule.full(placement, chain.n_nodes)
         self.suffix = Schedule.suffix(placement, chain.n_nodes)
@@ -152,12 +157,43 @@ class AdaptedModel(Trainable):
         logits: Tensor = self.head(self.chain.features(last))
         return logits
 
+    def on_backbone(self, chain: ResidualChain, placement: Placement) -> Self:
+        """Copy the model onto a backbone of the same shape, with some of its adapters.
+
+        Parameters
+        ----------
+        chain : ResidualChain
+            The backbone of the copy; it is not copied.
+        placement : Placement
+            Part of this model's placement.
+
+        Returns
+        -------
+        AdaptedModel
+            Copies of head and adapters; adapters that share parameters still do.
+        """
+        self._open = None  # not to be copied
+        copied = copy.deepcopy(self, {id(self.chain): chain})
+        copied.placement = placement
+        for edge in set(self.placement.edges) - set(placement.edges):
+            del copied.adapters[str(edge)]
+        copied._full = Schedule.full(placement, chain.n_nodes)
+        copied.suffix = Schedule.suffix(placement, chain.n_nodes)
+        return copied
+
     def trainable_state(self) -> dict[str, Tensor]:
-        """Return the tensors of adapters and head by name."""
-        return {
+        """Return the tensors of adapters and head by name.
+
+        A tensor that several edges have in common is there once, named after the first of them.
+        """
+        tensors = {
             name: tensor
-            for name, tensor in self.state_dict().items()
+            for name, tensor in self.state_dict(keep_vars=True).items()
             if not name.startswith("chain.")
+        }
+        firsts = {id(tensor): name for name, tensor in reversed(tensors.items())}
+        return {
+            name: tensor.detach() for name, tensor in tensors.items() if firsts[id(tensor)] == name
         }
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
@@ -185,6 +221,14 @@ class AdaptedModel(Trainable):
         """See `Adapters`."""
         return [self.adapter(reading.edge)(reading.source) for reading in readings]
 
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        """See `Adapters`."""
+        return self.add(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        """See `Adapters`."""
+        return cast(TokenAdapter, self.adapter(edge)).remove(hidden)
+
     def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
         """See `Adapters`."""
         return [self.adapter(r.edge)(site, r.given, r.output) for r in readings]
@@ -198,6 +242,16 @@ class AdaptedModel(Trainable):
         self._open = None  # the weights may move to another device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _share(adapters: nn.ModuleDict, placement: Placement) -> None:
+    """Let adapters of one group have the parameters in common that their kind shares."""
+    first: dict[Hashable, nn.Module] = {}
+    for edge, spec in placement:
+        adapter = adapters[str(edge)]
+        owner = first.setdefault(group_of(spec, edge), adapter)
+        for name in adapter_class(spec.kind).shared:
+            setattr(adapter, name, getattr(owner, name))
 
 
 @torch.no_grad()

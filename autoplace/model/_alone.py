@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from autoplace.adapters import Adapter
+from autoplace.model._adapted import AdaptedModel
 from autoplace.model._trainable import Trainable
 
 
@@ -48,13 +50,29 @@ class Alone(nn.Module):
         """The nodes whose frozen activations the member needs."""
         return [self._model.frozen_nodes]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors; those that have a rate of their own are apart."""
-        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
-        for name, parameter in self._model.named_parameters():
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each adapter kind; None stands for all others.
+
+        Instead of the cohort, tensors that have a rate of their own have that rate.
+        """
+        model = self._model
+        kinds: dict[nn.Parameter, str] = {}
+        if isinstance(model, AdaptedModel):
+            for edge, spec in model.placement:
+                kinds |= dict.fromkeys(model.adapter(edge).parameters(), spec.kind)
+        groups: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]] = defaultdict(list)
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                parameters[self._model.own_rates.get(name, self._cohort)].append(parameter)
-        return dict(parameters)
+                own = model.own_rates.get(name)
+                group = (self._cohort, kinds.get(parameter)) if own is None else (own, None)
+                groups[group].append(parameter)
+        return dict(groups)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for module in self._model.modules():
+            if isinstance(module, Adapter):
+                module.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

@@ -14,6 +14,7 @@ from autoplace._version import __version__
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.model._adapted import AdaptedModel
+from autoplace.model._merge import merge_adapters
 from autoplace.placement import Placement
 
 PLACEMENT, TENSORS, CLASSES = "placement.json", "adapter.safetensors", "classes.json"
@@ -25,6 +26,7 @@ def save_adapted(
     folder: Path | str,
     card: str,
     checkpoint: str | None = None,
+    merge: bool = False,
     procedure: Mapping[str, Any] | None = None,
 ) -> Path:
     """Save what was trained, and how to find the backbone.
@@ -43,6 +45,8 @@ def save_adapted(
     checkpoint : str or None, default=None
         Path that the backbone's weights were loaded from; None if they are shipped or from the
         hub.
+    merge : bool, default=False
+        Whether adapters are folded into the backbone when the model is loaded.
     procedure : mapping of str to JSON values, optional
         The procedure that the model was trained with and what it chose, for people to read;
         loading does not need it.
@@ -70,6 +74,7 @@ def save_adapted(
         "backbone": model.chain.name,
         "checkpoint": str(Path(checkpoint).resolve()) if checkpoint else None,
         "backbone_sha256": model.chain.weights_sha256,
+        "merge": merge,
         "autoplace": __version__,
     }
     if procedure is not None:
@@ -100,7 +105,8 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
     Returns
     -------
     AdaptedModel
-        The model, in evaluation mode on the CPU.
+        The model, in evaluation mode on the CPU. If it was saved to be merged, adapters that can
+        be are part of its backbone.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
         model.load_trainable_state(tensors)
     except RuntimeError as error:  # the tensors are for another placement or other classes
         raise _incomplete(folder, error) from error
-    return model.eval()
+    return merge_adapters(model.eval()).model if description.get("merge") else model.eval()
 
 
 def _incomplete(folder: Path, error: Exception) -> UserError:

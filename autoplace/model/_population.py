@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter, StreamAdapter, SubLayerAdapter, is_inside, sublayer_of
+from autoplace.adapters import (
+    Adapter,
+    StreamAdapter,
+    SubLayerAdapter,
+    TokenAdapter,
+    group_of,
+    is_inside,
+)
 from autoplace.backbones import OpenChain, Site
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._run import Reading, SiteReading, run_together
@@ -55,22 +63,24 @@ class Population(nn.Module):
         super().__init__()
         self._models = list(models)  # in a list, so that they are not submodules
         self._slots: dict[tuple[int, Edge | None], Slot] = {}  # by member and edge (None: head)
-        self._cohorts: dict[Hashable, Hashable] = {}  # by stack
+        # Cohort and adapter kind of each stack; heads have no kind.
+        self._groups: dict[Hashable, tuple[Hashable, str | None]] = {}
         self._adapters: dict[Hashable, Adapter] = {}  # one of each stack, for its formula
         modules: dict[Slot, nn.Module] = {}
         for member, (model, cohort) in enumerate(zip(models, cohorts, strict=True)):
             for edge, spec in model.placement:
-                # Inside attention, a kind may have other parameters than inside an MLP.
-                place = is_inside(spec) and sublayer_of(edge)
-                slot = Slot((cohort, spec, place), edge.target, (member, edge))
-                modules[slot] = model.adapter(edge)
+                adapter = model.adapter(edge)
+                # One that draws random numbers is on its own, so as to draw what it draws alone.
+                own = (member, edge) if adapter.draws else None
+                slot = Slot((cohort, *group_of(spec, edge), own), edge.target, (member, edge))
+                modules[slot] = adapter
                 self._slots[member, edge] = slot
-                self._adapters.setdefault(slot.stack, model.adapter(edge))
-                self._cohorts[slot.stack] = cohort
+                self._adapters.setdefault(slot.stack, adapter)
+                self._groups[slot.stack] = (cohort, spec.kind)
             slot = Slot((cohort, "head"), 0, (member, "head"))
             modules[slot] = model.head
             self._slots[member, None] = slot
-            self._cohorts[slot.stack] = cohort
+            self._groups[slot.stack] = (cohort, None)
         self._stacks = Stacks(modules)
         specs = {spec for model in self._models for _, spec in model.placement}
         chain = self._models[0].chain
@@ -82,12 +92,24 @@ class Population(nn.Module):
         """For each member, the nodes whose frozen activations it needs."""
         return [model.frozen_nodes for model in self._models]
 
-    def parameters_by_cohort(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Return the trainable tensors of each cohort."""
-        parameters: defaultdict[Hashable, list[nn.Parameter]] = defaultdict(list)
-        for stack, cohort in self._cohorts.items():
-            parameters[cohort] += self._stacks.parameters_of(stack)
+    def parameters_by_group(self) -> dict[tuple[Hashable, str | None], list[nn.Parameter]]:
+        """Return the trainable tensors of each cohort and adapter kind; of heads, for None."""
+        parameters: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]]
+        parameters = defaultdict(list)
+        for stack, group in self._groups.items():
+            parameters[group] += self._stacks.parameters_of(stack)
         return dict(parameters)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode or evaluation mode, also of the adapters."""
+        for adapter in self._adapters.values():
+            adapter.train(mode)
+        return super().train(mode)
+
+    def start_step(self, step: int) -> None:
+        """Start a training step; see `Adapter.start_step`."""
+        for adapter in self._adapters.values():
+            adapter.start_step(step)
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]
@@ -130,12 +152,13 @@ class Population(nn.Module):
             of which the member's part is returned instead.
         """
         state: dict[str, Tensor] = {}
+        names = self._models[member].trainable_state()
         for (owner, edge), slot in self._slots.items():
             if owner == member:
                 prefix = "head" if edge is None else f"adapters.{edge}"
                 named = self._stacks.state(slot, of).items()
                 state |= {f"{prefix}.{name}": tensor for name, tensor in named}
-        return state
+        return {name: tensor for name, tensor in state.items() if name in names}
 
 
 class _Members:
@@ -163,6 +186,14 @@ class _Members:
         inputs = [(self._slot(r.member, r.edge), (r.source,)) for r in readings]
         return self._stacks.apply(inputs, self._adding)
 
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        return self.add(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        adapter = self._adapters[self._slot(member, edge).stack]
+        assert isinstance(adapter, TokenAdapter)
+        return adapter.remove(hidden)
+
     def change(self, site: Site, readings: Sequence[SiteReading]) -> list[Tensor]:
         inputs = [(self._slot(r.member, r.edge), (r.given, r.output)) for r in readings]
         return self._stacks.apply(inputs, lambda stack: self._changing(stack, site))
@@ -172,7 +203,7 @@ class _Members:
 
     def _adding(self, stack: Hashable) -> Formula:
         adapter = self._adapters[stack]
-        assert isinstance(adapter, StreamAdapter)
+        assert isinstance(adapter, StreamAdapter | TokenAdapter)
         return adapter.together
 
     def _changing(self, stack: Hashable, site: Site) -> Formula:

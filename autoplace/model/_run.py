@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,6 +66,12 @@ class Adapters(Protocol):
     def add(self, readings: Sequence[Reading]) -> Sequence[Tensor]:
         """Compute what the adapter of each reading adds, shaped like its source."""
 
+    def insert(self, readings: Sequence[Reading]) -> Sequence[Tensor]:
+        """Put tokens into the source of each reading."""
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        """Take out the tokens that the adapter on an edge has put in."""
+
     def change(self, site: Site, readings: Sequence[SiteReading]) -> Sequence[Tensor]:
         """Compute the changed output of each reading."""
 
@@ -99,7 +106,7 @@ def run_together(
     Returns
     -------
     list of Tensor of shape (batch, tokens, dim)
-        Last node of each placement.
+        Last node of each placement, without the tokens that adapters have put in.
     """
     rounds = max(len(schedule.passes) for schedule in schedules)
     values: dict[int, Values] = {member: {} for member in range(len(schedules))}
@@ -110,8 +117,11 @@ def run_together(
             if number >= rounds - len(schedule.passes)
         }
         values |= _run_round(chain, passes, frozen, values, adapters)
-    last = chain.n_nodes - 1
-    return [values[member][last] for member in range(len(schedules))]
+    results = []
+    for member, schedule in enumerate(schedules):
+        hidden, inserting = values[member][chain.n_nodes - 1], schedule.passes[-1].inserting
+        results.append(hidden if inserting is None else adapters.remove(member, inserting, hidden))
+    return results
 
 
 def _run_round(
@@ -127,6 +137,7 @@ def _run_round(
     for node in range(chain.n_nodes):
         raw = stream.step(node, {m: current.within(node) for m, current in passes.items()})
         raw |= {m: frozen[m][node] for m, current in passes.items() if current.start == node}
+        raw |= _with_tokens(node, passes, raw, adapters)
         readings = [
             Reading(m, edge, _source_value(edge, raw[m], kept[m], previous[m], frozen[m]))
             for m in raw
@@ -142,6 +153,17 @@ def _run_round(
                 kept[m][node] = value
         stream.advance({m: value for m, value in injected.items() if node < passes[m].end}, raw)
     return kept
+
+
+def _with_tokens(node: int, passes: Mapping[int, Pass], raw: Values, adapters: Adapters) -> Values:
+    """Return the values of the placements that put tokens in at `node`, with these tokens."""
+    readings = [
+        Reading(m, edge, value)
+        for m, value in raw.items()
+        if (edge := passes[m].inserting) is not None and edge.target == node
+    ]
+    longer = adapters.insert(readings) if readings else ()
+    return {reading.member: value for reading, value in zip(readings, longer, strict=True)}
 
 
 class _Stream:
@@ -166,17 +188,19 @@ class _Stream:
         if not self._values:
             return {}
         changed = {m: edge for m in self._values if (edge := inside[m]) is not None}
-        lengths = {m: self._adapters.extra_tokens(m, edge) for m, edge in changed.items()}
-        if not any(lengths.values()):
-            return self._step_rows(node, changed, list(self._values), 0)
-        # Rows for which attention sees more tokens cannot be in one batch with others.
-        self._joined = None
-        values: Values = {}
-        for length in sorted({lengths.get(m, 0) for m in self._values}):
-            members = [m for m in self._values if lengths.get(m, 0) == length]
-            part = {m: edge for m, edge in changed.items() if m in members}
-            values |= self._step_rows(node, part, members, length)
+        extra = {m: self._adapters.extra_tokens(m, edge) for m, edge in changed.items()}
+        # Rows of other lengths, or for which attention sees more tokens, need another batch.
+        batches: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for m, value in self._values.items():
+            batches[value.shape[1], extra.get(m, 0)].append(m)
+        if len(batches) > 1:
             self._joined = None
+        values: Values = {}
+        for (_, extra_tokens), members in batches.items():
+            part = {m: edge for m, edge in changed.items() if m in members}
+            values |= self._step_rows(node, part, members, extra_tokens)
+            if len(batches) > 1:
+                self._joined = None
         return {m: values[m] for m in self._values}
 
     def _step_rows(

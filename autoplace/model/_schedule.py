@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from autoplace.adapters import is_inside
+from autoplace.adapters import inserts_tokens, is_inside
 from autoplace.placement import Edge, EdgeKind, Placement
 
 
@@ -28,6 +28,8 @@ class Pass:
         Nodes that an edge reads, in this pass or the next.
     inside : frozenset of Edge, default=frozenset()
         Edges whose adapters are inside the sub-layer that they span.
+    inserting : Edge or None, default=None
+        Edge whose adapter puts tokens into its target.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class Pass:
     edges: tuple[Edge, ...]
     read: frozenset[int]
     inside: frozenset[Edge] = frozenset()
+    inserting: Edge | None = None
 
     def injections(self, node: int) -> tuple[Edge, ...]:
         """Return the edges that add to `node` in this pass."""
@@ -92,7 +95,12 @@ class Schedule:
         """Run every pass over every node."""
         active = _active_by_pass(placement)
         read = _read(placement)
-        return cls(tuple(Pass(0, n_nodes - 1, each.adding, read, each.inside) for each in active))
+        return cls(
+            tuple(
+                Pass(0, n_nodes - 1, each.adding, read, each.inside, each.inserting)
+                for each in active
+            )
+        )
 
     @classmethod
     def suffix(cls, placement: Placement, n_nodes: int) -> Self:
@@ -108,8 +116,11 @@ class Schedule:
             inside = frozenset(edge for edge in active.inside if edge.target <= end)
             # A sub-layer that is changed inside runs from the node before it.
             firsts = [edge.target for edge in adding] + [edge.source for edge in inside]
+            if active.inserting is not None:
+                firsts.append(active.inserting.target)
             if number == len(by_pass) or firsts:
-                passes.append(Pass(min(firsts, default=last), end, adding, read, inside))
+                start = min(firsts, default=last)
+                passes.append(Pass(start, end, adding, read, inside, active.inserting))
         return cls(tuple(passes))
 
     @property
@@ -134,20 +145,23 @@ def _recurrent(edge: Edge) -> bool:
 
 
 class _Active(NamedTuple):
-    """The active edges of a pass: those that add to a node, and those inside a sub-layer."""
+    """The active edges of a pass: what adds to a node, is inside a sub-layer, puts in tokens."""
 
     adding: tuple[Edge, ...]
     inside: frozenset[Edge]
+    inserting: Edge | None
 
 
 def _active_by_pass(placement: Placement) -> list[_Active]:
     """Return the active edges of each pass: recurrent ones are active from the second pass on."""
     inside = frozenset(edge for edge, spec in placement if is_inside(spec))
-    adding = tuple(edge for edge in placement.edges if edge not in inside)
+    inserting = next((edge for edge, spec in placement if inserts_tokens(spec)), None)
+    adding = tuple(edge for edge in placement.edges if edge not in inside and edge != inserting)
     forward = tuple(edge for edge in adding if not _recurrent(edge))
     if not placement.is_recurrent:
-        return [_Active(forward, inside)]
-    return [_Active(forward, inside)] + [_Active(adding, inside)] * (placement.unroll - 1)
+        return [_Active(forward, inside, inserting)]
+    later = _Active(adding, inside, inserting)
+    return [_Active(forward, inside, inserting)] + [later] * (placement.unroll - 1)
 
 
 def _read(placement: Placement) -> frozenset[int]:

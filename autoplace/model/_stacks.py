@@ -35,7 +35,8 @@ class Slot:
 class Stacks(nn.Module):
     """Copies of the parameters of many modules, stacked along a new first dimension.
 
-    An optimiser then updates a few tensors instead of several for each module.
+    An optimiser then updates a few tensors instead of several for each module. A parameter that
+    several modules of a stack have in common has one row, which they all use.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class Stacks(nn.Module):
     def __init__(self, modules: Mapping[Slot, nn.Module]) -> None:
         super().__init__()
         self._shelves: dict[Hashable, list[list[Slot]]] = {}
-        self._names: dict[Hashable, list[str]] = {}
+        # By stack and name: for each module, the row of its parameter.
+        self._rows: dict[Hashable, dict[str, list[int]]] = {}
         stacks = dict.fromkeys(slot.stack for slot in modules)
         self._keys = {stack: str(number) for number, stack in enumerate(stacks)}
         self._stacked = nn.ModuleDict()
@@ -61,10 +63,14 @@ class Stacks(nn.Module):
                 for shelf in self._shelves[stack]
                 for slot in shelf
             ]
-            self._names[stack] = list(in_order[0])
-            self._stacked[key] = nn.ParameterList(
-                torch.stack([named[name].detach() for named in in_order]) for name in in_order[0]
-            )
+            self._rows[stack], tensors = {}, []
+            for name in in_order[0]:
+                parameters = [named[name] for named in in_order]
+                distinct = list({id(each): each for each in parameters}.values())
+                row_of = {id(each): row for row, each in enumerate(distinct)}
+                self._rows[stack][name] = [row_of[id(each)] for each in parameters]
+                tensors.append(torch.stack([each.detach() for each in distinct]))
+            self._stacked[key] = nn.ParameterList(tensors)
 
     def parameters_of(self, stack: Hashable) -> list[nn.Parameter]:
         """Return the stacked tensors of a stack."""
@@ -72,11 +78,11 @@ class Stacks(nn.Module):
 
     def state(self, slot: Slot, of: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Return copies of one module's part of what `of` finds for the parameters, by name."""
-        row = [other for shelf in self._shelves[slot.stack] for other in shelf].index(slot)
-        tensors = self.parameters_of(slot.stack)
+        index = [other for shelf in self._shelves[slot.stack] for other in shelf].index(slot)
+        rows, tensors = self._rows[slot.stack], self.parameters_of(slot.stack)
         return {
-            name: of(tensor)[row].detach().clone()
-            for name, tensor in zip(self._names[slot.stack], tensors, strict=True)
+            name: of(tensor)[rows[name][index]].detach().clone()
+            for name, tensor in zip(rows, tensors, strict=True)
         }
 
     def open(self) -> OpenStacks:
@@ -86,9 +92,16 @@ class Stacks(nn.Module):
             # One split: if each shelf were sliced on its own, the gradient of each slice would be
             # as large as the whole stack.
             sizes = [len(shelf) for shelf in slots]
-            parts = (torch.split(tensor, sizes) for tensor in self.parameters_of(stack))
-            for shelf, *tensors in zip(slots, *parts, strict=True):
-                named = dict(zip(self._names[stack], tensors, strict=True))
+            # Indexing adds up the gradients of the modules that have a row in common.
+            whole = (
+                tensor[rows] if len(tensor) < len(rows) else tensor
+                for rows, tensor in zip(
+                    self._rows[stack].values(), self.parameters_of(stack), strict=True
+                )
+            )
+            parts = (torch.split(tensor, sizes) for tensor in whole)
+            for shelf, *own in zip(slots, *parts, strict=True):
+                named = dict(zip(self._rows[stack], own, strict=True))
                 shelves[stack, shelf[0].shelf] = _Shelf(shelf, named)
         return OpenStacks(shelves)
 

@@ -9,6 +9,7 @@ from autoplace.settings._commands import (
     MergeSettings,
     PickSettings,
     ProbeCommandSettings,
+    RefineSettings,
 )
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
@@ -38,6 +39,7 @@ __all__ = [
     "PredictorSettings",
     "ProbeCommandSettings",
     "ProbeSettings",
+    "RefineSettings",
     "Settings",
     "StoreSettings",
     "TaskSettings",

@@ -69,6 +69,11 @@ class PickSettings(
         "Train the winner and the baselines again on training and validation images before test "
         "is read.",
     )
+    merge: bool = option(
+        False,
+        "Fold the winner's adapters into the backbone's weights where that is exact, such as "
+        "LoRA's.",
+    )
     baselines: str = option(
         "standard",
         "'full' also compares with full fine-tuning.",
@@ -79,6 +84,27 @@ class PickSettings(
         "Time limit for the whole pick, such as 90s, 20m or 2h. If it is short, fewer folds, seeds "
         "and candidates are tried.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefineSettings(StoreSettings):
+    """Options of `autoplace refine`; all others are those of the pick.
+
+    Examples
+    --------
+    >>> RefineSettings(seeds=3).epochs is None
+    True
+    """
+
+    data: str | None = option(None, "The data of the pick, if it has moved.")
+    checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
+    epochs: int | None = option(
+        None, "Passes over the training images; default: as in the pick.", low=1
+    )
+    lr: float | None = option(
+        None, "Peak learning rate; default: that of the winner's kind in the pick.", above=0.0
+    )
+    seeds: int = option(1, "Trainings without and with the procedure.", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)

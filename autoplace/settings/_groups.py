@@ -130,7 +130,11 @@ class PlacementSettings(Settings):
     max_params: int | None = option(
         None, "Adapter parameters allowed; overrides --edges and --rank.", low=1
     )
-    adapter: str = option("bottleneck", "Adapter kind of the candidates.")
+    adapter: str = option(
+        "auto",
+        "Adapter kind of the candidates, as KIND or KIND:OPTION=VALUE,...; 'auto' lets kinds "
+        "compete under the same budget.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from autoplace.training._models import (
     training_images,
 )
 from autoplace.training._precision import full_precision
+from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import (
     Scores,
     class_report,
@@ -48,6 +49,7 @@ __all__ = [
     "Task",
     "TaskSummary",
     "Trial",
+    "WarmUpAndCosine",
     "class_report",
     "confusion",
     "count_folds",

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoplace.adapters import count_parameters
-from autoplace.model import AdaptedModel, Alone, Population, Trainable, Tuning
+from autoplace.model import AdaptedModel, Alone, FullTuning, Population, Trainable
 from autoplace.settings import TrialSettings
 from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
 from autoplace.training._folds import split_rows
 from autoplace.training._models import fresh_model
 from autoplace.training._precision import autocast
+from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
 from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
-WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256  # images, times placements
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 
@@ -42,7 +42,7 @@ def open_outcome(task: Task, trial: Trial) -> Outcome:
     >>> open_outcome(open_task("builtin:digits"), trial).parameters
     386
     """
-    if isinstance(trial.placement, Tuning):
+    if isinstance(trial.placement, FullTuning):
         return Outcome(trial, trial.placement.count_parameters(task.chain))
     return Outcome(trial, count_parameters(trial.placement, task.chain.shape))
 
@@ -98,7 +98,8 @@ class TrainingLoop:
         self._members = self._create_members()
         groups: list[dict[str, Any]] = [
             {"params": parameters, "lr": rate, "peak": rate}
-            for rate, parameters in self._members.parameters_by_cohort().items()
+            for (cohort, kind), parameters in self._members.parameters_by_group().items()
+            for rate in [_rate(cohort, kind)]
         ]
         self._optimiser = torch.optim.AdamW(
             groups,
@@ -167,6 +168,7 @@ class TrainingLoop:
         self._members.train()
         history: dict[int, list[Tensor]] = {member: [] for member in self._active}
         for batches in self._batches(number):
+            self._members.start_step(self._steps)
             logits = self._forward(batches)
 
             labels = torch.cat([batch.labels for batch in batches.values()])
@@ -264,10 +266,10 @@ class TrainingLoop:
                 state = checkpoint.state if moment is None else checkpoint.moments[moment]
                 model.load_trainable_state(state)
             models.append(model)
-        rates = [outcome.trial.learning_rate for outcome in self._outcomes]
+        cohorts = [(o.trial.learning_rate, o.trial.rates) for o in self._outcomes]
         if len(models) == 1:
-            return Alone(models[0], rates[0])
-        return Population([model for model in models if isinstance(model, AdaptedModel)], rates)
+            return Alone(models[0], cohorts[0])
+        return Population([model for model in models if isinstance(model, AdaptedModel)], cohorts)
 
     def _checkpoint(self, member: int) -> Checkpoint:
         def moment(name: str) -> dict[str, Tensor]:
@@ -292,11 +294,11 @@ class TrainingLoop:
         if self._model is not None:
             self._restore_moments_of(self._model, checkpoint.moments)
             return
-        held = {name: self._create_members(name).parameters_by_cohort() for name in MOMENTS}
-        for rate, parameters in self._members.parameters_by_cohort().items():
+        held = {name: self._create_members(name).parameters_by_group() for name in MOMENTS}
+        for group, parameters in self._members.parameters_by_group().items():
             for index, parameter in enumerate(parameters):
                 self._set_moments(
-                    parameter, {name: held[name][rate][index].detach() for name in MOMENTS}
+                    parameter, {name: held[name][group][index].detach() for name in MOMENTS}
                 )
 
     def _restore_moments_of(
@@ -314,25 +316,12 @@ class TrainingLoop:
         self._optimiser.state[parameter] = {"step": step, **moments}
 
 
-class WarmUpAndCosine:
-    """Factor on the learning rate at each step, from near 0 to 1 and back to 0.
-
-    Parameters
-    ----------
-    steps : int
-        Steps of the whole trial.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._warm = max(1, round(WARM_UP * steps))
-
-    def factor(self, step: int) -> float:
-        """Return the factor at a step, counted from 0."""
-        if step < self._warm:
-            return (step + 1) / self._warm
-        share = (step - self._warm) / max(1, self._steps - self._warm)
-        return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+def _rate(cohort: Any, kind: str | None) -> float:
+    """Peak learning rate of an adapter kind in a trial; of the head, for None."""
+    if isinstance(cohort, float):  # a tensor with a rate of its own
+        return cohort
+    learning_rate, rates = cohort
+    return float(dict(rates).get(kind, learning_rate))
 
 
 def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from autoplace.data import random_state
-from autoplace.model import AdaptedModel, Schedule, TunedModel, Tuning
+from autoplace.model import AdaptedModel, FullTuning, Schedule, TunedModel
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._deadline import Deadline
@@ -23,7 +23,7 @@ PREDICTION_BATCH = 256
 
 def fresh_model(
     task: Task,
-    placement: Placement | Tuning,
+    placement: Placement | FullTuning,
     seed: int,
     head_rows: np.ndarray | None = None,
     deadline: Deadline | None = None,
@@ -34,7 +34,7 @@ def fresh_model(
     ----------
     task : Task
         Data and backbone.
-    placement : Placement or Tuning
+    placement : Placement or FullTuning
         Where adapters go, or how the backbone itself is tuned.
     seed : int
         Of the adapters; the caller's random state is left alone.
@@ -58,12 +58,12 @@ def fresh_model(
     return model
 
 
-def _create(task: Task, placement: Placement | Tuning, seed: int) -> AdaptedModel | TunedModel:
+def _create(task: Task, placement: Placement | FullTuning, seed: int) -> AdaptedModel | TunedModel:
     """Create a model; it draws from the global random state, which other threads use as well."""
     with random_state() as seed_all:
         seed_all(seed)
-        if isinstance(placement, Tuning):
-            return TunedModel(task.chain, placement, task.data.classes).to(task.device)
+        if isinstance(placement, FullTuning):
+            return TunedModel(task.chain, task.data.classes).to(task.device)
         return AdaptedModel(task.chain, placement, task.data.classes).to(task.device)
 
 
@@ -86,7 +86,7 @@ def trained_model(task: Task, outcome: Outcome) -> AdaptedModel | TunedModel:
 
 def prepare(
     task: Task,
-    placements: Sequence[Placement | Tuning],
+    placements: Sequence[Placement | FullTuning],
     deadline: Deadline | None = None,
     rows: np.ndarray | None = None,
 ) -> None:
@@ -99,7 +99,7 @@ def prepare(
     ----------
     task : Task
         Data and backbone.
-    placements : sequence of Placement or Tuning
+    placements : sequence of Placement or FullTuning
         What will be trained.
     deadline : Deadline, optional
         Checked between chunks.
@@ -120,7 +120,7 @@ def prepare(
         return
     nodes: set[int] = set()
     for placement in placements:
-        if isinstance(placement, Tuning):
+        if isinstance(placement, FullTuning):
             nodes |= set(TunedModel.frozen_nodes)
         else:
             nodes |= set(Schedule.suffix(placement, task.chain.n_nodes).frozen_nodes)
@@ -167,7 +167,7 @@ def predict_split(
 
 
 def seconds_per_image(
-    task: Task, placement: Placement | Tuning, n_images: int, steps: int
+    task: Task, placement: Placement | FullTuning, n_images: int, steps: int
 ) -> list[float]:
     """Time forward and backward passes of a placement over a batch of training images.
 
@@ -177,7 +177,7 @@ def seconds_per_image(
     ----------
     task : Task
         Data and backbone.
-    placement : Placement or Tuning
+    placement : Placement or FullTuning
         What would be trained.
     n_images : int
         Images of the batch.

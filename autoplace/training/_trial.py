@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from autoplace.model import Tuning
+from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.training._scores import Scores
 from predictors.vocabulary import Role, Status
@@ -50,7 +50,7 @@ class Trial:
 
     Parameters
     ----------
-    placement : Placement or Tuning
+    placement : Placement or FullTuning
         What to fine-tune; the empty placement is head-only.
     seed : int
         Seed of the adapters and of the order of images.
@@ -63,6 +63,8 @@ class Trial:
         was picked by prediction.
     learning_rate : float, default=0.01
         Peak learning rate of AdamW.
+    rates : tuple of (str, float), default=()
+        Peak learning rates of the adapter kinds that have another one.
     epochs : int, optional
         Passes over the training images; None for those of the settings.
     images : Images, optional
@@ -75,12 +77,13 @@ class Trial:
     'panel 7>3@bottleneck:r=8 (seed 1)'
     """
 
-    placement: Placement | Tuning
+    placement: Placement | FullTuning
     seed: int
     role: Role = Role.PANEL
     chosen_by: str = "user"
     propensity: float | None = None
     learning_rate: float = 0.01
+    rates: tuple[tuple[str, float], ...] = ()
     epochs: int | None = None
     images: Images = Images()
 
@@ -220,7 +223,7 @@ class Outcome:
         )
 
     @property
-    def placement(self) -> Placement | Tuning:
+    def placement(self) -> Placement | FullTuning:
         """What was fine-tuned."""
         return self.trial.placement
 

@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--adapter", default=adapter.adapter)
+    parser.add_argument("--adapter", default="bottleneck")
     parser.add_argument("--rank", type=int, default=adapter.rank)
     parser.add_argument("--precision", default="float32", help="or tf32, bf16, auto")
     parser.add_argument("--cache-gb", type=float, default=8.0)

@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=trial.batch_size)
     parser.add_argument("--epochs", type=int, default=trial.epochs)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--adapter", default=adapter.adapter)
+    parser.add_argument("--adapter", default="bottleneck")
     parser.add_argument("--rank", type=int, default=adapter.rank, help="of adapters and LoRA")
     parser.add_argument("--cache-gb", type=float, default=4.0)
     parser.add_argument("--lora", action="store_true", help="compare with PEFT's LoRA (needs peft)")

@@ -12,7 +12,7 @@ import pandas as pd
 from .._errors import PredictorError
 from ..vocabulary import METRICS, FamilySource, Protocol, Status
 
-LOG_SCHEMA_VERSION = 4
+LOG_SCHEMA_VERSION = 5
 
 Need = Literal["always", "done", "optional"]
 
@@ -95,7 +95,8 @@ LOG_COLUMNS = (
     _text("adapter_kind", "optional", "kind of the adapters; none for head-only"),
     _count("n_edges", "always", "number of edges"),
     _count("parameters", "done", "trainable parameters"),
-    _positive("learning_rate", "done", "peak learning rate"),
+    _positive("learning_rate", "done", "peak learning rate, of the head if `rates` has others"),
+    _text("rates", "optional", "peak learning rates by adapter kind where they differ, as JSON"),
     _text("protocol", "always", "how the learning rate was chosen: " + ", ".join(Protocol)),
     _positive("weight_decay", "done", "weight decay"),
     _count("batch_size", "done", "images per step", low=1),
@@ -136,6 +137,7 @@ _SINCE: dict[int, dict[str, str | None]] = {
     2: {"augment": "none", "precision": "float32"},
     3: {"family_source": None, "image_digests": None, "n_val": None},
     4: {"protocol": Protocol.TABLE_RATE.value},
+    5: {"rates": None},
 }
 
 
@@ -165,7 +167,7 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     >>> table = predictors.log_table([{"schema_version": 1, "trial_id": "a", "val_metric": 0.5}])
     >>> table[["schema_version", "trial_id", "val_metric", "augment", "seconds"]]
        schema_version trial_id  val_metric augment  seconds
-    0             4.0        a         0.5    none      NaN
+    0             5.0        a         0.5    none      NaN
     """
     held = list(rows)
     unknown = sorted({str(key) for row in held for key in row} - set(COLUMN_NAMES))
@@ -192,16 +194,16 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
         Schema 2 added `augment` and `precision`, which are filled in. Schema 3 added
         `family_source`, `image_digests` and `n_val`, which are missing in older rows. Schema 4
         added `protocol`; older releases took learning rates from a table by number of edges, so it
-        is `table-rate` in older rows. Rows of an unknown version do not change; `reject_rows` finds
-        them.
+        is `table-rate` in older rows. Schema 5 added `rates`, which is missing in older rows. Rows
+        of an unknown version do not change; `reject_rows` finds them.
 
     Examples
     --------
     >>> import pandas as pd
     >>> import predictors
     >>> predictors.upgrade_log(pd.DataFrame({"schema_version": [1, 2, 99]}))["schema_version"]
-    0     4
-    1     4
+    0     5
+    1     5
     2    99
     Name: schema_version, dtype: int64
     """

@@ -14,6 +14,7 @@ from autoplace.adapters import (
     adapter_class,
     check_adapters,
     count_parameters,
+    inserts_tokens,
     list_adapters,
 )
 from autoplace.backbones import BackboneShape, create_chain
@@ -24,7 +25,7 @@ from autoplace.model import (
     load_adapted,
     save_adapted,
 )
-from autoplace.placement import Edge, EdgeKind, Placement, PlacementError
+from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement, PlacementError
 
 CLASSES = ("a", "b", "c")
 LABELS = torch.tensor([0, 2, 1, 0])
@@ -37,21 +38,65 @@ BY_KIND = {
 }
 # Options that change the formula, besides each kind's defaults.
 VARIANTS = [
+    "bottleneck:act=rational,r=2",
+    "bottleneck:act=relu,drop=0.5,r=2,scale=4",
+    "adaptformer:dropout=0.5,r=2",
+    "convpass:conv=identity,r=2,scale=10",
+    "tiny-attention:a=4,heads=2",
     "lora:r=2,maps=qkv@attention",
     "lora:r=2,maps=ko@attention",
     "lora:r=2,maps=ud@mlp",
+    "prefix:length=3@attention",
+    "prompt:length=3",
+    "arc:r=3",
+    "unipelt:length=0,maps=qk,r=2",
+    "unipelt:length=3,r=2,r_adapter=3",
+    "adapterbias@mlp",
+    "adapterbias:train_ln=norm2@mlp",
 ]
 # Kinds that are not the identity at the start, with a bound on the change of the logits.
-NOT_IDENTITY: dict[str, float] = {}
+NOT_IDENTITY: dict[str, float] = {
+    "adapter-plus": 1e-2,
+    "arc": 1.0,
+    "prefix": 1.0,
+    "prompt": 2.0,
+    "ssf": 0.2,
+    "tiny-attention": 1e-2,
+    "unipelt": 1.0,
+}
 # Trainable parameters in ViT-B/16 (section 11 of the specification) of text on these edges.
 ATTENTION = [Edge(2 * b, 2 * b + 1) for b in range(12)]
 MLP = [Edge(2 * b + 1, 2 * b + 2) for b in range(12)]
-COUNTS = [("lora:r=8", ATTENTION, 294_912)]
+AFTER_ATTENTION = [Edge(2 * b + 1, 2 * b + 1) for b in range(12)]
+BLOCK_ENDS = [Edge(2 * b + 2, 2 * b + 2) for b in range(12)]
+COUNTS = [
+    ("lora:r=8", ATTENTION, 294_912),
+    ("adapter-plus:r=8", BLOCK_ENDS, 165_984),
+    ("tiny-attention", AFTER_ATTENTION, 64_644),
+    ("convpass:r=8", ATTENTION + MLP, 327_552),
+    ("convpass:r=8", ATTENTION, 163_776),
+    ("adaptformer:r=8", MLP, 156_768),
+    ("adaptformer:r=64", MLP, 1_189_632),
+    ("prefix", ATTENTION, 184_320),
+    ("unipelt", ATTENTION + MLP, 1_410_672),
+    ("arc", ATTENTION + MLP, 96_432),
+    ("arc", ATTENTION, 48_216),
+    ("prompt", [Edge(0, 0)], 7_680),
+    # The published 205,824 without the scales and shifts (4 dim) outside the blocks.
+    ("ssf", ATTENTION + MLP, 205_824 - 4 * 768),
+    ("bitfit", ATTENTION + MLP, 12 * 11 * 768),
+    ("layernorm", ATTENTION + MLP, 12 * 4 * 768),
+    ("adapterbias", MLP, 46_092),
+    ("adapterbias:train_ln=norm2", MLP, 64_524),
+]
 
 
 def placements(name):
     """A placement for every kind of edge that a kind with some options can be on."""
     spec, _, sublayer = name.partition("@")
+    if inserts_tokens(AdapterSpec.parse(spec)):
+        yield Placement.parse(f"0>0@{spec}")
+        return
     for kind, edges in BY_KIND.items():
         if sublayer:
             edges = [e for e in edges if (e.target % 2 == 1) == (sublayer == "attention")]

@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoplace.adapters import (
     ParameterBudget,
-    adapter_config,
+    adapter_rank,
     count_parameters,
     edge_parameters,
-    list_adapters,
 )
 from autoplace.agent import parameter_budget
 from autoplace.agent.steps._propose import propose
 from autoplace.agent.steps._space import every_block_baseline, search_space
-from autoplace.backbones import create_chain
+from autoplace.backbones import BackboneShape, create_chain
 from autoplace.errors import UserError
-from autoplace.placement import AdapterSpec, Edge, EdgeKind
+from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement
 from autoplace.placement.generators import count_candidates, early_fans, near_every_block
 from autoplace.settings import PlacementSettings
 
-DIM, N_NODES = 96, 25
+N_NODES = 25
+SHAPE = BackboneShape.plain(96)
+BOTTLENECKS = PlacementSettings(adapter="bottleneck")
 depths = st.integers(1, 40).map(lambda blocks: 2 * blocks + 1)
 
 
 def propose_within(tables, settings, seed=0):
-    return propose(tables, parameter_budget(settings, N_NODES, DIM), seed)
+    return propose(tables, search_space(create_chain("starter"), settings), seed)
+
+
+def one_rank_more(spec):
+    return AdapterSpec.of(spec.kind, **dict(spec.options) | {"r": adapter_rank(spec) + 1})
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        PlacementSettings(),
-        PlacementSettings(edges=1, rank=1),
+        BOTTLENECKS,
+        PlacementSettings(edges=1, rank=1, adapter="bottleneck"),
         PlacementSettings(max_params=3000, adapter="linear"),
+        PlacementSettings(adapter="lora"),
+        PlacementSettings(),
     ],
-    ids=["default", "tight", "linear"],
+    ids=["bottleneck", "tight", "linear", "lora", "auto"],
 )
 def test_all_candidates_are_distinct_and_use_the_budget_as_far_as_ranks_allow(tables, settings):
-    budget = parameter_budget(settings, N_NODES, DIM).parameters
+    budget = parameter_budget(settings, SHAPE).parameters
     found = [candidate.placement for candidate in propose_within(tables, settings)]
     assert len(set(found)) == len({str(placement) for placement in found}) == len(found)
     for placement in found:
-        used = count_parameters(placement, DIM)
-        one_rank_more = len(placement) * edge_parameters(AdapterSpec.of(settings.adapter, r=1), DIM)
-        assert used <= budget < used + one_rank_more
+        used = count_parameters(placement, SHAPE)
+        more = [(edge, one_rank_more(spec)) for edge, spec in placement]
+        assert used <= budget < count_parameters(Placement(tuple(more)), SHAPE)
+
+
+def test_auto_proposes_each_kind_alone_and_both_together(tables):
+    found = propose_within(tables, PlacementSettings())
+    by_kinds = Counter(candidate.kinds for candidate in found)
+    assert set(by_kinds) == {"bottleneck", "lora", "bottleneck+lora"}
+    assert min(by_kinds.values()) >= 12
+    for candidate in found:
+        shares = Counter()
+        for edge, spec in candidate.placement:
+            shares[spec.kind] += edge_parameters(spec, edge, SHAPE)
+        if len(shares) == 2:
+            assert max(shares.values()) < 2.5 * min(shares.values()), str(candidate)
+
+
+def test_lora_varies_maps_and_blocks_and_keeps_the_options_that_are_given(tables):
+    found = propose_within(tables, PlacementSettings(adapter="lora"))
+    specs = {spec for candidate in found for _, spec in candidate.placement}
+    assert {dict(spec.options)["maps"] for spec in specs} == {"qkv", "qv", "qkvo", "u", "ud"}
+    sets = {tuple(edge.target for edge in candidate.placement.edges) for candidate in found}
+    assert len(sets) > 50
+    fixed = propose_within(tables, PlacementSettings(adapter="lora:maps=qv,alpha=4"))
+    options = [dict(spec.options) for candidate in fixed for _, spec in candidate.placement]
+    assert {(each["maps"], each["alpha"]) for each in options} == {("qv", 4)}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        ("bottlenek", "did you mean 'bottleneck'"),
+        ("lora:map=qv", "did you mean 'maps'"),
+        ("lora:r=4", "the parameter budget sets the ranks"),
+    ],
+)
+def test_an_adapter_that_does_not_exist_or_sets_the_rank_is_refused(adapter, says):
+    with pytest.raises(UserError, match=says):
+        search_space(create_chain("starter"), PlacementSettings(adapter=adapter))
 
 
 def test_every_single_edge_and_every_generator_is_among_the_candidates(tables):
-    found = propose_within(tables, PlacementSettings())
+    found = propose_within(tables, BOTTLENECKS)
     singles = {c.placement.edges[0] for c in found if len(c.placement) == 1}
     assert singles == {Edge(i, j) for i in range(N_NODES) for j in range(N_NODES)}
     assert {edge.kind for c in found for edge in c.placement.edges} == set(EdgeKind)
@@ -71,13 +118,14 @@ def test_the_same_seed_proposes_the_same_and_another_other_random_sets(tables):
 
 def test_a_budget_below_one_edge_of_rank_one_is_refused_with_the_least_that_works(tables):
     with pytest.raises(UserError, match=r"no candidate fits 192 parameters.*takes 193"):
-        propose_within(tables, PlacementSettings(max_params=192))
-    assert propose_within(tables, PlacementSettings(max_params=193))
+        propose_within(tables, replace(BOTTLENECKS, max_params=192))
+    assert propose_within(tables, replace(BOTTLENECKS, max_params=193))
 
 
 def test_every_block_falls_back_to_mlps_and_then_to_nothing_as_the_budget_shrinks():
+    bottleneck = AdapterSpec("bottleneck")
     by_budget = {
-        budget: every_block_baseline(N_NODES, ParameterBudget("bottleneck", DIM, budget))
+        budget: every_block_baseline(N_NODES, ParameterBudget(bottleneck, SHAPE, budget))
         for budget in (24 * 193, 12 * 193, 12 * 193 - 1)
     }
     assert [None if p is None else len(p) for p in by_budget.values()] == [24, 12, None]
@@ -85,15 +133,15 @@ def test_every_block_falls_back_to_mlps_and_then_to_nothing_as_the_budget_shrink
 
 @pytest.mark.parametrize("n_nodes", [9, 13, 25, 49, 81])
 def test_the_default_budget_gives_every_block_rank_two_at_any_depth(n_nodes):
-    budget = parameter_budget(PlacementSettings(), n_nodes, DIM)
+    budget = parameter_budget(PlacementSettings(), BackboneShape.plain(96, n_nodes))
     placement = every_block_baseline(n_nodes, budget)
     assert len(placement) == n_nodes - 1
-    assert {adapter_config(spec).r for _, spec in placement} == {2}
+    assert {adapter_rank(spec) for _, spec in placement} == {2}
 
 
 def test_the_default_budget_of_a_network_of_24_sublayers_is_that_of_six_edges_of_rank_eight():
-    six = parameter_budget(PlacementSettings(edges=6, rank=8), 25, DIM)
-    assert parameter_budget(PlacementSettings(), 25, DIM) == six
+    six = parameter_budget(PlacementSettings(edges=6, rank=8), SHAPE)
+    assert parameter_budget(PlacementSettings(), SHAPE) == six
 
 
 def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(tables):
@@ -101,17 +149,18 @@ def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(table
     with pytest.raises(UserError, match=r"--top-k is 100000.*at most \d+ candidates"):
         search_space(chain, PlacementSettings(), top_k=100_000)
     most = count_candidates(N_NODES)
-    assert search_space(chain, PlacementSettings(), top_k=most).budget.dim == chain.dim
-    assert len(propose_within(tables, PlacementSettings())) <= most
+    assert search_space(chain, PlacementSettings(), top_k=most).budget.shape == chain.shape
+    assert len(propose_within(tables, BOTTLENECKS)) <= most
 
 
-@given(depths, st.sampled_from(list_adapters()), st.integers(100, 40_000))
+@given(depths, st.sampled_from(["bottleneck", "linear"]), st.integers(100, 40_000))
 def test_what_is_near_every_block_and_early_stays_within_any_budget(n_nodes, kind, parameters):
-    budget = ParameterBudget(kind, DIM, parameters)
+    shape = BackboneShape.plain(96, n_nodes)
+    budget = ParameterBudget(AdapterSpec(kind), shape, parameters)
     for _, edges, weights in near_every_block(n_nodes) + early_fans(n_nodes):
         placement = budget.fit(edges, weights)
         if placement is None:
             assert len(edges) * budget.smallest > parameters
         else:
             assert set(placement.edges) == set(edges)
-            assert count_parameters(placement, DIM) <= parameters
+            assert count_parameters(placement, shape) <= parameters

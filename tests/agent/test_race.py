@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoplace.agent.steps._afford import Allowance, afford
+from autoplace.agent.steps._afford import Allowance, Sides, afford
 from autoplace.agent.steps._choose import Contender, choose
 from autoplace.agent.steps._race import plan_rungs, rank
 from autoplace.placement import Placement
@@ -89,12 +89,9 @@ def test_a_prior_that_is_unknown_neither_helps_nor_hurts():
 @given(st.floats(0, 5000))
 def test_what_is_afforded_fits_the_time_or_is_the_least_there_is(seconds):
     settings = PickSettings()
-    allowed = afford(
-        settings, 24, 2, refit_share=1.25, sides=3, seconds_per_training=10.0, seconds=seconds
-    )
-    needed = 10 * sum(allowed.by_phase(settings.epochs, 1.25, 3).values())
+    sides = Sides(refit_share=1.25, contenders=2, tested=3)
+    allowed = afford(settings, 24, 2, sides, seconds_per_training=10.0, seconds=seconds)
+    needed = 10 * sum(allowed.by_phase(settings.epochs, sides).values())
     assert needed <= seconds or allowed == Allowance(field=1, top_k=1, folds=1, seeds=1)
-    more = afford(
-        settings, 24, 2, refit_share=1.25, sides=3, seconds_per_training=10.0, seconds=seconds + 100
-    )
+    more = afford(settings, 24, 2, sides, seconds_per_training=10.0, seconds=seconds + 100)
     assert (more.field, more.seeds, more.folds) >= (allowed.field, allowed.seeds, allowed.folds)

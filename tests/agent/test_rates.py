@@ -49,7 +49,7 @@ def test_a_reference_that_diverges_rules_its_rate_out_for_all():
 def test_references_are_every_block_and_an_early_placement_of_two_edges(backbone):
     chain = create_chain(backbone)
     space = search_space(chain, PlacementSettings())
-    every_block, early = references(space.every_block, space.budget, chain.n_nodes)
+    every_block, early = references(space, space.kinds[0], chain.n_nodes)
     assert every_block == space.every_block
     assert len(early) == 2
     assert all(edge.target <= chain.n_nodes / 2 for edge in early.edges)

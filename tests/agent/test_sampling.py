@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from autoplace.adapters import count_parameters
 from autoplace.agent import parameter_budget, read_placements, sample_trials
+from autoplace.backbones import BackboneShape
 from autoplace.errors import UserError
 from autoplace.placement import EdgeKind
 from autoplace.settings import CollectSettings
 
-DIM, N_NODES = 96, 25
+SHAPE = BackboneShape.plain(96)
 
 
 @pytest.fixture(scope="module")
 def trials():
-    return sample_trials(N_NODES, DIM, CollectSettings(placements=80))
+    return sample_trials(SHAPE, CollectSettings(placements=80))
 
 
 def test_samples_are_distinct_within_the_budget_and_as_many_as_asked_for(trials):
     assert len({trial.placement for trial in trials}) == len(trials) == 80
-    budget = parameter_budget(CollectSettings(), N_NODES, DIM).parameters
-    assert all(count_parameters(trial.placement, DIM) <= budget for trial in trials)
+    budget = parameter_budget(CollectSettings(), SHAPE).parameters
+    assert all(count_parameters(trial.placement, SHAPE) <= budget for trial in trials)
 
 
 def test_every_propensity_is_a_probability(trials):
@@ -43,7 +45,7 @@ def test_half_the_samples_are_single_edges_of_the_four_kinds_evenly(trials):
 def test_propensities_of_all_single_edges_add_up_to_the_half_they_are_given():
     by_kind = Counter()
     settings = CollectSettings(placements=300)
-    for trial in sample_trials(N_NODES, DIM, settings):
+    for trial in sample_trials(SHAPE, settings):
         if trial.chosen_by == "random-single":
             by_kind[trial.placement.edges[0].kind] = trial.propensity
     sizes = {EdgeKind.SEQUENTIAL: 25, EdgeKind.PARALLEL: 24, EdgeKind.LONG_RANGE: 276,
@@ -53,9 +55,7 @@ def test_propensities_of_all_single_edges_add_up_to_the_half_they_are_given():
 
 def test_the_seed_decides_the_samples():
     settings = [CollectSettings(placements=5, seed=seed) for seed in (0, 0, 1)]
-    first, again, other = (
-        [r.placement for r in sample_trials(N_NODES, DIM, each)] for each in settings
-    )
+    first, again, other = ([r.placement for r in sample_trials(SHAPE, each)] for each in settings)
     assert first == again
     assert first != other
 
@@ -64,7 +64,7 @@ def test_more_placements_than_the_budget_allows_are_refused():
     # Of a network of three nodes, rank 1 on one of the nine edges is all that fits.
     settings = CollectSettings(placements=20, max_params=193)
     with pytest.raises(UserError, match=r"only 9 of 20 placements fit 193 parameters; raise"):
-        sample_trials(3, DIM, settings)
+        sample_trials(replace(SHAPE, n_nodes=3), settings)
 
 
 def test_a_placements_file_may_hold_comments_and_empty_lines(tmp_path):

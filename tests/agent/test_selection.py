@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 from autoplace.adapters import ParameterBudget
 from autoplace.agent.steps._propose import Candidate, propose
 from autoplace.agent.steps._select import Footprint, select_field
+from autoplace.agent.steps._space import search_space
+from autoplace.backbones import BackboneShape, create_chain
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import every_block, near_every_block, random_edges
+from autoplace.settings import PlacementSettings
 
 N_NODES = 25
-BUDGET = ParameterBudget("bottleneck", 96, 9264)
+BUDGET = ParameterBudget(AdapterSpec("bottleneck"), BackboneShape.plain(96), 9264)
 EVERY_BLOCK = BUDGET.fit(every_block(N_NODES))
 
 edges = st.builds(Edge, st.integers(0, 12), st.integers(0, 12))
@@ -50,17 +54,18 @@ def scores_for(pool, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def candidates(tables):
-    return propose(tables, BUDGET, seed=0)
+    settings = PlacementSettings(adapter="bottleneck")
+    return propose(tables, search_space(create_chain("starter"), settings), seed=0)
 
 
 @given(pools, st.integers(0, 10), st.booleans())
 def test_the_field_has_no_near_copies_and_ends_early_only_if_nothing_else_is_left(
     pool, size, with_every_block
 ):
-    every = Placement.of(every_block(13)) if with_every_block else None
+    every = [Placement.of(every_block(13))] if with_every_block else []
     chosen = [c.placement for c in select_field(pool, scores_for(pool), every, size, seed=0)]
     assert len(chosen) <= size
-    avoided = [*chosen, *([every] if every else [])]
+    avoided = [*chosen, *every]
     assert not any(near_copies(a, b) for a, b in combinations(avoided, 2))
     if len(chosen) < size:
         assert all(any(near_copies(c.placement, a) for a in avoided) for c in pool)
@@ -69,7 +74,7 @@ def test_the_field_has_no_near_copies_and_ends_early_only_if_nothing_else_is_lef
 @given(pools, st.integers(1, 10))
 def test_the_field_is_ordered_by_prediction_from_the_best_of_all(pool, size):
     predicted = scores_for(pool)
-    chosen = select_field(pool, predicted, None, size, seed=0)
+    chosen = select_field(pool, predicted, [], size, seed=0)
     positions = [pool.index(candidate) for candidate in chosen]
     assert chosen[0] == pool[int(predicted.argmax())]
     assert positions == sorted(positions, key=lambda index: -predicted[index])
@@ -133,7 +138,7 @@ def edge_counts(field):
 )
 def test_a_biased_predictor_cannot_fill_the_field_with_one_kind(candidates, bias):
     predicted = [float(bias(candidate)) for candidate in candidates]
-    field = select_field(candidates, predicted, EVERY_BLOCK, 24, seed=0)
+    field = select_field(candidates, predicted, [EVERY_BLOCK], 24, seed=0)
     assert len(field) == 24
     assert sum(c.chosen_by.startswith("near-every-block") for c in field) >= 8
     counts = edge_counts(field)
@@ -143,14 +148,14 @@ def test_a_biased_predictor_cannot_fill_the_field_with_one_kind(candidates, bias
 
 def test_the_field_keeps_a_good_predictors_favourites(candidates):
     predicted = scores_for(candidates)
-    field = select_field(candidates, predicted, EVERY_BLOCK, 24, seed=0)
+    field = select_field(candidates, predicted, [EVERY_BLOCK], 24, seed=0)
     best = {candidates[i].placement for i in np.argsort(-predicted)[:4]}
     assert best <= {candidate.placement for candidate in field}
 
 
 def test_the_field_depends_only_on_its_inputs_and_the_seed_only_breaks_ties(candidates):
     def chosen(predicted, seed):
-        return select_field(candidates, predicted, EVERY_BLOCK, 24, seed)
+        return select_field(candidates, predicted, [EVERY_BLOCK], 24, seed)
 
     equal = np.zeros(len(candidates))
     assert chosen(equal, 0) == chosen(equal, 0)
@@ -161,5 +166,23 @@ def test_the_field_depends_only_on_its_inputs_and_the_seed_only_breaks_ties(cand
 
 def test_a_second_best_near_copy_gives_way_and_is_never_added_back():
     pool = [Candidate(Placement.parse(text), "single") for text in ("4>6", "4>7", "10>1")]
-    assert select_field(pool, [3.0, 2.0, 1.0], None, 2, seed=0) == [pool[0], pool[2]]
-    assert select_field(pool, [3.0, 2.0, 1.0], None, 3, seed=0) == [pool[0], pool[2]]
+    assert select_field(pool, [3.0, 2.0, 1.0], [], 2, seed=0) == [pool[0], pool[2]]
+    assert select_field(pool, [3.0, 2.0, 1.0], [], 3, seed=0) == [pool[0], pool[2]]
+
+
+def test_kinds_get_equal_shares_of_the_field_whatever_is_predicted(tables):
+    space = search_space(create_chain("starter"), PlacementSettings())
+    pool = propose(tables, space, seed=0)
+    predicted = [float(candidate.kinds == "bottleneck") for candidate in pool]
+    field = select_field(pool, predicted, [space.every_block, space.lora], 24, seed=0)
+    assert Counter(candidate.kinds for candidate in field) == {
+        "bottleneck": 8, "bottleneck+lora": 8, "lora": 8,
+    }  # fmt: skip
+    names = [candidate.chosen_by for candidate in field if candidate.kinds == "lora"]
+    assert sum(name.endswith(":all") for name in names) >= 2
+
+
+def test_lora_on_other_maps_of_the_same_blocks_is_no_copy():
+    one, other = (Placement.parse(f"0>1+2>3+4>5@lora:maps={maps},r=2") for maps in ("qkv", "qv"))
+    assert not near_copies(one, other)
+    assert near_copies(one, one)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import autoplace
+from autoplace.adapters import list_adapters
 from autoplace.placement import Edge
 
 SMALL = ("--probe-images", "24")
@@ -95,3 +96,21 @@ def test_a_pattern_that_no_backbone_matches_is_refused(cli, tmp_path):
     done = cli("backbones", "starling*", cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "no backbone matches 'starling*'" in done.err
+
+
+def test_adapter_kinds_are_listed_with_options_parameters_and_papers(cli, tmp_path):
+    found = {info["name"]: info for info in cli("adapters", "--json", cwd=tmp_path).document}
+    assert set(found) == set(list_adapters())
+    for info in found.values():
+        assert set(info) == {
+            "name", "options", "parameters", "edge_kinds", "mergeable", "paper",
+        }  # fmt: skip
+        assert info["edge_kinds"]
+        assert info["parameters"]
+    assert found["lora"]["mergeable"]
+    assert found["lora"]["edge_kinds"] == ["parallel"]
+    assert found["bottleneck"]["parameters"]["mlp"] == 8 * (2 * 768 + 1)
+    assert "lora" in cli("adapters", "lo*", cwd=tmp_path).out
+    unknown = cli("adapters", "lorra", cwd=tmp_path)
+    assert unknown.code == 2
+    assert "no adapter kind matches 'lorra'" in unknown.err

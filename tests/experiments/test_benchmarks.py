@@ -115,3 +115,15 @@ def test_the_benchmark_of_overheads_measures_each_part_on_its_own(monkeypatch):
     # The synthetic rows of ten families and the new trials of one.
     assert (report["retrain_rows"], report["retrain_families"]) == (4060, 11)
     assert "help_seconds" in rendered("overheads.py", report, monkeypatch)
+
+
+def test_the_benchmark_of_dropped_adapters_tells_ratios_within_one_run(monkeypatch):
+    options = ["--batch", "2", "--repeats", "1", "--dropped", "6", "12"]
+    report = run("adapter_drop.py", *options)
+    assert set(report) >= STATED
+    assert next(iter(report)) == "speedup"
+    assert set(report["speedup"]) == {"inference", "step", "cached_step"}
+    for by_number in report["speedup"].values():
+        assert set(by_number) == {"0", "6", "12"}
+        assert by_number["0"] == 1
+    assert "at every sub-layer" in rendered("adapter_drop.py", report, monkeypatch)

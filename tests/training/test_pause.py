@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from autoplace.model import Tuning
+from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Deadline, Images, Trial, run_trials
@@ -21,9 +21,11 @@ TRIALS = [
         (Placement.parse("16>17@bottleneck:r=4"), 0.01),
         (Placement.parse("2>12+22>10@bottleneck:r=4"), 0.03),
         (Placement.parse("20>9@linear:r=2"), 0.01),
+        (Placement.parse("16>17+20>9@bottleneck:drop=0.5,r=2"), 0.01),
     )
 ]
-LORA = Trial(Tuning("lora", 2), 1, learning_rate=0.01)
+FULL = Trial(FullTuning(), 1, learning_rate=0.0003)
+LORA = Trial(Placement.parse("2>3+12>13@lora:r=2+15>16@lora:r=3"), 1, learning_rate=0.01)
 
 
 def in_parts(task, jobs, stops):
@@ -43,7 +45,7 @@ def assert_equal(ours, theirs):
 
 
 @pytest.mark.parametrize("stops", [[1], [1, 2, 3]], ids=["once", "after every epoch"])
-@pytest.mark.parametrize("trial", [*TRIALS, LORA], ids=lambda trial: str(trial.placement))
+@pytest.mark.parametrize("trial", [*TRIALS, LORA, FULL], ids=lambda trial: str(trial.placement))
 def test_one_that_paused_gives_the_same_bits(task, trial, stops):
     (whole,) = run_trials(task, [trial], SETTINGS)
     (parts,) = in_parts(task, [trial], stops)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import predictors
 from autoplace.agent.steps._progress import Progress
+from autoplace.placement import Placement
 from autoplace.tracking import Store, champion
 
 
@@ -27,6 +29,18 @@ class ActivePredictor:
     predictor: predictors.Predictor
     origin: str
     folder: Path
+
+    def knows(self, placement: Placement) -> bool:
+        """Whether the predictor was trained on all adapter kinds of a placement.
+
+        What it predicts for others helps to order them, but not to compare kinds.
+        """
+        return {spec.kind for _, spec in placement} <= self._kinds
+
+    @cached_property
+    def _kinds(self) -> set[str]:
+        texts = predictors.load_training_set(self.folder).X["placement"]
+        return {spec.kind for text in set(texts) for _, spec in Placement.parse(text)}
 
 
 def load_active_predictor(

@@ -13,6 +13,35 @@ RATE_TRIALS = len(START)  # one reference each
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Who is trained besides the candidates.
+
+    Attributes
+    ----------
+    refit_share : float
+        Images that the refit trains on, divided by the training images.
+    contenders : int
+        Baselines besides head-only that may win.
+    tested : int
+        Winner and baselines besides head-only that are trained for the test.
+
+    Examples
+    --------
+    >>> Sides(refit_share=1.25, contenders=2, tested=3).later_rates
+    0
+    """
+
+    refit_share: float
+    contenders: int
+    tested: int
+
+    @property
+    def later_rates(self) -> int:
+        """Baselines whose learning rate is found only for the test."""
+        return max(0, self.tested - 1 - self.contenders)
+
+
+@dataclass(frozen=True)
 class Allowance:
     """How much a pick tries.
 
@@ -26,8 +55,8 @@ class Allowance:
     Examples
     --------
     >>> full = Allowance(field=24, top_k=2, folds=2, seeds=3)
-    >>> full.by_phase(epochs=10, refit_share=1.25, sides=3)
-    {'race': 3.1, 'finalists': 2.6, 'folds': 3, 'baselines': 1.2, 'refit': 11.25}
+    >>> full.by_phase(epochs=10, sides=Sides(refit_share=1.25, contenders=2, tested=3))
+    {'race': 3.1, 'finalists': 3.6, 'folds': 4, 'baselines': 0.0, 'refit': 11.25}
     """
 
     field: int
@@ -35,17 +64,15 @@ class Allowance:
     folds: int
     seeds: int
 
-    def by_phase(self, epochs: int, refit_share: float, sides: int) -> dict[str, float]:
+    def by_phase(self, epochs: int, sides: Sides) -> dict[str, float]:
         """Count the trainings of a placement that each phase takes, once the rates are known.
 
         Parameters
         ----------
         epochs : int
             Epochs of a training.
-        refit_share : float
-            Images that the refit trains on, divided by the training images.
-        sides : int
-            Winner, every-block and the baselines that tune the backbone.
+        sides : Sides
+            Who is trained besides the candidates.
         """
         trained, before = 0, 0
         for rung in plan_rungs(self.field, self.top_k, epochs):
@@ -53,10 +80,10 @@ class Allowance:
             before = rung.epoch
         return {
             "race": trained / epochs,
-            "finalists": 1 + self.top_k * (epochs - before) / epochs,  # and every-block
-            "folds": (self.folds - 1) * (self.top_k + 1),
-            "baselines": round(RATE_TRIALS * SHARE * (sides - 2), 2),  # their learning rates
-            "refit": self.seeds * sides * refit_share,
+            "finalists": sides.contenders + self.top_k * (epochs - before) / epochs,
+            "folds": (self.folds - 1) * (self.top_k + sides.contenders),
+            "baselines": round(RATE_TRIALS * SHARE * sides.later_rates, 2),
+            "refit": self.seeds * sides.tested * sides.refit_share,
         }
 
 
@@ -64,9 +91,8 @@ def afford(
     settings: PickSettings,
     field: int,
     folds: int,
+    sides: Sides,
     *,
-    refit_share: float,
-    sides: int,
     seconds_per_training: float,
     seconds: float,
 ) -> Allowance:
@@ -80,10 +106,8 @@ def afford(
         What was asked for.
     field, folds : int
         Candidates and folds that are available.
-    refit_share : float
-        Images that the refit trains on, divided by the training images.
-    sides : int
-        Winner, every-block and the baselines that tune the backbone.
+    sides : Sides
+        Who is trained besides the candidates.
     seconds_per_training : float
         Wall seconds of a training, as measured so far.
     seconds : float
@@ -91,14 +115,13 @@ def afford(
 
     Examples
     --------
-    >>> afford(
-    ...     PickSettings(), 24, 2, refit_share=1.25, sides=3, seconds_per_training=9.0, seconds=120
-    ... )
+    >>> sides = Sides(refit_share=1.25, contenders=2, tested=3)
+    >>> afford(PickSettings(), 24, 2, sides, seconds_per_training=9.0, seconds=120)
     Allowance(field=24, top_k=2, folds=1, seeds=1)
     """
     asked = Allowance(field, min(settings.top_k, field), folds, settings.seeds)
     for allowance in _smaller(asked):
-        trainings = sum(allowance.by_phase(settings.epochs, refit_share, sides).values())
+        trainings = sum(allowance.by_phase(settings.epochs, sides).values())
         if trainings * seconds_per_training <= seconds:
             return allowance
     return allowance

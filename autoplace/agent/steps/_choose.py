@@ -11,7 +11,7 @@ import numpy as np
 
 from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.model import Tuning
+from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import Role, Status
@@ -67,7 +67,7 @@ class Contender:
 def compare(
     rounds: Rounds,
     jobs: Sequence[Trial | Outcome],
-    prior: Callable[[Placement | Tuning], float],
+    prior: Callable[[Placement | FullTuning], float],
     further: Sequence[Images],
 ) -> list[Contender]:
     """Train finalists and baselines to the end, and again on further folds or seeds.

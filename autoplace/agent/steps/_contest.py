@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from autoplace.agent.steps._afford import Allowance, afford
+from autoplace.agent.steps._afford import Allowance, Sides, afford
 from autoplace.agent.steps._choose import Contender, choose, compare
 from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._race import Rung, plan_rungs, race
-from autoplace.agent.steps._rates import RateSearch, find_rate
+from autoplace.agent.steps._rates import RateSearch, find_rate, kinds_of, with_rates
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
 from autoplace.errors import UserError
+from autoplace.model import FullTuning
+from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Deadline,
@@ -80,16 +82,8 @@ class Contest:
         return next((c for c in self.contenders if c.role is Role.HEAD_ONLY), None)
 
 
-def run_contest(
-    task: Task,
-    entrants: Entrants,
-    settings: PickSettings,
-    rounds: Rounds,
-    deadline: Deadline,
-    unit: float,
-    progress: Progress,
-) -> Contest:
-    """Find rates, race the field, compare finalists and baselines, choose, and refit.
+class Organiser:
+    """Runs a contest: rates, race, comparison, choice, refit.
 
     Parameters
     ----------
@@ -107,127 +101,178 @@ def run_contest(
         Estimated seconds of a training of every-block.
     progress : Progress
         Notified of what the time budget takes away.
-
-    Raises
-    ------
-    UserError
-        Training diverges at every learning rate.
-    NothingFinishedError
-        No trial finished.
     """
-    contest = Contest(ended=rounds.ended)
-    try:
-        _compete(contest, task, entrants, settings, rounds, deadline, unit, progress)
-    except DeadlineReachedError:
-        contest.is_complete = False
-        progress.note(
-            "the time budget ran out; continuing with the finished trials; some baselines may be "
-            "missing from the comparison"
+
+    def __init__(
+        self,
+        task: Task,
+        entrants: Entrants,
+        settings: PickSettings,
+        rounds: Rounds,
+        deadline: Deadline,
+        unit: float,
+        progress: Progress,
+    ) -> None:
+        self._task = task
+        self._entrants = entrants
+        self._settings = settings
+        self._rounds = rounds
+        self._deadline = deadline
+        self._unit = unit
+        self._progress = progress
+        self._contest = Contest(ended=rounds.ended)
+
+    def run(self) -> Contest:
+        """Find rates, race the field, compare finalists and baselines, choose, and refit.
+
+        Raises
+        ------
+        UserError
+            Training diverges at every learning rate.
+        NothingFinishedError
+            No trial finished.
+        """
+        contest = self._contest
+        try:
+            self._compete()
+        except DeadlineReachedError:
+            contest.is_complete = False
+            self._progress.note(
+                "the time budget ran out; continuing with the finished trials; some baselines may "
+                "be missing from the comparison"
+            )
+        contest.contenders = contest.contenders or self._finished()
+        if not contest.contenders:
+            raise NothingFinishedError(self._rounds.ended, deadline_reached=not contest.is_complete)
+        if contest.choice is None:
+            contest.choice = choose(contest.contenders, self._task.metric)
+        if not contest.trained.get(WINNER):  # no seed of the refit is complete: what was compared
+            contest.trained = {WINNER: contest.winner.outcomes[:1]}
+            for contender in contest.contenders:
+                if contender.role.is_baseline and contender is not contest.winner:
+                    contest.trained[contender.role] = contender.outcomes[:1]
+        return contest
+
+    def _compete(self) -> None:
+        contest, entrants = self._contest, self._entrants
+        rate = self._find_rate(HEAD_ONLY, [entrants.head_only.placement])
+        head_only = replace(entrants.head_only, learning_rate=rate)
+        finished = self._rounds.run("Head-only", [head_only])
+        kinds = self._find_rates()
+
+        allowance = self._allowance()
+        left = self._race(allowance, kinds)
+        baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
+        contest.contenders = compare(
+            self._rounds,
+            [*finished, *self._timed(baselines, kinds), *left],
+            entrants.prior,
+            _further(self._task, allowance.folds),
         )
-    contest.contenders = contest.contenders or _finished(rounds.ended, entrants)
-    if not contest.contenders:
-        raise NothingFinishedError(rounds.ended, deadline_reached=not contest.is_complete)
-    if contest.choice is None:
-        contest.choice = choose(contest.contenders, task.metric)
-    if not contest.trained.get(WINNER):  # no seed of the refit is complete: what the race trained
-        contest.trained = {WINNER: contest.winner.outcomes[:1]}
+        if self._deadline.passed:
+            raise DeadlineReachedError
+        if contest.contenders:
+            contest.choice = choose(contest.contenders, self._task.metric)
+            self._refit(allowance.seeds)
+
+    def _find_rate(self, kind: str, placements: Sequence[Placement | FullTuning]) -> float:
+        """Find the learning rate of a kind, unless it is known."""
+        rates = self._contest.rates
+        if kind not in rates:
+            rates[kind] = find_rate(self._rounds, kind, placements, self._settings, self._task.seed)
+        return rates[kind].rate
+
+    def _find_rates(self) -> dict[str, float]:
+        """Find the rate of each adapter kind; one that always diverges leaves the contest."""
+        rates: dict[str, float] = {}
+        errors: list[UserError] = []
+        for kind in self._entrants.kinds:
+            try:
+                rates[kind] = self._find_rate(kind, self._entrants.references_of(kind))
+            except UserError as error:
+                errors.append(error)
+        if not rates and errors:
+            raise errors[0]
+        for reason in errors:
+            self._progress.note(f"an adapter kind leaves the race: {reason}")
+        return rates
+
+    def _timed(self, trials: Sequence[Trial], rates: Mapping[str, float]) -> list[Trial]:
+        """Give trials the rates of their kinds, without those of kinds that have none."""
+        return [with_rates(trial, rates) for trial in trials if set(kinds_of(trial)) <= set(rates)]
+
+    def _race(self, allowance: Allowance, rates: Mapping[str, float]) -> list[Trial | Outcome]:
+        contest = self._contest
+        starters = self._timed(self._entrants.field, rates)[: allowance.field]
+        rungs = plan_rungs(len(starters), allowance.top_k, self._settings.epochs)
+        try:
+            return race(self._rounds, starters, rungs, contest.rungs)
+        finally:
+            contest.search_ended = time.perf_counter()
+
+    def _refit(self, seeds: int) -> None:
+        contest, entrants = self._contest, self._entrants
+        sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
         for contender in contest.contenders:
             if contender.role.is_baseline and contender is not contest.winner:
-                contest.trained[contender.role] = contender.outcomes[:1]
-    return contest
+                sides[contender.role] = contender.outcomes[0].trial
+        compared = {contender.role for contender in contest.contenders}
+        for trial in (*entrants.lora, *entrants.full):
+            role = str(trial.role)
+            if trial.role in compared:
+                continue
+            try:
+                rate = self._find_rate(role, [trial.placement])
+            except UserError as error:
+                self._progress.note(f"{role} is not compared: {error}")
+                continue
+            sides[role] = replace(trial, learning_rate=rate)
+        contest.trained = refit(self._rounds, sides, seeds, self._settings.refit)
+        missing = sorted(set(sides) - {role for role, done in contest.trained.items() if done})
+        if self._deadline.passed and len(contest.trained[WINNER]) < seeds:
+            raise DeadlineReachedError
+        if missing:
+            self._progress.note(f"the final training failed for {', '.join(missing)}")
 
-
-def _compete(
-    contest: Contest,
-    task: Task,
-    entrants: Entrants,
-    settings: PickSettings,
-    rounds: Rounds,
-    deadline: Deadline,
-    unit: float,
-    progress: Progress,
-) -> None:
-    head_only = entrants.head_only
-    contest.rates[HEAD_ONLY] = find_rate(
-        rounds, HEAD_ONLY, [head_only.placement], settings, task.seed
-    )
-    head_only = replace(head_only, learning_rate=contest.rates[HEAD_ONLY].rate)
-    finished = rounds.run("Head-only", [head_only])
-
-    kind = settings.adapter
-    contest.rates[kind] = find_rate(rounds, kind, entrants.references, settings, task.seed)
-    rate = contest.rates[kind].rate
-    allowance = _allowance(task, entrants, settings, rounds, deadline, unit, progress)
-    rungs = plan_rungs(allowance.field, allowance.top_k, settings.epochs)
-    starters = [replace(t, learning_rate=rate) for t in entrants.field[: allowance.field]]
-    try:
-        left = race(rounds, starters, rungs, contest.rungs)
-    finally:
-        contest.search_ended = time.perf_counter()
-
-    every_block = [replace(trial, learning_rate=rate) for trial in entrants.every_block]
-    contest.contenders = compare(
-        rounds, [*finished, *every_block, *left], entrants.prior, _further(task, allowance.folds)
-    )
-    if deadline.passed:
-        raise DeadlineReachedError
-    if not contest.contenders:
-        return
-    contest.choice = choose(contest.contenders, task.metric)
-
-    sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
-    for contender in contest.contenders:
-        if contender.role.is_baseline and contender is not contest.winner:
-            sides[contender.role] = contender.outcomes[0].trial
-    for trial in entrants.tuned:
-        role = str(trial.role)
-        try:
-            contest.rates[role] = find_rate(rounds, role, [trial.placement], settings, task.seed)
-        except UserError as error:
-            progress.note(f"{role} is not compared: {error}")
-            continue
-        sides[role] = replace(trial, learning_rate=contest.rates[role].rate)
-    contest.trained = refit(rounds, sides, allowance.seeds, settings.refit)
-    missing = sorted(set(sides) - {role for role, done in contest.trained.items() if done})
-    if deadline.passed and len(contest.trained[WINNER]) < allowance.seeds:
-        raise DeadlineReachedError
-    if missing:
-        progress.note(f"the final training failed for {', '.join(missing)}")
-
-
-def _allowance(
-    task: Task,
-    entrants: Entrants,
-    settings: PickSettings,
-    rounds: Rounds,
-    deadline: Deadline,
-    unit: float,
-    progress: Progress,
-) -> Allowance:
-    folds = count_comparisons(task, settings)
-    n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
-    asked = afford(
-        settings,
-        len(entrants.field),
-        folds,
-        refit_share=n_fit / n_train if settings.refit else 1.0,
-        sides=2 + len(entrants.tuned),
-        seconds_per_training=_seconds_per_training(rounds, unit, settings),
-        seconds=deadline.left,
-    )
-    if (asked.field, asked.folds, asked.seeds) != (len(entrants.field), folds, settings.seeds):
-        progress.note(
-            f"to fit --budget, the search is reduced; candidates: {asked.field}, finalists: "
-            f"{asked.top_k}, folds or seeds to compare them on: {asked.folds}, seeds for the test: "
-            f"{asked.seeds}"
+    def _allowance(self) -> Allowance:
+        task, settings, entrants = self._task, self._settings, self._entrants
+        folds = count_comparisons(task, settings)
+        n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
+        asked = afford(
+            settings,
+            len(entrants.field),
+            folds,
+            Sides(
+                refit_share=n_fit / n_train if settings.refit else 1.0,
+                contenders=entrants.contenders,
+                tested=entrants.sides,
+            ),
+            seconds_per_training=self._seconds_per_training(),
+            seconds=self._deadline.left,
         )
-    return asked
+        if (asked.field, asked.folds, asked.seeds) != (
+            len(entrants.field), folds, settings.seeds,
+        ):  # fmt: skip
+            self._progress.note(
+                "to fit --budget, the search is reduced; candidates: "
+                f"{asked.field}, finalists: {asked.top_k}, folds or seeds to compare them on: "
+                f"{asked.folds}, seeds for the test: {asked.seeds}"
+            )
+        return asked
 
+    def _seconds_per_training(self) -> float:
+        """As measured so far; estimated if rates were given, so that nothing has been trained."""
+        measured = self._rounds.seconds_per_epoch * self._settings.epochs
+        return measured if math.isfinite(measured) else self._unit
 
-def _seconds_per_training(rounds: Rounds, unit: float, settings: PickSettings) -> float:
-    """As measured so far; estimated if the rate was given, so that nothing has been trained."""
-    measured = rounds.seconds_per_epoch * settings.epochs
-    return measured if math.isfinite(measured) else unit
+    def _finished(self) -> list[Contender]:
+        """Contenders, where the time was up before the finalists were compared."""
+        roles = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA, Role.CANDIDATE)
+        return [
+            Contender([outcome], self._entrants.prior(outcome.placement))
+            for outcome in self._rounds.ended
+            if outcome.trial.role in roles and outcome.is_done
+        ]
 
 
 def _further(task: Task, folds: int) -> list[Images]:
@@ -235,13 +280,3 @@ def _further(task: Task, folds: int) -> list[Images]:
     if not task.data.made_val:
         return [Images()] * (folds - 1)
     return [Images("fold", number) for number in range(2, folds + 1)]
-
-
-def _finished(ended: Sequence[Outcome], entrants: Entrants) -> list[Contender]:
-    """Contenders, where the time was up before the finalists were compared."""
-    roles = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE)
-    return [
-        Contender([outcome], entrants.prior(outcome.placement))
-        for outcome in ended
-        if outcome.trial.role in roles and outcome.is_done
-    ]

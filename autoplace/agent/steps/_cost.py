@@ -42,6 +42,6 @@ def held_back(
         embedded = task.chain.embed(task.data.test.load(rows).images.to(task.device))
         frozen_features(task.chain, embedded)
     per_image = (time.perf_counter() - started) / len(rows)
-    models = 1 + settings.seeds * (2 + len(entrants.every_block) + len(entrants.tuned))
+    models = 1 + settings.seeds * (1 + entrants.sides)
     needed = per_image * (len(task.data.test) * models + len(task.data.fit))
     return deadline.linked(deadline.left - min(needed, SHARE * deadline.left))

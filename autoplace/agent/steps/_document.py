@@ -24,7 +24,7 @@ def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataF
     reference = np.nan if contest.head_only is None else contest.head_only.metric(metric)
     rows = []
     for outcome in contest.ended:
-        if outcome.trial.role not in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE):
+        if outcome.trial.role not in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA, Role.CANDIDATE):
             continue
         contender = contenders.get(str(outcome.placement))
         measured = contender or (Contender([outcome], np.nan) if outcome.epochs else None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from autoplace.agent.steps._kinds import LORA_QKV
 from autoplace.agent.steps._propose import Candidate
-from autoplace.agent.steps._rates import references
+from autoplace.agent.steps._rates import kinds_of, references
 from autoplace.agent.steps._space import SearchSpace
 from autoplace.backbones import ResidualChain
-from autoplace.model import Tuning
+from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Trial
@@ -28,10 +29,14 @@ class Entrants:
         The head without adapters.
     every_block : list of Trial
         An adapter in every block; empty if it does not fit the parameter budget.
-    tuned : list of Trial
-        Baselines that are not placements: LoRA, and full fine-tuning if it was asked for.
-    references : list of Placement
-        What the learning rate of the adapters is found with.
+    lora : list of Trial
+        LoRA in every block; empty if it does not fit the parameter budget.
+    full : list of Trial
+        Full fine-tuning, if it was asked for.
+    references : dict of str to list of Placement
+        What the learning rate of each adapter kind is found with.
+    lora_may_win : bool
+        Whether LoRA in every block is a contender, or only compared on test.
     predicted : mapping of Placement to float
         Predicted gain over head-only of every candidate.
     """
@@ -39,13 +44,37 @@ class Entrants:
     field: list[Trial]
     head_only: Trial
     every_block: list[Trial]
-    tuned: list[Trial]
-    references: list[Placement]
+    lora: list[Trial]
+    full: list[Trial]
+    references: dict[str, list[Placement]]
     predicted: Mapping[Placement, float]
+    lora_may_win: bool
 
-    def prior(self, placement: Placement | Tuning) -> float:
+    @property
+    def kinds(self) -> list[str]:
+        """Adapter kinds of the field and of the baselines that may win."""
+        trials = [*self.field, *self.every_block, *(self.lora if self.lora_may_win else [])]
+        return sorted({kind for trial in trials for kind in kinds_of(trial)})
+
+    def references_of(self, kind: str) -> list[Placement]:
+        """Return what the rate of a kind is found with; where the budget is tight, a candidate."""
+        of_kind = [trial.placement for trial in self.field if kind in kinds_of(trial)]
+        candidates = [placement for placement in of_kind if isinstance(placement, Placement)]
+        return self.references[kind] or candidates[:1]
+
+    @property
+    def contenders(self) -> int:
+        """Baselines besides head-only that may win."""
+        return len(self.every_block) + (len(self.lora) if self.lora_may_win else 0)
+
+    @property
+    def sides(self) -> int:
+        """Winner and baselines that are trained for the test, except head-only."""
+        return 1 + len(self.every_block) + len(self.lora) + len(self.full)
+
+    def prior(self, placement: Placement | FullTuning) -> float:
         """Predicted gain over head-only; NaN if there is none."""
-        if isinstance(placement, Tuning):
+        if isinstance(placement, FullTuning):
             return float("nan")
         return 0.0 if not len(placement) else self.predicted.get(placement, float("nan"))
 
@@ -73,19 +102,22 @@ def enter(
         Seed and baselines.
     """
 
-    def baseline(placement: Placement | Tuning, role: Role) -> Trial:
+    def baseline(placement: Placement | FullTuning, role: Role) -> Trial:
         return Trial(placement, settings.seed, role, role, 1.0)
 
-    lora = Tuning.lora_within(chain, space.budget.parameters)
-    tuned = [] if lora is None else [baseline(lora, Role.LORA)]
-    if settings.baselines == "full":
-        tuned.append(baseline(Tuning("full"), Role.FULL))
-    every_block = [] if space.every_block is None else [space.every_block]
+    def baselines(placement: Placement | None, role: Role) -> list[Trial]:
+        return [] if placement is None else [baseline(placement, role)]
+
+    specs = {spec.kind: spec for spec in space.kinds}
+    if space.lora is not None:
+        specs.setdefault(LORA_QKV.kind, LORA_QKV)
     return Entrants(
         field=[Trial(c.placement, settings.seed, Role.CANDIDATE, c.chosen_by) for c in field],
         head_only=baseline(Placement(), Role.HEAD_ONLY),
-        every_block=[baseline(placement, Role.EVERY_BLOCK) for placement in every_block],
-        tuned=tuned,
-        references=references(space.every_block, space.budget, chain.n_nodes),
+        every_block=baselines(space.every_block, Role.EVERY_BLOCK),
+        lora=baselines(space.lora, Role.LORA),
+        full=[baseline(FullTuning(), Role.FULL)] if settings.baselines == "full" else [],
+        references={kind: references(space, spec, chain.n_nodes) for kind, spec in specs.items()},
         predicted=predicted,
+        lora_may_win=space.searches_lora,
     )

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from autoplace.adapters import ParameterBudget
-from autoplace.placement import Placement
-from autoplace.placement.generators import candidate_edge_sets
+from autoplace.adapters import ParameterBudget, edge_parameters, is_inside, sublayer_of
+from autoplace.agent.steps._kinds import Variant, variants
+from autoplace.agent.steps._space import SearchSpace
+from autoplace.placement import AdapterSpec, Edge, Placement
+from autoplace.placement.generators import (
+    candidate_edge_sets,
+    early_fans,
+    every_block,
+    near_every_block,
+    sublayer_sets,
+)
 from autoplace.probing import ProbeTables
+
+# What stands beside LoRA in mixed candidates: parts of the names of edge sets of bottlenecks.
+_COMPANIONS = ("hub=3,reach=2+5", "all+recurrent-1", "all+recurrent-2")
+_MIXED_SETS = ("all", "early-half")
 
 
 @dataclass(frozen=True)
@@ -19,9 +33,21 @@ class Candidate:
     placement: Placement
     chosen_by: str
 
+    @property
+    def kinds(self) -> str:
+        """The adapter kinds, joined by `+`."""
+        return "+".join(sorted({spec.kind for _, spec in self.placement}))
 
-def propose(tables: ProbeTables, budget: ParameterBudget, seed: int) -> list[Candidate]:
-    """Return all distinct candidates.
+
+class _Set(NamedTuple):
+    name: str
+    edges: tuple[Edge, ...]
+    weights: tuple[float, ...] | None
+    specs: tuple[AdapterSpec, ...] | None
+
+
+def propose(tables: ProbeTables, space: SearchSpace, seed: int) -> list[Candidate]:
+    """Return all distinct candidates of every kind in the search space.
 
     A placement that is proposed twice keeps the name of the first generator.
 
@@ -29,16 +55,98 @@ def propose(tables: ProbeTables, budget: ParameterBudget, seed: int) -> list[Can
     ----------
     tables : ProbeTables
         The probe's tables of the task.
-    budget : ParameterBudget
-        Edge sets that do not fit are left out.
+    space : SearchSpace
+        Kinds and budget; sets that do not fit, or on whose edges a kind cannot be, are left out.
     seed : int
         Seed of the random sets.
     """
     ranks = tables.matrix("gradient_rank")
     ties = np.nan_to_num(tables.matrix("stable_rank"))
     candidates: dict[Placement, Candidate] = {}
-    for name, edges, weights in candidate_edge_sets(ranks, ties, seed):
-        placement = budget.fit(edges, weights)
-        if placement is not None:
-            candidates.setdefault(placement, Candidate(placement, name))
+    for spec in space.kinds:
+        budget = space.budget_of(spec)
+        sets = _inside(spec, ranks, ties, seed) if is_inside(spec) else _stream(ranks, ties, seed)
+        for each in sets:
+            _add(candidates, budget, each)
+    inside = [spec for spec in space.kinds if is_inside(spec)]
+    outside = [spec for spec in space.kinds if not is_inside(spec)]
+    for within in inside:
+        for beside in outside:
+            for each in _mixed(within, beside, space.budget, ranks, ties, seed):
+                _add(candidates, space.budget, each)
     return list(candidates.values())
+
+
+def _add(candidates: dict[Placement, Candidate], budget: ParameterBudget, each: _Set) -> None:
+    placement = budget.fit(each.edges, each.weights, each.specs)
+    if placement is not None:
+        candidates.setdefault(placement, Candidate(placement, each.name))
+
+
+def _stream(ranks: np.ndarray, ties: np.ndarray, seed: int) -> Iterator[_Set]:
+    """Sets of edges for a kind on the stream."""
+    for name, edges, weights in candidate_edge_sets(ranks, ties, seed):
+        yield _Set(name, edges, weights, None)
+
+
+def _inside(spec: AdapterSpec, ranks: np.ndarray, ties: np.ndarray, seed: int) -> Iterator[_Set]:
+    """Sets of sub-layers for each variant of a kind inside them."""
+    for variant in variants(spec):
+        for name, edges, weights in sublayer_sets(_spanned(variant, len(ranks)), ranks, ties, seed):
+            specs = tuple(_spec(variant, edge) for edge in edges)
+            yield _Set(f"{spec.kind}:{variant.name}:{name}", edges, weights, specs)
+
+
+def _mixed(
+    within: AdapterSpec,
+    beside: AdapterSpec,
+    budget: ParameterBudget,
+    ranks: np.ndarray,
+    ties: np.ndarray,
+    seed: int,
+) -> Iterator[_Set]:
+    """Half of the budget inside attention, half on the stream where a few edges do well."""
+    n_nodes = len(ranks)
+    fans_and_others = (*early_fans(n_nodes), *near_every_block(n_nodes))
+    companions = {
+        short: [edge for edge in proposal.edges if edge not in set(every_block(n_nodes))]
+        for short in _COMPANIONS
+        for proposal in fans_and_others
+        if proposal.name.endswith(short)
+    }
+    mlps = list(every_block(n_nodes, "mlp"))
+    for variant in variants(within)[:2]:
+        for name, edges, _ in sublayer_sets(_spanned(variant, n_nodes), ranks, ties, seed):
+            if name not in _MIXED_SETS or variant.attention is None:
+                continue
+            for short, others in {**companions, "mlps": mlps}.items():
+                if not others or set(others) & set(edges):
+                    continue
+                specs = (*(_spec(variant, edge) for edge in edges), *[beside] * len(others))
+                both = (*edges, *others)
+                halves = (*[len(edges)] * len(edges), *[len(others)] * len(others))
+                weights = tuple(
+                    1.0 / (count * _cost_per_rank(budget, spec, edge))
+                    for edge, spec, count in zip(both, specs, halves, strict=True)
+                )
+                yield _Set(f"{within.kind}:{variant.name}:{name}+{short}", both, weights, specs)
+
+
+def _spanned(variant: Variant, n_nodes: int) -> tuple[Edge, ...]:
+    """The parallel edges that a variant puts adapters on."""
+    return tuple(edge for edge in every_block(n_nodes) if variant.at(sublayer_of(edge)) is not None)
+
+
+def _spec(variant: Variant, edge: Edge) -> AdapterSpec:
+    spec = variant.at(sublayer_of(edge))
+    assert spec is not None, f"the variant {variant.name} has nothing for edge {edge}"
+    return spec
+
+
+def _cost_per_rank(budget: ParameterBudget, spec: AdapterSpec, edge: Edge) -> int:
+    one, two = (
+        edge_parameters(AdapterSpec.of(spec.kind, **(dict(spec.options) | {"r": rank})), edge,
+                        budget.shape)
+        for rank in (1, 2)
+    )  # fmt: skip
+    return two - one

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from autoplace.adapters import ParameterBudget
+from autoplace.agent.steps._kinds import LORA_QKV
 from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._space import SearchSpace, every_block_baseline
 from autoplace.errors import UserError
-from autoplace.model import Tuning
-from autoplace.placement import Edge, Placement
+from autoplace.model import FullTuning
+from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Outcome, Trial
 from predictors.vocabulary import Role
@@ -57,7 +58,7 @@ class RateSearch:
 def find_rate(
     rounds: Rounds,
     kind: str,
-    references: Sequence[Placement | Tuning | Trial],
+    references: Sequence[Placement | FullTuning | Trial],
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
@@ -74,7 +75,7 @@ def find_rate(
         Runs and records the trials.
     kind : str
         Adapter kind, `head-only`, `lora` or `full`.
-    references : sequence of Placement, Tuning or Trial
+    references : sequence of Placement, FullTuning or Trial
         What the rate is judged by; a trial keeps everything but its rate, epochs and role. For an
         adapter kind: every-block and an early placement of few edges, because each alone would
         give a rate that suits the other less.
@@ -195,29 +196,63 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
 
 
-def references(
-    every_block: Placement | None, budget: ParameterBudget, n_nodes: int
-) -> list[Placement]:
-    """Return the reference placements of an adapter kind: every-block, and an early one.
+def references(space: SearchSpace, spec: AdapterSpec, n_nodes: int) -> list[Placement]:
+    """Return the reference placements of an adapter kind.
 
-    The early one has two edges. Both start at an eighth of the depth; one ends at a fifth of it,
-    the other at a third. They share the full budget, so their ranks are high.
+    On the stream they are every-block, and an early one of two edges: both start at an eighth of
+    the depth; one ends at a fifth of it, the other at a third. They share the full budget, so
+    their ranks are high. Inside sub-layers it is every sub-layer; of LoRA, every attention.
 
     Examples
     --------
-    >>> from autoplace.backbones import BackboneShape
-    >>> from autoplace.placement import AdapterSpec
-    >>> shape = BackboneShape.plain(dim=96)
-    >>> budget = ParameterBudget(AdapterSpec("bottleneck"), shape, parameters=9264)
-    >>> [str(placement) for placement in references(None, budget, n_nodes=25)]
-    ['3>5+3>8@bottleneck:r=24']
+    >>> from autoplace.agent.steps._space import search_space
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.settings import PlacementSettings
+    >>> space = search_space(create_chain("starter"), PlacementSettings())
+    >>> bottleneck, lora = AdapterSpec("bottleneck"), AdapterSpec("lora")
+    >>> [len(placement) for placement in references(space, bottleneck, n_nodes=25)]
+    [24, 2]
+    >>> [len(placement) for placement in references(space, lora, n_nodes=25)]
+    [12]
     """
+    budget = space.budget_of(spec)
+    if spec == AdapterSpec(LORA_QKV.kind) and space.lora is not None:
+        return [space.lora]
+    everywhere = every_block_baseline(n_nodes, budget)
     last = n_nodes - 1
     near = max(1, round(last * 5 / 24))
     source, far = min(round(last / 8), near - 1), min(last, max(round(last / 3), near + 1))
     early = budget.fit([Edge(source, node) for node in sorted({near, far})])
     early = early or budget.fit([Edge(source, near)])
-    return [placement for placement in (every_block, early) if placement is not None]
+    return [placement for placement in (everywhere, early) if placement is not None]
+
+
+def with_rates(trial: Trial, rates: Mapping[str, float]) -> Trial:
+    """Give a trial the rates of its adapter kinds; the head gets the lowest of them.
+
+    Examples
+    --------
+    >>> trial = Trial(Placement.parse("0>1@lora:r=2+0>5@bottleneck:r=2"), seed=0)
+    >>> timed = with_rates(trial, {"lora": 0.01, "bottleneck": 0.02})
+    >>> timed.learning_rate, timed.rates
+    (0.01, (('bottleneck', 0.02), ('lora', 0.01)))
+    """
+    own = tuple((kind, rates[kind]) for kind in kinds_of(trial))
+    if len(own) == 1:
+        return replace(trial, learning_rate=own[0][1])
+    return replace(trial, learning_rate=min(rate for _, rate in own), rates=own)
+
+
+def kinds_of(trial: Trial) -> list[str]:
+    """List the adapter kinds of a trial, sorted; none for head-only.
+
+    Examples
+    --------
+    >>> kinds_of(Trial(Placement.parse("0>1@lora:r=2+0>5@bottleneck:r=2"), seed=0))
+    ['bottleneck', 'lora']
+    """
+    assert isinstance(trial.placement, Placement), f"{trial} is no placement"
+    return sorted({spec.kind for _, spec in trial.placement})
 
 
 def _losses(outcomes: Sequence[Outcome]) -> list[float]:

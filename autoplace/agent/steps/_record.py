@@ -62,7 +62,7 @@ class Record:
         try:
             self._describe(params, probe)
         except BaseException as error:  # the `with` block that would end the run has not started
-            self.journal.finish(_end(type(error)))
+            self.journal.finish(run_status(type(error)))
             raise
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class Record:
             "content_fingerprint": data.content_fingerprint(),
         }
         self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
-        self.journal.finish("FINISHED" if kind is None else _end(kind))
+        self.journal.finish(run_status(kind))
 
     def _describe(self, params: Mapping[str, Any], probe: Probe | None) -> None:
         """Record options, data set and, if there is one, the probe."""
@@ -98,7 +98,9 @@ class Record:
             )
 
 
-def _end(kind: type[BaseException]) -> Literal["FAILED", "KILLED"]:
-    """How an invocation ends that `kind` has stopped."""
+def run_status(kind: type[BaseException] | None) -> Literal["FINISHED", "FAILED", "KILLED"]:
+    """How an invocation ends, if `kind` has stopped it."""
+    if kind is None:
+        return "FINISHED"
     # KILLED: KeyboardInterrupt, or GeneratorExit if a caller stops iterating over `collect`.
     return "FAILED" if issubclass(kind, Exception) else "KILLED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,7 +17,9 @@ from predictors.vocabulary import Role, Status
 
 _NAME_LENGTH = 250  # longest name of a run, in characters
 # Trials that have a row of the placement log: at the common rate, on the task's own split.
-_LOGGED = (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.CANDIDATE, Role.PANEL, Role.SAMPLE)
+_LOGGED = (
+    Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA, Role.CANDIDATE, Role.PANEL, Role.SAMPLE,
+)  # fmt: skip
 
 
 class TrialRecord:
@@ -105,6 +108,7 @@ class TrialRecord:
             "images": str(trial.images),
             "batch_size": settings.batch_size,
             "learning_rate": trial.learning_rate,
+            **({"rates": json.dumps(dict(trial.rates))} if trial.rates else {}),
             "weight_decay": settings.weight_decay,
         }
         name = f"{trial.role}: {trial.placement} (seed {trial.seed})"

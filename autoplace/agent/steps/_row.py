@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import predictors
@@ -77,6 +78,7 @@ def trial_row(
         row |= {
             "parameters": outcome.parameters,
             "learning_rate": trial.learning_rate,
+            "rates": json.dumps(dict(trial.rates)) if trial.rates else None,
             "n_val": len(task.readable("val")),
             "seconds": outcome.seconds,
             **_measured(outcome, task.metric),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,10 @@ from scipy.special import softmax
 
 from autoplace.agent.steps._load import load
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._testing import TestReport
-from autoplace.model import AdaptedModel, save_adapted
-from autoplace.tracking import log_winner_model
+from autoplace.errors import UserError
+from autoplace.model import AdaptedModel, merge_adapters, save_adapted
+from autoplace.tracking import Journal, log_winner_model
 from autoplace.training import Task, full_precision
 
 # Share of the largest logit. Batches differ, and the whole network runs instead of a suffix.
@@ -29,8 +31,11 @@ def save_winner(
     folder: Path,
     card: str,
     checkpoint: str | None,
-    record: Record,
+    journal: Journal,
     progress: Progress,
+    *,
+    merge: bool = False,
+    procedure: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the winner's folder, read it back, score it again, and log it as an MLflow model.
 
@@ -40,7 +45,8 @@ def save_winner(
         The model that was read back predicts something else than the trained one.
     """
     progress.stage("Saving and re-reading the winner")
-    save_adapted(report.model, folder, card, checkpoint)
+    merge = merge and _can_merge(report.model, progress)
+    save_adapted(report.model, folder, card, checkpoint, merge, procedure)
     _write_predictions(task, report, folder)
     reloaded = load(folder, checkpoint=checkpoint)
     _check(task, reloaded.to(task.device), report.logits)
@@ -49,7 +55,26 @@ def save_winner(
     with torch.inference_mode():
         probabilities = reloaded(reloaded.transform(image)[None]).softmax(1).numpy()
     example = np.asarray(image)[None]
-    record.journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
+    journal.tell(lambda run: log_winner_model(run, folder, example, probabilities))
+
+
+def _can_merge(model: AdaptedModel, progress: Progress) -> bool:
+    """Try to merge the adapters; tell what merging leaves of them."""
+    try:
+        with full_precision():
+            merged = merge_adapters(model)
+    except UserError as error:
+        progress.note(f"the winner is saved unmerged: {error}")
+        return False
+    agree = f"the logits agree to {merged.difference:.0e}"
+    if not merged.folded:
+        progress.note("none of the winner's adapters can be merged, so it is saved as it is")
+    elif merged.complete:
+        progress.note(f"all adapters are merged: the winner costs nothing at inference; {agree}")
+    else:
+        edges = "+".join(map(str, merged.folded))
+        progress.note(f"merged: {edges}; not mergeable: {merged.model.placement}; {agree}")
+    return bool(merged.folded)
 
 
 def _write_predictions(task: Task, report: TestReport, folder: Path) -> None:

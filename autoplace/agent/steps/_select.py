@@ -12,8 +12,8 @@ import numpy as np
 
 from autoplace.adapters import adapter_rank
 from autoplace.agent.steps._propose import Candidate
-from autoplace.placement import Edge, Placement
-from autoplace.placement.generators import NEAR_EVERY_BLOCK
+from autoplace.placement import AdapterSpec, Edge, Placement
+from autoplace.placement.generators import ALL, NEAR_EVERY_BLOCK
 
 FIELD_SIZE = 24
 _COPIED = 0.8  # share of the rank of each that a near-copy has in common
@@ -26,7 +26,7 @@ _STRATA = ((1, 1), (2, 4), (5, 11), (12, float("inf")))
 def select_field(
     candidates: Sequence[Candidate],
     predicted: Sequence[float] | np.ndarray,
-    every_block: Placement | None,
+    avoided: Sequence[Placement],
     size: int = FIELD_SIZE,
     seed: int = 0,
 ) -> list[Candidate]:
@@ -38,8 +38,8 @@ def select_field(
         All proposed candidates.
     predicted : ndarray of shape (candidates,)
         Predicted gain of each.
-    every_block : Placement or None
-        It takes part in any case, so near-copies of it are left out.
+    avoided : sequence of Placement
+        Baselines, which take part in any case, so near-copies of them are left out.
     size : int, default=24
         Number of candidates to select.
     seed : int, default=0
@@ -52,19 +52,27 @@ def select_field(
 
     Notes
     -----
-    The predictor is biased: trained on one set of tasks and backbones, it can prefer one kind of
-    placement on all others. So prediction alone does not fill the field. A third of it is kept
-    for the best predicted candidates near every-block, which rarely do badly, and an eighth for
-    each of one, few, several and many edges. The race then decides between the kinds.
+    The predictor is biased: trained on one set of tasks, backbones and adapter kinds, it can
+    prefer one sort of placement on all others. So prediction alone does not fill the field. Each
+    combination of adapter kinds gets an equal share. A third of the share is kept for the best
+    predicted candidates near every-block, or half of it for those inside all sub-layers, which
+    rarely do badly, and an eighth for each of one, few, several and many edges. The race then
+    decides.
     """
     random = np.random.default_rng(seed).permutation(len(candidates))
     order = np.lexsort((random, -np.asarray(predicted, dtype=float)))
-    field = _Field(candidates, [int(index) for index in order], every_block)
-    field.take(min(size, 1), lambda candidate: True)
-    field.take(size // 3, _is_near_every_block)
-    for fewest, most in _STRATA:
-        field.take(size // 8, partial(_has_edges, fewest, most))
-    field.take(size, lambda candidate: True)
+    field = _Field(candidates, [int(index) for index in order], avoided)
+    groups = sorted({candidate.kinds for candidate in candidates})
+    for number, kinds in enumerate(groups):
+        share = size * (number + 1) // len(groups) - size * number // len(groups)
+        only = partial(_has_kinds, kinds)
+        field.take(min(share, 1), only)
+        field.take(share // 3, only, _is_near_every_block)
+        field.take(share // 2, only, _is_everywhere)
+        for fewest, most in _STRATA:
+            field.take(share // 8, only, partial(_has_edges, fewest, most))
+        field.take(share, only)
+    field.take(size)
     return [candidates[index] for index in field.order if index in field.taken]
 
 
@@ -87,18 +95,18 @@ class Footprint:
     False
     """
 
-    ranks: dict[Edge, int]
-    around: Counter[tuple[int, int]]
+    ranks: dict[tuple[str, Edge], int]
+    around: Counter[tuple[str, int, int]]
     is_recurrent: bool
 
     @classmethod
     def of(cls, placement: Placement) -> Self:
         """Return the footprint of a placement with at least one edge."""
-        ranks = {edge: adapter_rank(spec) or 1 for edge, spec in placement}
-        around: Counter[tuple[int, int]] = Counter()
-        for edge, rank in ranks.items():
+        ranks = {(_kind(spec), edge): adapter_rank(spec) or 1 for edge, spec in placement}
+        around: Counter[tuple[str, int, int]] = Counter()
+        for (kind, edge), rank in ranks.items():
             for source, target in _NEIGHBOURHOOD:
-                around[edge.source + source, edge.target + target] += rank
+                around[kind, edge.source + source, edge.target + target] += rank
         return cls(ranks, around, placement.is_recurrent)
 
     def is_near(self, other: Self) -> bool:
@@ -109,36 +117,51 @@ class Footprint:
 
     def _covered_by(self, other: Self) -> float:
         covered = sum(
-            min(rank, other.around[edge.source, edge.target]) for edge, rank in self.ranks.items()
+            min(rank, other.around[kind, edge.source, edge.target])
+            for (kind, edge), rank in self.ranks.items()
         )
         return covered / sum(self.ranks.values())
 
 
 class _Field:
-    """Takes candidates in order, without near-copies of each other or of every-block."""
+    """Takes candidates in order, without near-copies of each other or of the baselines."""
 
     def __init__(
-        self, candidates: Sequence[Candidate], order: Sequence[int], every_block: Placement | None
+        self, candidates: Sequence[Candidate], order: Sequence[int], avoided: Sequence[Placement]
     ) -> None:
         self._candidates = candidates
         self._footprints = [Footprint.of(candidate.placement) for candidate in candidates]
-        self._avoided = [] if every_block is None else [Footprint.of(every_block)]
+        self._avoided = [Footprint.of(placement) for placement in avoided]
         self.order = order
         self.taken: set[int] = set()
 
-    def take(self, count: int, belongs: Callable[[Candidate], bool]) -> None:
-        """Take candidates of a kind until the field has `count` of them or none is left."""
-        missing = count - sum(belongs(self._candidates[index]) for index in self.taken)
+    def take(self, count: int, *conditions: Callable[[Candidate], bool]) -> None:
+        """Take candidates of a sort until the field has `count` of them or none is left."""
+
+        def belongs(index: int) -> bool:
+            return all(condition(self._candidates[index]) for condition in conditions)
+
+        missing = count - sum(belongs(index) for index in self.taken)
         for index in self.order:
             if missing <= 0:
                 return
             footprint = self._footprints[index]
-            if index in self.taken or not belongs(self._candidates[index]):
+            if index in self.taken or not belongs(index):
                 continue
             if not any(footprint.is_near(other) for other in self._avoided):
                 self.taken.add(index)
                 self._avoided.append(footprint)
                 missing -= 1
+
+
+def _kind(spec: AdapterSpec) -> str:
+    """Kind and options without the rank."""
+    options = tuple((name, value) for name, value in spec.options if name != "r")
+    return str(AdapterSpec(spec.kind, options))
+
+
+def _has_kinds(kinds: str, candidate: Candidate) -> bool:
+    return candidate.kinds == kinds
 
 
 def _has_edges(fewest: float, most: float, candidate: Candidate) -> bool:
@@ -147,3 +170,7 @@ def _has_edges(fewest: float, most: float, candidate: Candidate) -> bool:
 
 def _is_near_every_block(candidate: Candidate) -> bool:
     return candidate.chosen_by.startswith(NEAR_EVERY_BLOCK)
+
+
+def _is_everywhere(candidate: Candidate) -> bool:
+    return candidate.chosen_by.endswith(f":{ALL}")

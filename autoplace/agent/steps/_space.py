@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from autoplace.adapters import ParameterBudget, adapter_config, edge_parameters
+from autoplace.adapters import ParameterBudget, edge_parameters
+from autoplace.agent.steps._kinds import LORA_QKV, read_kinds
 from autoplace.backbones import BackboneShape, ResidualChain
 from autoplace.errors import UserError
-from autoplace.placement import AdapterSpec, Edge, Placement, PlacementError
+from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import count_candidates, every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Task, count_folds
@@ -17,18 +18,34 @@ DEFAULT_FOLDS = 2
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All placements within one parameter budget.
+    """All placements of some adapter kinds within one parameter budget.
 
     Attributes
     ----------
+    kinds : tuple of AdapterSpec
+        Kinds that candidates may have, with the options that are given; without ranks.
     budget : ParameterBudget
-        The budget of every candidate: the more edges, the lower the rank.
+        The budget of every candidate, for the first kind: the more edges, the lower the rank.
     every_block : Placement or None
-        An adapter in every block, at the same budget; None if it does not fit.
+        An adapter of the first kind in every block, at the same budget; None if it does not fit.
+    lora : Placement or None
+        LoRA on queries, keys and values of every block, at the same budget; None if it does not
+        fit.
     """
 
+    kinds: tuple[AdapterSpec, ...]
     budget: ParameterBudget
     every_block: Placement | None
+    lora: Placement | None
+
+    def budget_of(self, spec: AdapterSpec) -> ParameterBudget:
+        """Return the same budget for another kind."""
+        return replace(self.budget, spec=spec)
+
+    @property
+    def searches_lora(self) -> bool:
+        """Whether LoRA is among the kinds, so that the baseline may win."""
+        return any(spec.kind == LORA_QKV.kind for spec in self.kinds)
 
 
 def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int = 1) -> SearchSpace:
@@ -39,15 +56,15 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
     chain : ResidualChain
         The backbone.
     settings : PlacementSettings
-        Budget and adapter kind.
+        Budget and adapter kinds.
     top_k : int, default=1
         Number of candidates that will be selected.
 
     Raises
     ------
     UserError
-        Not even one edge of rank 1 fits the budget, the adapter kind is unknown, or `top_k` is
-        larger than the number of candidates.
+        Nothing fits the budget, a kind or an option is unknown, or `top_k` is larger than the
+        number of candidates.
     """
     most = count_candidates(chain.n_nodes)
     if top_k > most:
@@ -56,11 +73,13 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
             "candidates; give a smaller number"
         )
     budget = parameter_budget(settings, chain.shape)
-    return SearchSpace(budget, every_block_baseline(chain.n_nodes, budget))
+    lora = replace(budget, spec=LORA_QKV).fit(every_block(chain.n_nodes)[0::2])
+    every = every_block_baseline(chain.n_nodes, budget)
+    return SearchSpace(read_kinds(settings.adapter), budget, every, lora)
 
 
 def parameter_budget(settings: PlacementSettings, shape: BackboneShape) -> ParameterBudget:
-    """Return the number of adapter parameters that every candidate may have.
+    """Return the number of adapter parameters that every candidate may have, for the first kind.
 
     Without --edges and --max-params it grows with the depth of the backbone, so that adapters at
     every sub-layer have rank 2 at any depth.
@@ -68,7 +87,7 @@ def parameter_budget(settings: PlacementSettings, shape: BackboneShape) -> Param
     Raises
     ------
     UserError
-        Not even one edge of rank 1 fits, or the adapter kind is unknown.
+        Nothing fits, or the adapter kind is unknown.
 
     Examples
     --------
@@ -79,44 +98,23 @@ def parameter_budget(settings: PlacementSettings, shape: BackboneShape) -> Param
     # In bottlenecks, whatever the kind is, so that kinds compete with the same budget.
     bottleneck = AdapterSpec.of("bottleneck", r=settings.rank)
     parameters = settings.max_params or edges * edge_parameters(bottleneck, Edge(0, 0), shape)
-    budget = ParameterBudget(adapter_template(settings.adapter), shape, parameters)
-    if parameters < budget.smallest:
+    budgets = [ParameterBudget(spec, shape, parameters) for spec in read_kinds(settings.adapter)]
+    smallest = min(budget.smallest for budget in budgets)
+    if parameters < smallest:
         raise UserError(
-            f"no candidate fits {parameters} parameters; one edge of rank 1 takes "
-            f"{budget.smallest}, so raise --max-params"
+            f"no candidate fits {parameters} parameters; the smallest possible one takes "
+            f"{smallest}, so raise --max-params"
         )
-    return budget
-
-
-def adapter_template(text: str) -> AdapterSpec:
-    """Read `--adapter`: a kind with its options, without a rank, which the budget sets.
-
-    Raises
-    ------
-    PlacementError
-        The text cannot be read, the kind or an option is unknown, or a rank is given.
-
-    Examples
-    --------
-    >>> str(adapter_template("lora:maps=qkv"))
-    'lora:maps=qkv'
-    """
-    spec = AdapterSpec.parse(text)
-    adapter_config(spec)
-    if "r" in dict(spec.options):
-        raise PlacementError(
-            f"--adapter {text} gives a rank, but the parameter budget sets the ranks; leave r out "
-            "and use --rank, --edges or --max-params"
-        )
-    return spec
+    return budgets[0]
 
 
 def every_block_baseline(n_nodes: int, budget: ParameterBudget) -> Placement | None:
-    """Return adapters parallel to every sub-layer, or to every MLP if the budget is tight.
+    """Return adapters at every sub-layer, or at every MLP or attention if the budget is tight.
 
-    It is None if the budget is too small for either.
+    It is None if the budget is too small for any of them, or the kind cannot be there.
     """
-    for edges in (every_block(n_nodes, "parallel"), every_block(n_nodes, "mlp")):
+    every = every_block(n_nodes)
+    for edges in (every, every_block(n_nodes, "mlp"), every[0::2]):
         placement = budget.fit(edges)
         if placement is not None:
             return placement

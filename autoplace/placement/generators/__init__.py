@@ -13,8 +13,10 @@ from autoplace.placement.generators._near_every_block import NEAR_EVERY_BLOCK, n
 from autoplace.placement.generators._proposal import Proposal
 from autoplace.placement.generators._random import random_edges
 from autoplace.placement.generators._single import single_edges
+from autoplace.placement.generators._sublayers import ALL, sublayer_sets
 
 __all__ = [
+    "ALL",
     "NEAR_EVERY_BLOCK",
     "EveryBlockStyle",
     "Proposal",
@@ -29,4 +31,5 @@ __all__ = [
     "random_edges",
     "set_sizes",
     "single_edges",
+    "sublayer_sets",
 ]

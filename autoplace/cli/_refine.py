@@ -1,0 +1,27 @@
+"""`autoplace refine RUN PROCEDURE`."""
+
+from __future__ import annotations
+
+import click
+
+from autoplace.cli._options import json_option, settings_options
+from autoplace.settings import RefineSettings
+
+
+@click.command()
+@click.argument("run")
+@click.argument("procedure")
+@settings_options(RefineSettings)
+@json_option()
+def refine(run: str, procedure: str, settings: RefineSettings, as_json: bool) -> None:
+    """Train the winner of RUN again, without and with PROCEDURE, and compare the two.
+
+    PROCEDURE is, for example, prune:score=snip,sparsity=0.8 or drop:blocks=5 or drop:robust.
+    """
+    from autoplace import agent
+    from autoplace.cli._progress import terminal_progress
+    from autoplace.cli._render import print_json, render_refine
+
+    with terminal_progress() as progress:
+        result = agent.refine(run, procedure, settings, progress)
+    print_json(result.to_dict()) if as_json else click.echo(render_refine(result))

@@ -1,0 +1,151 @@
+"""Compare adapter kinds: in every block, where `pick` puts them, and at random.
+
+For each kind, `measure` runs `pick --adapter KIND` on each task: it finds the kind's learning rate,
+races its placements, and trains the winner, the kind in every block and LoRA in every block with
+the same number of parameters over the same seeds. A random placement of the kind is trained the
+same way. A line is appended for each kind and task; what is there is not run again.
+
+    python experiments/adapter_kinds.py measure
+    python experiments/adapter_kinds.py report
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import autoplace
+from autoplace.adapters import count_parameters, list_adapters
+from autoplace.agent import Progress, open_task
+from autoplace.agent.steps._rates import with_rates
+from autoplace.agent.steps._space import search_space
+from autoplace.placement import Placement
+from autoplace.placement.generators import every_block, random_edges
+from autoplace.settings import PickSettings
+from autoplace.training import Images, Trial, predict_split, run_trials, score, trained_model
+from predictors.vocabulary import Role
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
+
+RESULTS = Path(__file__).parent / "results"
+ROWS, REPORT = RESULTS / "adapter_kinds.jsonl", RESULTS / "adapter_kinds.json"
+# One natural, one specialised and one structured task.
+TASKS = ("emoji-groups", "charts-kinds", "shapes-count")
+FIELD = 8
+SEEDS = 3
+
+
+def random_placement(settings: PickSettings, backbone_shape: Any, space: Any) -> Placement | None:
+    """Return a random placement of the first kind, as large as every-block is or smaller."""
+    rng = np.random.default_rng(settings.seed)
+    n_nodes = backbone_shape.n_nodes
+    for size in (12, 6, 3, 2, 1):
+        for _ in range(20):
+            edges = random_edges(n_nodes, size, rng)
+            if not space.budget.serves(edges[0]):  # inside sub-layers, or at one place only
+                chosen = rng.choice(n_nodes - 1, size, replace=False)
+                edges = tuple(every_block(n_nodes)[k] for k in sorted(chosen))
+            placement: Placement | None = space.budget.fit(edges)
+            if placement is not None:
+                return placement
+    return None
+
+
+def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str, Any]:
+    """Pick for one kind on one task, and train a random placement of it."""
+    settings = PickSettings(
+        adapter=kind, epochs=epochs, backbone=backbone, field_size=FIELD, top_k=1, folds=1,
+        seeds=SEEDS,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        result = autoplace.pick(
+            f"builtin:{task_name}", adapter=kind, epochs=epochs, backbone=backbone,
+            field_size=FIELD, top_k=1, folds=1, seeds=SEEDS, store=f"sqlite:///{folder}/s.db",
+        )  # fmt: skip
+    task = open_task(f"builtin:{task_name}", settings, settings, Progress())
+    space = search_space(task.chain, settings)
+    placement = random_placement(settings, task.chain.shape, space)
+    random: dict[str, Any] = {}
+    if placement is not None:
+        rates = {name: found.rate for name, found in result.rates.items()}
+        trial = with_rates(Trial(placement, 0, Role.REFIT, images=Images("all")), rates)
+        outcomes = run_trials(task, [replace(trial, seed=seed) for seed in range(SEEDS)], settings)
+        values = [
+            score(*predict_split(task, trained_model(task, outcome), "test")).accuracy
+            for outcome in outcomes
+            if outcome.is_done
+        ]
+        random = {"placement": str(placement), "values": values}
+    return {
+        "kind": kind, "task": task_name, "backbone": backbone, "epochs": epochs,
+        "rates": {name: found.rate for name, found in result.rates.items()},
+        "tested": {
+            role: {"placement": each.what, "values": list(each.values)}
+            for role, each in result.tested.items()
+        } | {"random": random},
+        "parameters": count_parameters(result.winner, task.chain.shape),
+    }  # fmt: skip
+
+
+def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return means and standard deviations over seeds by task and kind."""
+    tables: dict[str, Any] = {}
+    for row in rows:
+        cells = {}
+        for role, tested in row["tested"].items():
+            if tested.get("values"):
+                values = np.array(tested["values"])
+                spread = float(values.std(ddof=1)) if len(values) > 1 else None
+                cells[role] = {
+                    "mean": round(float(values.mean()), 4),
+                    "sd": None if spread is None else round(spread, 4),
+                    "placement": tested["placement"],
+                }
+        tables.setdefault(f"{row['backbone']}, {row['task']}", {})[row["kind"]] = {
+            "rate": row["rates"].get(row["kind"]),
+            "parameters": row["parameters"],
+            **cells,
+        }
+    return {"tables": tables, "seeds": SEEDS, "field": FIELD, **describe_machine()}
+
+
+def main() -> None:
+    """Parse options and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--backbone", default="starter")
+    parser.add_argument("--tasks", nargs="*", default=TASKS)
+    parser.add_argument("--kinds", nargs="*", default=list_adapters())
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    options = parser.parse_args()
+    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+    rows = [json.loads(line) for line in lines]
+    if options.what == "report":
+        document = report(rows)
+        REPORT.write_text(json.dumps(document, indent=2) + "\n")
+        print(json.dumps(document["tables"], indent=2))
+        return
+    known = {(row["backbone"], row["task"], row["kind"], row["epochs"]) for row in rows}
+    for task in options.tasks:
+        for kind in options.kinds:
+            if (options.backbone, task, kind, options.epochs) in known:
+                continue
+            row = run_kind(kind, task, options.backbone, options.epochs)
+            with options.rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(task, kind, {r: np.mean(t["values"]) for r, t in row["tested"].items() if t},
+                  flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

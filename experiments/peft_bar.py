@@ -1,0 +1,212 @@
+"""Compare `pick` with PEFT's own LoRA on tasks that played no part in the design.
+
+LoRA is on `qkv` of every block, with as many parameters as a placement of `pick` may have, trained
+by PEFT's own code around timm's model. Both sides find their learning rate by the same rule on the
+same validation images, start from the same head, see the same images in the same order for the same
+number of epochs, are trained on training and validation images for the test, and are scored with
+the same seeds. `measure` appends a line for each task; a task that is there is not run again.
+
+    python experiments/peft_bar.py measure --epochs 6
+    python experiments/peft_bar.py report
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import torch
+from scipy import stats
+from torch.nn import functional
+
+import autoplace
+from autoplace.agent import Progress, open_task
+from autoplace.agent.steps._rates import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._space import search_space
+from autoplace.settings import PickSettings
+from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
+
+RESULTS = Path(__file__).parent / "results"
+# One task of each of eight families.
+TASKS = (
+    "digits", "fashion-same", "fonts-letters", "emoji-groups", "icons-topics", "charts-kinds",
+    "spheres-depth", "cells-density",
+)  # fmt: skip
+BATCH = 256
+
+
+class PeftTrainer:
+    """Trains PEFT's LoRA on a task.
+
+    Parameters
+    ----------
+    task : Task
+        Data and backbone.
+    rank : int
+        Rank of the factors.
+    settings : PickSettings
+        Batch size and weight decay.
+    """
+
+    def __init__(self, task: Task, rank: int, settings: PickSettings) -> None:
+        self._task = task
+        self._rank = rank
+        self._settings = settings
+        fit = task.data.fit.load(np.arange(len(task.data.fit)))
+        self._images, self._labels = fit.images, fit.labels
+
+    def train(self, images: Images, rate: float, epochs: int, seed: int) -> torch.nn.Module:
+        """Train a new model on some images."""
+        rows = torch.from_numpy(split_rows(self._task, images).train)
+        model = self._model(rows.numpy(), seed)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(trained, weight_decay=self._settings.weight_decay)
+        size = self._settings.batch_size
+        schedule = WarmUpAndCosine(epochs * -(-len(rows) // size))
+        order, step = torch.Generator().manual_seed(seed), 0
+        for _ in range(epochs):
+            for batch in rows[torch.randperm(len(rows), generator=order)].split(size):
+                loss = functional.cross_entropy(model(self._images[batch]), self._labels[batch])
+                optimiser.zero_grad()
+                loss.backward()
+                for group in optimiser.param_groups:
+                    group["lr"] = rate * schedule.factor(step)
+                optimiser.step()
+                step += 1
+        return model.eval()
+
+    def find_rate(self, epochs: int, seed: int) -> float:
+        """Find the learning rate as `pick` does, by the validation loss of short trials."""
+        val = torch.from_numpy(self._task.rows("val"))
+        losses: dict[float, list[float]] = {}
+        rates: tuple[float, ...] = START
+        while rates:
+            for rate in rates:
+                model = self.train(Images(), rate, short_epochs(epochs), seed)
+                logits = predict(model, self._images[val])
+                losses[rate] = [float(functional.cross_entropy(logits, self._labels[val]))]
+            rates = extension(losses)
+        return best_rate(losses)
+
+    def _model(self, rows: np.ndarray, seed: int) -> torch.nn.Module:
+        head = self._task.first_head(rows)
+        model = copy.deepcopy(self._task.chain.model)
+        model.reset_classifier(len(self._task.data.classes))
+        with torch.no_grad():
+            model.head.weight.copy_(torch.from_numpy(head.weight))
+            model.head.bias.copy_(torch.from_numpy(head.bias))
+        torch.manual_seed(seed)
+        config = peft.LoraConfig(target_modules=["qkv"], r=self._rank, modules_to_save=["head"])
+        return peft.get_peft_model(model, config).train()
+
+
+@torch.no_grad()
+def predict(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return logits in evaluation mode."""
+    model.eval()
+    return torch.cat([model(part) for part in images.split(BATCH)])
+
+
+def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any]:
+    """Run both sides on a task."""
+    settings = PickSettings(epochs=epochs, backbone=backbone)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        picked = autoplace.pick(
+            f"builtin:{name}", epochs=epochs, seeds=seeds, backbone=backbone,
+            store=f"sqlite:///{folder}/store.db",
+        )  # fmt: skip
+        pick_seconds = time.perf_counter() - started
+    task = open_task(f"builtin:{name}", settings, settings, Progress())
+    space = search_space(task.chain, settings)
+    assert space.lora is not None, "LoRA does not fit the parameter budget"
+    rank = dict(space.lora.items[0][1].options)["r"]
+    started = time.perf_counter()
+    trainer = PeftTrainer(task, int(rank), settings)
+    rate = trainer.find_rate(epochs, seed=0)
+    test = task.data.test.load(np.arange(len(task.data.test)))
+    values = []
+    for seed in range(seeds):
+        model = trainer.train(Images("all"), rate, epochs, seed)
+        logits = predict(model, test.images).numpy()
+        values.append(score(logits, test.labels.numpy()).accuracy)
+    return {
+        "task": name, "backbone": backbone, "epochs": epochs, "peft_rank": rank,
+        "peft_rate": rate, "peft": values, "peft_seconds": time.perf_counter() - started,
+        "winner": list(picked.tested["winner"].values), "placement": str(picked.winner),
+        "winner_role": str(picked.winner_role),
+        "rates": {kind: found.rate for kind, found in picked.rates.items()},
+        "baselines": {role: each.mean for role, each in picked.tested.items() if role != "winner"},
+        "search_cost": picked.search_cost, "total_cost": picked.total_cost,
+        "pick_seconds": pick_seconds,
+    }  # fmt: skip
+
+
+def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the differences in points with an interval over tasks."""
+    differences = {
+        row["task"]: 100 * (np.mean(row["winner"]) - np.mean(row["peft"])) for row in rows
+    }
+    values = np.array(list(differences.values()))
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error if len(values) > 1 else float("nan")
+    return {
+        "tasks": len(values),
+        "seeds": len(rows[0]["peft"]),
+        "epochs": rows[0]["epochs"],
+        "mean_difference": round(float(values.mean()), 2),
+        "interval": [round(float(values.mean()) + sign * half, 2) for sign in (-1, 1)],
+        "worst": round(float(values.min()), 2),
+        "by_task": {
+            row["task"]: {
+                "winner": round(float(np.mean(row["winner"])), 4),
+                "peft": round(float(np.mean(row["peft"])), 4),
+                "difference": round(float(differences[row["task"]]), 2),
+                "placement": row["placement"],
+            }
+            for row in rows
+        },
+        **describe_machine(),
+    }
+
+
+def main() -> None:
+    """Parse options and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--backbone", default="starter")
+    parser.add_argument("--tasks", nargs="*", default=TASKS)
+    parser.add_argument("--rows", type=Path, default=RESULTS / "peft_bar.jsonl")
+    options = parser.parse_args()
+    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+    rows = [json.loads(line) for line in lines]
+    if options.what == "measure":
+        for name in options.tasks:
+            if any(row["task"] == name and row["epochs"] == options.epochs for row in rows):
+                continue
+            row = run_task(name, options.epochs, options.seeds, options.backbone)
+            with options.rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(report([row])["by_task"]), flush=True)
+        return
+    document = report(rows)
+    (RESULTS / "peft_bar.json").write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()
