@@ -14,7 +14,7 @@ from autoplace.backbones import Site
 from autoplace.model import AdaptedModel, Reading, SiteReading, Trainable
 from autoplace.placement import AdapterSpec, Edge, PlacementError
 from autoplace.procedures._base import ProcedureError
-from autoplace.procedures._mergeable import RANK, hidden_layers
+from autoplace.procedures._mergeable import RANK, SCALE, folded, hidden_layers
 
 
 class WithKnowledge(Trainable):
@@ -64,6 +64,14 @@ class WithKnowledge(Trainable):
                 frozen = self._frozen(reading.edge)(site, reading.given, reading.output)
                 changed[number] = changed[number] + (frozen - reading.output)
         return changed
+
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        """See `Adapters`."""
+        return self.model.insert(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        """See `Adapters`."""
+        return self.model.remove(member, edge, hidden)
 
     def _frozen(self, edge: Edge) -> Adapter:
         return cast(Adapter, self.frozen[str(edge)])
@@ -138,10 +146,11 @@ def joined_model(model: AdaptedModel, frozen: Mapping[Edge, Adapter]) -> Adapted
 
 def _joined(kind: str, own: Adapter, frozen: Adapter) -> dict[str, Tensor]:
     """Tensors of an adapter with the hidden units of both; output biases add up."""
-    ours, theirs = dict(own.named_parameters()), dict(frozen.named_parameters())
+    ours, theirs = (folded(dict(each.named_parameters())) for each in (own, frozen))
     joined: dict[str, Tensor] = {
         name: ours[name] + theirs[name] for name in ours if name == "up.bias"
     }
+    joined |= {name: ours[name] for name in ours if name == SCALE}
     for layer in hidden_layers(kind, ours):
         for name in layer.reads:
             joined[name] = torch.cat([ours[name], theirs[name]])

@@ -6,11 +6,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autoplace.adapters import Adapter, create_adapter, is_inside, sublayer_of
+from autoplace.adapters import Adapter, create_adapter, group_of
 from autoplace.backbones import BackboneShape
 from autoplace.data import random_state
 from autoplace.model import AdaptedModel, Trainable
-from autoplace.placement import AdapterSpec, Edge, Placement
+from autoplace.placement import Edge, Placement
 from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
 from autoplace.procedures._knowledge import WithKnowledge, joined_model, joined_spec
 from autoplace.procedures._registry import register_procedure
@@ -81,7 +81,8 @@ class ShareConfig(ProcedureConfig):
 class Share(Procedure):
     """Train all adapters, prune the least important ones, and share others in their place.
 
-    An adapter that is shared is one module on several edges, so the gradients of its uses add up.
+    In training, an adapter that is shared is one module on several edges, so the gradients of its
+    uses add up. The model that comes of it has a copy for each edge.
     An edge can only get an adapter of its own kind and options. Training goes on with the
     optimiser's moments of the adapters that stay.
 
@@ -115,7 +116,7 @@ class Share(Procedure):
     def check(self, placement: Placement, shape: BackboneShape) -> None:
         super().check(placement, shape)
         items = list(placement)
-        most = len(items) - len({_group(edge, spec) for edge, spec in items})
+        most = len(items) - len({group_of(spec, edge) for edge, spec in items})
         if self._count(placement) > most:
             raise ProcedureError(
                 f"rate={self.config.rate} prunes {self._count(placement)} of {len(items)} "
@@ -151,6 +152,8 @@ class Share(Procedure):
         if self.config.kappa == "frozen":
             stored += sum(p.numel() for each in pruned.values() for p in each.parameters())
             model = joined_model(model, pruned)
+        else:
+            _separate(model, donors)
         chose = {
             "importance": {str(edge): score for edge, score in scores.items()},
             "shared": {str(edge): str(donor) for edge, donor in donors.items()},
@@ -187,6 +190,8 @@ def importance(
         (edge, name): parameter
         for edge in model.placement.edges
         for name, parameter in model.adapter(edge).named_parameters()
+        # What a kind shares between edges does not go with one of them.
+        if name not in model.adapter(edge).shared
     }
     gradients = summed_gradients(model, list(parameters.values()), batches)
     totals = dict.fromkeys(model.placement.edges, 0.0)
@@ -226,7 +231,7 @@ def share_plan(
     >>> {str(edge): str(donor) for edge, donor in share_plan(placement, scores, 2).items()}
     {'0>1': '2>3', '3>4': '1>2'}
     """
-    groups = {edge: _group(edge, spec) for edge, spec in placement}
+    groups = {edge: group_of(spec, edge) for edge, spec in placement}
     stay = sorted(placement.edges, key=lambda edge: (edge.target, edge.source))
     pruned: list[Edge] = []
     for edge in sorted(stay, key=lambda edge: scores[edge]):
@@ -266,9 +271,10 @@ def share_adapters(model: AdaptedModel, donors: Mapping[Edge, Edge]) -> dict[Edg
     return pruned
 
 
-def _group(edge: Edge, spec: AdapterSpec) -> tuple[object, ...]:
-    """What adapters have in common that can serve each other's edges."""
-    return spec, is_inside(spec) and sublayer_of(edge)
+def _separate(model: AdaptedModel, donors: Mapping[Edge, Edge]) -> None:
+    """Give each edge a copy of its own, as saved models have them."""
+    for edge in donors:
+        model.adapters[str(edge)] = copy.deepcopy(model.adapter(edge))
 
 
 def _renamed(paused: Outcome, names: Mapping[int, str], model: Trainable) -> Outcome:

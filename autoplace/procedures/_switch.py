@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters import SubLayerAdapter, create_adapter
+from autoplace.adapters import SubLayerAdapter, TokenAdapter, create_adapter
 from autoplace.backbones import BackboneShape, Site
 from autoplace.data import random_state
 from autoplace.model import AdaptedModel, Reading, SiteReading, Trainable
@@ -111,7 +111,8 @@ class Switch(Procedure):
         for edge, spec in placement:
             with random_state():
                 adapter = create_adapter(spec, edge, shape)
-            if isinstance(adapter, SubLayerAdapter) and adapter.extra_tokens:
+            inside = isinstance(adapter, SubLayerAdapter) and adapter.extra_tokens
+            if inside or isinstance(adapter, TokenAdapter):
                 raise ProcedureError(
                     f"{spec} on edge {edge} adds tokens, which change attention even where they "
                     "are zero, so it cannot be switched off; give another adapter kind"
@@ -245,6 +246,12 @@ class _Switched:
             self._between(reading.edge, reading.output, each)
             for reading, each in zip(readings, changed, strict=True)
         ]
+
+    def insert(self, readings: Sequence[Reading]) -> list[Tensor]:
+        return self._model.insert(readings)
+
+    def remove(self, member: int, edge: Edge, hidden: Tensor) -> Tensor:
+        return self._model.remove(member, edge, hidden)
 
     def _between(self, edge: Edge, without: Tensor, with_adapter: Tensor) -> Tensor:
         factor = self._factors[edge]

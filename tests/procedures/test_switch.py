@@ -157,6 +157,12 @@ def test_wrong_options_are_refused(text, told):
         parse_procedure(text)
 
 
+@pytest.mark.parametrize("adapter", ["0>1@prefix", "0>0@prompt"])
+def test_what_adds_tokens_cannot_be_switched_off(task, adapter):
+    with pytest.raises(ProcedureError, match="adds tokens"):
+        parse_procedure("switch").run(trainer(task, adapter))
+
+
 def test_an_edge_knows_whether_it_is_on(switched):
     model = switched()
     set_logits(model, **{"7>3": [0.0, 1.0], "other": [1.0, 0.0]})
