@@ -6,6 +6,8 @@ from autoplace.procedures._mera import merge_adapters
 from autoplace.procedures._mergeable import Cost, Method, check_mergeable
 from autoplace.procedures._prune import Prune, widen
 from autoplace.procedures._registry import list_procedures, parse_procedure, register_procedure
+from autoplace.procedures._share import Share
+from autoplace.procedures._switch import Switch
 from autoplace.procedures._trainer import Trainer
 from autoplace.procedures._transport import Solver, transport_plan
 
@@ -18,7 +20,9 @@ __all__ = [
     "ProcedureError",
     "Prune",
     "Refined",
+    "Share",
     "Solver",
+    "Switch",
     "Trainer",
     "check_mergeable",
     "drop_adapters",

@@ -13,10 +13,12 @@ from autoplace.model import AdaptedModel
 from autoplace.placement import AdapterSpec, Edge
 from autoplace.procedures._mergeable import (
     RANK,
+    SCALE,
     Cost,
     HiddenLayer,
     Method,
     check_mergeable,
+    folded,
     hidden_layers,
 )
 from autoplace.procedures._transport import Solver, transport_plan
@@ -73,6 +75,7 @@ def merge_adapters(
     Examples
     --------
     >>> from autoplace.backbones import create_chain
+    >>> from autoplace.placement import Placement
     >>> chain, placement = create_chain("starter"), Placement.parse("7>3@bottleneck:r=2")
     >>> model = AdaptedModel(chain, placement, ("cat", "dog"))
     >>> merged = merge_adapters([model, model])
@@ -92,8 +95,8 @@ def merge_adapters(
                 _moved(spec.kind, weights, costs_of, solver)
                 for weights, costs_of in zip(adapters, costs, strict=True)
             ]
-        count = 1 if method == "sum" else len(adapters)
         for name in adapters[0]:
+            count = 1 if method == "sum" and name != SCALE else len(adapters)
             total = torch.stack([weights[name] for weights in adapters]).sum(0) / count
             merged[f"adapters.{edge}.{name}"] = total.float()
     return merged
@@ -102,10 +105,12 @@ def merge_adapters(
 def _weights(model: AdaptedModel, edge: Edge, anchor: AdapterSpec) -> dict[str, Tensor]:
     """Tensors of an adapter in float64; its second matrices as the anchor's scale needs them."""
     spec = dict(model.placement)[edge]
-    weights = {
-        name: tensor.detach().double().cpu()
-        for name, tensor in model.adapter(edge).named_parameters()
-    }
+    weights = folded(
+        {
+            name: tensor.detach().double().cpu()
+            for name, tensor in model.adapter(edge).named_parameters()
+        }
+    )
     scale = _scale(spec) / _scale(anchor)
     for layer in hidden_layers(spec.kind, weights):
         weights[layer.writes] = weights[layer.writes] * scale
@@ -169,6 +174,8 @@ def _activations(model: AdaptedModel, edge: Edge, tokens: Tensor) -> Tensor:
     parameters = {name: tensor[None] for name, tensor in adapter.named_parameters()}
     if "up.bias" in parameters:
         parameters["up.bias"] = torch.zeros_like(parameters["up.bias"])
+    if SCALE in parameters:
+        parameters[SCALE] = torch.ones_like(parameters[SCALE])
     _, dim, rank = parameters["up.weight"].shape
     copies = torch.eye(rank).to(parameters["up.weight"])
     parts = []

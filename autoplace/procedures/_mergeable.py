@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 from autoplace.adapters import StreamAdapter, adapter_config
 from autoplace.model import AdaptedModel
@@ -15,7 +18,14 @@ Cost = Literal["weights", "activations"]
 
 RANK = "r"
 # Of the kinds with hidden units between two matrices, how the name of the second matrix ends.
-_WRITERS = {"bottleneck": ".weight", "linear": ".weight", "lora": ".b"}
+_WRITERS = {
+    "bottleneck": ".weight",
+    "linear": ".weight",
+    "adaptformer": ".weight",
+    "adapter-plus": ".weight",
+    "lora": ".b",
+}
+SCALE = "gamma"  # a factor on each channel of the output
 
 
 @dataclass(frozen=True)
@@ -73,11 +83,7 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
             )
         _check_placements(anchor.placement, other.placement, number)
     for edge, spec in anchor.placement:
-        if spec.kind not in _WRITERS:
-            raise PlacementError(
-                f"adapters of kind '{spec.kind}' cannot be merged: they have no hidden units "
-                f"between two matrices; kinds that can: {', '.join(_WRITERS)}"
-            )
+        hidden_layers(spec.kind, dict(anchor.adapter(edge).named_parameters()))
         if cost == "activations" and not isinstance(anchor.adapter(edge), StreamAdapter):
             raise PlacementError(
                 f"the activations of '{spec.kind}' are inside a sub-layer and are not read; "
@@ -89,7 +95,6 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
                 f"the adapters on edge {edge} have different ranks, so they have no {method}; "
                 "merge them by transport"
             )
-        hidden_layers(spec.kind, dict(anchor.adapter(edge).named_parameters()))
 
 
 def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
@@ -98,8 +103,13 @@ def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
     Raises
     ------
     PlacementError
-        If it has tensors that belong to none and cannot be added up.
+        If it has no hidden layers, or tensors that belong to none and cannot be added up.
     """
+    if kind not in _WRITERS:
+        raise PlacementError(
+            f"adapters of kind '{kind}' cannot be merged: they have no hidden units between two "
+            f"matrices; kinds that can: {', '.join(_WRITERS)}"
+        )
     names = list(names)
     if kind == "lora":
         maps = dict.fromkeys(name.partition(".")[0] for name in names)
@@ -107,13 +117,32 @@ def hidden_layers(kind: str, names: Iterable[str]) -> list[HiddenLayer]:
     else:
         reads = tuple(name for name in names if name.startswith("down."))
         layers = [HiddenLayer(reads, f"up{_WRITERS[kind]}")]
-    known = {"up.bias"} | {name for layer in layers for name in (*layer.reads, layer.writes)}
+    known = {"up.bias", SCALE} | {name for layer in layers for name in (*layer.reads, layer.writes)}
     if not set(names) <= known:
         raise PlacementError(
             f"adapters of kind '{kind}' with their own {', '.join(sorted(set(names) - known))} "
             "cannot be merged; they do not compute the same function of their hidden units"
         )
     return layers
+
+
+def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Move the scale of an adapter's output channels into its second layer; it is 1 then.
+
+    Examples
+    --------
+    >>> moved = folded({"up.weight": torch.ones(2, 1), "gamma": torch.tensor([3.0, 4.0])})
+    >>> moved["up.weight"].flatten().tolist(), moved["gamma"].tolist()
+    ([3.0, 4.0], [1.0, 1.0])
+    """
+    moved = dict(weights)
+    if SCALE in moved:
+        scale = moved[SCALE]
+        moved[SCALE] = torch.ones_like(scale)
+        moved["up.weight"] = moved["up.weight"] * scale[:, None]
+        if "up.bias" in moved:
+            moved["up.bias"] = moved["up.bias"] * scale
+    return moved
 
 
 def _check_placements(anchor: Placement, other: Placement, number: int) -> None:

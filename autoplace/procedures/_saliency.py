@@ -46,15 +46,23 @@ def snip_scores(model: AdaptedModel, matrices: Matrices, batches: Sequence[Froze
     Lee et al. 2019, "SNIP: Single-shot Network Pruning based on Connection Sensitivity"
     (arXiv 1810.02340).
     """
-    gradients = [torch.zeros_like(p) for p in matrices.values()]
-    with _scoring(model):
-        for loss in _losses(model, batches):
-            found = torch.autograd.grad(loss, list(matrices.values()))
-            gradients = [total + each for total, each in zip(gradients, found, strict=True)]
+    gradients = summed_gradients(model, list(matrices.values()), batches)
     return {
         name: (gradient * p.detach()).abs()
         for (name, p), gradient in zip(matrices.items(), gradients, strict=True)
     }
+
+
+def summed_gradients(
+    model: AdaptedModel, parameters: Sequence[nn.Parameter], batches: Sequence[FrozenBatch]
+) -> list[Tensor]:
+    """Return the gradient of the mean loss over all images for each parameter."""
+    gradients = [torch.zeros_like(parameter) for parameter in parameters]
+    with _scoring(model):
+        for loss in _losses(model, batches):
+            found = torch.autograd.grad(loss, list(parameters))
+            gradients = [total + each for total, each in zip(gradients, found, strict=True)]
+    return gradients
 
 
 def grasp_scores(model: AdaptedModel, matrices: Matrices, batches: Sequence[FrozenBatch]) -> Scores:

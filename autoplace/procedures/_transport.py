@@ -67,7 +67,9 @@ def _rounded(plan: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     """Make the sums of a plan exact (Altschuler et al. 2017, arXiv 1705.09634, algorithm 2)."""
     plan = plan * np.minimum(1, rows / plan.sum(1))[:, None]
     plan = plan * np.minimum(1, columns / plan.sum(0))
-    missing_rows, missing_columns = rows - plan.sum(1), columns - plan.sum(0)
+    # Rounding may leave less than nothing.
+    missing_rows = np.maximum(rows - plan.sum(1), 0)
+    missing_columns = np.maximum(columns - plan.sum(0), 0)
     missing = missing_rows.sum()
     if missing > 0:
         plan = plan + np.outer(missing_rows, missing_columns) / missing

@@ -18,11 +18,13 @@ CLASSES = ("cat", "dog")
 PLACEMENTS = (
     "7>3+0>5@bottleneck:r=6",
     "4>4+2>9@linear:r=6",
+    "3>4+2>9@adaptformer:r=6",
+    "4>4+7>3@adapter-plus:r=6",
     "2>3+3>4@lora:r=6",
     "2>3@lora:maps=qkv,r=6",
     "7>3@bottleneck:r=6+2>3@lora:r=4",
 )
-STREAM = PLACEMENTS[:2]
+STREAM = PLACEMENTS[:4]
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +89,13 @@ def largest_difference(one: AdaptedModel, other: AdaptedModel, images: torch.Ten
 
 @pytest.mark.parametrize("text", PLACEMENTS)
 @pytest.mark.parametrize("method", ["transport", "average"])
-def test_an_adapter_merged_with_itself_is_itself(trained, text, method):
+def test_an_adapter_merged_with_itself_is_itself(trained, images, text, method):
     model = trained(text)
     merged = merge_adapters([model, model, model], method=method)
+    assert largest_difference(model, with_adapters(model, merged), images) < 1e-4
     for name, tensor in merged.items():
-        torch.testing.assert_close(tensor, model.trainable_state()[name], rtol=1e-6, atol=0)
+        if "adapter-plus" not in text:  # whose scale is in the second matrix afterwards
+            torch.testing.assert_close(tensor, model.trainable_state()[name], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("cost", ["weights", "activations"])
@@ -159,8 +163,10 @@ def test_with_other_ranks_the_first_gives_the_rank_and_the_written_sum_stays(tra
     for name, tensor in merged.items():
         assert tensor.shape == small.trainable_state()[name].shape
         if name.endswith("up.weight"):
-            written = [m.trainable_state()[name].sum(1) for m in (small, large)]
-            torch.testing.assert_close(tensor.sum(1), sum(written) / 2)
+            scale = name.replace("up.weight", "gamma")
+            states = [model.trainable_state() for model in (small, large)]
+            written = [state[name].sum(1) * state.get(scale, 1) for state in states]
+            torch.testing.assert_close(tensor.sum(1), sum(written) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_units_that_were_split_in_two_are_put_together(trained, images):
@@ -207,6 +213,8 @@ def test_the_sum_is_the_average_times_the_number_of_models(trained):
         (["7>3", "7>3;T=3"], {}, "different placements"),
         (["7>3@bottleneck:r=2", "7>3@linear:r=2"], {}, "different kinds"),
         (["2>3@lora:maps=q", "2>3@lora:maps=v"], {}, "different kinds"),
+        (["2>3@ssf", "2>3@ssf"], {}, "'ssf' cannot be merged"),
+        (["7>3@bottleneck:act=rational"] * 2, {}, "with their own act"),
         (["7>3@linear:r=2", "7>3@linear:r=4"], {"method": "average"}, "different ranks"),
         (["7>3@linear:r=2", "7>3@linear:r=4"], {"method": "sum"}, "different ranks"),
         (["2>3@lora:r=2", "2>3@lora:r=2"], {"cost": "activations"}, "compare weights"),

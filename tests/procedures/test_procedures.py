@@ -33,6 +33,11 @@ VARIANTS = [
     "drop:blocks=0",
     "drop:blocks=6",
     "drop:robust",
+    "share",
+    "share:donor=strongest,rate=0.3,score=absolute",
+    "share:kappa=frozen",
+    "switch",
+    "switch:anneal=0.1,per=block,tau=1.0",
 ]
 
 
