@@ -122,20 +122,13 @@ def collect_task(
     ):
         rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
         found = _find_rates(rounds, task, trials, settings, rates or {}, progress)
-        head_trial = Trial(
-            Placement(),
-            settings.seed,
-            Role.HEAD_ONLY,
-            HEAD_ONLY,
-            1.0,
-            learning_rate=found[HEAD_ONLY],
-        )
+        head_trial = Trial(Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0)
         timed = [
             with_rates(trial, found) for trial in trials if found.keys() >= set(kinds_of(trial))
         ]
         progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(timed))
         head_only: Outcome | None = None
-        for group in ([head_trial], timed):
+        for group in ([with_rates(head_trial, found)], timed):
             for outcome in recorded.follow(executor.run(group)):
                 tested = evaluated(task, outcome)
                 head_only = head_only or (tested if tested.is_done else None)
