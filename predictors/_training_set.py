@@ -18,12 +18,13 @@ from ._gain_scale import Floats
 from ._protocols import comparisons, protocol_of
 from ._schema import SCHEMA
 from .log import settle_families, validate_log
-from .vocabulary import HEAD_ONLY, Status
+from .vocabulary import HEAD_ONLY, Protocol, Status
 
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
     "trial_id", "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
     "protocol", "learning_rate", "status", "val_metric", "head_only_val_metric",
+    "measured_metric", "head_only_measured_metric",
 ]  # fmt: skip
 
 UNKNOWN_TRIAL = "unknown"
@@ -38,8 +39,9 @@ class TrainingSet:
     X : DataFrame (rows, columns)
         Columns of `SCHEMA`.
     gains : ndarray (rows,) of dict of str to float
-        Gain over head-only on validation of each trial that a row averages, by trial id, in units
-        of the metric. One trial at least.
+        Gain over head-only of each trial that a row averages, by trial id, in units of the metric:
+        on the measurement split if the trial was measured there, else on validation. One trial at
+        least.
     groups : ndarray (rows,)
         The comparison a row belongs to: `task:metric:epochs`, then `:augment` if images were
         augmented, then `:protocol` unless it is `table-rate`. Gains are comparable only within
@@ -111,6 +113,27 @@ class TrainingSet:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.gains)
+
+    def fair(self) -> Self:
+        """Return the rows that predictors learn from once there are fair trials.
+
+        Returns
+        -------
+        TrainingSet
+            Without rows of `table-rate`, under which placements of different sizes had different
+            learning rates, if there are rows of `found-rate`; else all rows.
+
+        Examples
+        --------
+        >>> import predictors
+        >>> old = predictors.load_training_set(predictors.shipped_folder())
+        >>> len(old.fair()) == len(old)
+        True
+        """
+        protocols = self.protocols
+        if not (protocols == Protocol.FOUND_RATE).any():
+            return self
+        return self.select(protocols != Protocol.TABLE_RATE)
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Self:
         """Return the rows of which `rows` (rows,) is true."""
@@ -219,10 +242,20 @@ def _united(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float
     return known or gains
 
 
+def _gain(trials: pd.DataFrame, split: str) -> pd.Series[Any]:
+    """Gain over head-only on a split, in units of the metric; NaN where it was not measured."""
+    gains: pd.Series[Any] = trials[f"{split}_metric"].astype(float) - trials[
+        f"head_only_{split}_metric"
+    ].astype(float)
+    return gains
+
+
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:
     """Join the finished trials of a log with the features of their placements.
 
-    One row per comparison and placement; trials that differ in seed are averaged. Trials under
+    One row per comparison and placement; trials that differ in seed are averaged. A trial that was
+    measured on a measurement split has the gain that was measured there, because rates are chosen
+    on validation and few images measure little; any other has its gain on validation. Trials under
     different protocols, or with different given learning rates, belong to different comparisons.
     Head-only has no features and is left out; it is the zero that gains are measured from.
 
@@ -273,7 +306,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     if trials.empty:
         raise PredictorError("the log holds no finished trial with adapters; collect some first")
     trials = trials.assign(
-        gain=trials["val_metric"].astype(float) - trials["head_only_val_metric"].astype(float),
+        gain=_gain(trials, "measured").fillna(_gain(trials, "val")),
         group=trials["task"].astype(str) + ":" + comparisons(trials),
     )
     by = trials.groupby(["group", "placement"], sort=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autoplace.agent.steps._executor import create_executor
 from autoplace.agent.steps._open import open_task
-from autoplace.agent.steps._probe import probe_task
+from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rates import find_rate, kinds_of, references, with_rates
 from autoplace.agent.steps._read import read_images
@@ -17,7 +17,7 @@ from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._space import search_space
-from autoplace.agent.steps._testing import with_test_scores
+from autoplace.agent.steps._testing import evaluated
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.execution import parse_side_by_side
@@ -66,11 +66,14 @@ def collect_task(
     settings: CollectSettings,
     store: Store,
     progress: Progress,
+    *,
+    probe: Probe | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only and then the trials; yield the row of each trial.
 
     The learning rate of head-only and of each adapter kind is found first, and given to all
-    trials of the kind.
+    trials of the kind. A kind for which training diverges at every rate is left out with a note.
 
     Parameters
     ----------
@@ -84,6 +87,10 @@ def collect_task(
         Where results are recorded.
     progress : Progress
         Notified of every outcome.
+    probe : Probe, optional
+        The task's probe, if it was made before.
+    rates : mapping of str to float, optional
+        Learning rates, by kind, that were found on the task before.
 
     Yields
     ------
@@ -93,7 +100,7 @@ def collect_task(
     Raises
     ------
     UserError
-        Head-only did not finish, or the images cannot be read.
+        Head-only did not finish, training diverges for every kind, or the images cannot be read.
 
     Examples
     --------
@@ -106,7 +113,7 @@ def collect_task(
     >>> [row["placement"] for row in rows]
     ['head-only', '20>22@bottleneck:r=8']
     """
-    probe = probe_task(task, settings, progress)
+    probe = probe or probe_task(task, settings, progress)
     read_images(task, progress)
     executor = create_executor(task, settings, Deadline(), progress)
     with (
@@ -114,18 +121,16 @@ def collect_task(
         TrialRecord(record) as recorded,
     ):
         rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
-        rate = find_rate(rounds, HEAD_ONLY, [Placement()], settings, settings.seed).rate
-        head_trial = Trial(
-            Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0, learning_rate=rate
-        )
-        kinds = sorted({kind for trial in trials for kind in kinds_of(trial)})
-        found = {kind: _find_rate(rounds, task, kind, settings) for kind in kinds}
-        timed = [with_rates(trial, found) for trial in trials]
-        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(trials))
+        found = _find_rates(rounds, task, trials, settings, rates or {}, progress)
+        head_trial = Trial(Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0)
+        timed = [
+            with_rates(trial, found) for trial in trials if found.keys() >= set(kinds_of(trial))
+        ]
+        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(timed))
         head_only: Outcome | None = None
-        for group in ([head_trial], timed):
+        for group in ([with_rates(head_trial, found)], timed):
             for outcome in recorded.follow(executor.run(group)):
-                tested = with_test_scores(task, outcome)
+                tested = evaluated(task, outcome)
                 head_only = head_only or (tested if tested.is_done else None)
                 row = recorded.end(tested, head_only)
                 result = tested.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
@@ -138,7 +143,38 @@ def collect_task(
                     )
 
 
-def _find_rate(rounds: Rounds, task: Task, kind: str, settings: CollectSettings) -> float:
-    space = search_space(task.chain, replace(settings, adapter=kind))
-    placements = references(space, space.kinds[0], task.chain.n_nodes)
-    return find_rate(rounds, kind, placements, settings, settings.seed).rate
+def _find_rates(
+    rounds: Rounds,
+    task: Task,
+    trials: Sequence[Trial],
+    settings: CollectSettings,
+    known: Mapping[str, float],
+    progress: Progress,
+) -> dict[str, float]:
+    """Return the rates of head-only and of the trials' kinds, without kinds that diverge.
+
+    Raises
+    ------
+    UserError
+        Training diverges for head-only, or for every kind.
+    """
+    rates = dict(known)
+    if HEAD_ONLY not in rates:
+        rates[HEAD_ONLY] = find_rate(rounds, HEAD_ONLY, [Placement()], settings, settings.seed).rate
+    kinds = sorted({kind for trial in trials for kind in kinds_of(trial)})
+    errors: list[UserError] = []
+    for kind in kinds:
+        if kind in rates:
+            continue
+        space = search_space(task.chain, replace(settings, adapter=kind))
+        # Where no reference fits the budget, the first trial of the kind alone.
+        alone = [trial for trial in trials if kinds_of(trial) == [kind]]
+        judged = references(space, space.kinds[0], task.chain.n_nodes) or alone[:1]
+        try:
+            rates[kind] = find_rate(rounds, kind, judged, settings, settings.seed).rate
+        except UserError as error:
+            errors.append(error)
+            progress.note(f"the kind {kind} is left out: {error}")
+    if errors and len(errors) == len(kinds):
+        raise errors[0]
+    return rates

@@ -20,6 +20,8 @@ from autoplace.settings import StoreSettings
 from autoplace.tracking import Store, promote, push_unsent, register_version
 from predictors.vocabulary import HEAD_ONLY
 
+OLD_PROTOCOL = "their learning rate is from a table, and others have a rate found on their task"
+
 
 @dataclass(frozen=True)
 class RetrainResult:
@@ -76,7 +78,9 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     See `autoplace.retrain`.
 
     `predictors.gate` decides. If the champion has another feature schema, the shipped predictor
-    takes its place, and the rows are rebuilt from the store's own records and probes.
+    takes its place, and the rows are rebuilt from the store's own records and probes. Once there
+    are trials whose learning rate was found on the task, those with a rate from a table are set
+    aside, also those that the present predictor has learnt from.
 
     Raises
     ------
@@ -94,16 +98,22 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
         progress.note(f"{pushed} runs that MLflow had missed were sent to it from their ledgers")
     present = predictors.load_training_set(load_active_predictor(store, progress=progress).folder)
     learnable = read_learnable(store)
-    for reason, count in learnable.set_aside.items():
-        progress.note(f"{count} finished trials set aside: {reason}")
     if not (learnable.log["placement"] != HEAD_ONLY).any():
         raise UserError(
             f"{store.address} has no finished trials to learn from; "
             "run 'autoplace collect' or 'autoplace pick' first"
         )
-    everything = present.union(training_set(learnable.log, learnable.probes.__getitem__))
-    new_rows = len(everything) - len(present)
-    if not new_rows and np.allclose(everything.y, present.y, rtol=0, atol=1e-12):
+    both = present.union(training_set(learnable.log, learnable.probes.__getitem__))
+    everything = both.fair()
+    set_aside = dict(learnable.set_aside)
+    if len(everything) < len(both):
+        set_aside[OLD_PROTOCOL] = int(both.counts.sum() - everything.counts.sum())
+    for reason, count in set_aside.items():
+        progress.note(f"{count} finished trials set aside: {reason}")
+    known = present.select(np.isin(present.protocols.astype(str), everything.protocols.astype(str)))
+    new_rows = len(everything) - len(known)
+    unchanged = len(known) == len(present) and not new_rows
+    if unchanged and np.allclose(everything.y, known.y, rtol=0, atol=1e-12):
         raise UserError(
             "the present predictor has already learnt from every recorded trial; "
             "run 'autoplace collect' first"
@@ -112,9 +122,7 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     decision = predictors.gate(present, everything)
     version = _promote(store, everything, decision.scores) if decision.promoted else None
     families = tuple(sorted(set(everything.families)))
-    return RetrainResult(
-        len(everything), new_rows, learnable.set_aside, families, decision, version
-    )
+    return RetrainResult(len(everything), new_rows, set_aside, families, decision, version)
 
 
 def _finite(value: float) -> float | None:

@@ -36,6 +36,7 @@ def load_data(
     seed: int = 0,
     max_bad: float = 0.05,
     family: str | None = None,
+    measure: bool = False,
 ) -> TaskData:
     """Read a data set's list of images, classes and splits; no image is decoded yet.
 
@@ -53,6 +54,8 @@ def load_data(
         The source of the images. The default is a built-in task's own family; for other data it is
         a name made from the contents of the images, so that copies of the same images are one
         family.
+    measure : bool, default=False
+        Whether a built-in task gets its measurement split; other data has none.
 
     Returns
     -------
@@ -80,7 +83,14 @@ def load_data(
         raise DataError(f"seed is {seed}; it must be 0 or a positive whole number")
     text = os.fspath(source)
     if text.startswith(PREFIX):
-        return load_builtin(text, transform=transform, seed=seed, max_bad=max_bad, family=family)
+        return load_builtin(
+            text,
+            transform=transform,
+            seed=seed,
+            max_bad=max_bad,
+            family=family,
+            measure=measure,
+        )
     listing = _list(text)
     files = sorted(listing.files, key=lambda file: file.key)
     _check_classes(text, files)

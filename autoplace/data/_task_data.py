@@ -58,6 +58,9 @@ class TaskData:
         known before any image is decoded.
     record : DecodingRecord
         Results of the images decoded so far.
+    measurement : ImageSplit or None, default=None
+        More images of a built-in task, only for the placement log: predictors learn from what is
+        measured on them. None unless `load_data` was asked to measure and the source has more.
     image_digests : tuple of str, default=()
         The 64 smallest digests of sampled files, sorted. Data sets that share images have digests
         in common. Empty for built-in tasks, whose family is fixed.
@@ -94,6 +97,7 @@ class TaskData:
     test: ImageSplit
     fingerprint: str
     record: DecodingRecord = field(repr=False)
+    measurement: ImageSplit | None = None
     image_digests: tuple[str, ...] = ()
     groups: np.ndarray | None = field(default=None, repr=False, compare=False)
     made_val: bool = False

@@ -140,7 +140,7 @@ def predict_split(
     model : AdaptedModel
         Set to evaluation mode.
     split : str
-        `train`, `val`, `fit` or `test`.
+        `train`, `val`, `fit`, `test` or `measurement`.
 
     Returns
     -------

@@ -67,7 +67,7 @@ class Task:
     chain : ResidualChain
         The backbone; moved to the device.
     data : TaskData
-        Three splits.
+        Three splits, and a measurement split for collecting the placement log.
     fingerprint : str
         Names the task: data, split, label space, backbone and input size. It is the column `task`
         of the placement log.
@@ -129,6 +129,8 @@ class Task:
         self._lock = Lock()
         self._heads: dict[str, LinearHead] = {}
         splits = {"fit": data.fit, "test": data.test}
+        if data.measurement is not None:
+            splits[data.measurement.name] = data.measurement
         memory = CacheMemory(inputs.cache_gb * 2**30, Spill(inputs.cache_dir, notify))
         self._caches = {
             name: ActivationCache(
@@ -137,8 +139,8 @@ class Task:
                 device,
                 memory=memory,
                 # Test results must be those of the saved model, whose activations are not rounded.
-                dtype=torch.float32 if name == "test" else DTYPES[self.cache_precision],
-                precision="float32" if name == "test" else self.precision,
+                dtype=DTYPES[self.cache_precision] if name == "fit" else torch.float32,
+                precision=self.precision if name == "fit" else "float32",
                 augmentation=self.augmentation if name == "fit" else None,
             )
             for name, split in splits.items()
@@ -160,11 +162,11 @@ class Task:
         )
 
     def cache(self, split: str) -> ActivationCache:
-        """Activations of `fit`, the images of train and then those of val, or of `test`."""
+        """Activations of `fit` (the images of train, then those of val), `test`, `measurement`."""
         return self._caches[split]
 
     def rows(self, split: str) -> np.ndarray:
-        """Return the rows of `train`, `val` or `fit` in the cache `fit`, or of `test` in its own.
+        """Return the rows of `train`, `val` or `fit` in the cache `fit`, or of another in its own.
 
         Examples
         --------
@@ -174,17 +176,12 @@ class Task:
         (array([  0, 799]), array([800, 999]))
         """
         n_train, n_fit = len(self.data.train), len(self.data.fit)
-        start, stop = {
-            "train": (0, n_train),
-            "val": (n_train, n_fit),
-            "fit": (0, n_fit),
-            "test": (0, len(self.data.test)),
-        }[split]
-        return np.arange(start, stop)
+        within_fit = {"train": (0, n_train), "val": (n_train, n_fit), "fit": (0, n_fit)}
+        return np.arange(*within_fit.get(split) or (0, len(self.cache(split))))
 
     def located(self, split: str) -> tuple[ActivationCache, np.ndarray]:
-        """Return the cache that holds `train`, `val`, `fit` or `test`, and its rows there."""
-        return self.cache("test" if split == "test" else "fit"), self.rows(split)
+        """Return the cache that holds a split, and its rows there."""
+        return self._caches.get(split, self._caches["fit"]), self.rows(split)
 
     def readable(self, split: str) -> np.ndarray:
         """Return those rows of a split that were not found unreadable so far."""

@@ -176,6 +176,8 @@ class Outcome:
         Wall time of its thread, or its share of it if several trials ran as one population.
     test : Scores or None
         Test scores, where a command asked for them: for evaluation, never for choosing.
+    measured : Scores or None
+        Scores on the measurement split, where the task has one: for predictors to learn from.
 
     Examples
     --------
@@ -195,6 +197,7 @@ class Outcome:
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     seconds: float = 0.0
     test: Scores | None = None
+    measured: Scores | None = None
 
     @property
     def is_done(self) -> bool:

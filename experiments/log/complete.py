@@ -18,8 +18,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import make
 from panel import FOLDER
+from plans import backbones_of
 
 from predictors import shipped_log
 
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 def steps(store: str, work: Path, out: Path) -> Iterator[list[str]]:
     """Yield the commands, in order; each skips what has already been done."""
     script = [sys.executable]
-    for backbone in dict.fromkeys(b for stage in make.PLANS["gpu"] for b in stage.backbones):
+    for backbone in backbones_of("gpu"):
         if not (FOLDER / f"{backbone}.txt").exists():
             options = ["panel", "--backbones", backbone, "--work", str(work)]
             yield [*script, str(HERE / "make.py"), *options]

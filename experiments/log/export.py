@@ -13,8 +13,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import make
 import pandas as pd
+from make import EPOCHS
+from plans import REPEATED, SHORT
 
 import predictors
 from autoplace.data import list_tasks
@@ -73,12 +74,16 @@ def data_card(log: predictors.PlacementLog) -> str:
         "## How it was made",
         "",
         "`experiments/log/make.py run --plan cpu`, then `experiments/log/export.py`. A common "
-        f"panel of {make.SHORT} placements on every task at seed 0; on "
-        f"{', '.join(make.REPEATED)} also at seeds 1 and 2; five of them at seed 1 on the other "
-        "tasks with fashion-vit8; new random placements with their propensity; maps of single "
-        f"edges on {', '.join(_tasks_of(done, 'map'))}. `experiments/log/complete.py` continues.",
+        f"panel of {SHORT} placements on every task at seed 0; on {', '.join(REPEATED)} also at "
+        "seeds 1 and 2; every adapter kind where its published systems have it and at two other "
+        "places; fresh candidates, drawn from what `pick` proposes, with their propensity; maps of "
+        f"single edges on {', '.join(_tasks_of(done, 'map')) or 'no task'}. "
+        "`experiments/log/complete.py` continues.",
         "",
-        f"800 + 200 training images, 2,000 test images (digits: 797); {make.EPOCHS} epochs, batch "
+        "800 + 200 training images, 2,000 test images (digits: 797) and, where the source has "
+        "more, 2,000 images of a measurement split, from which predictors learn; in tasks with "
+        "fixed pools of items it has new pictures of validation's items; "
+        f"{EPOCHS} epochs, batch "
         "32, AdamW; one split per task; seeds are those of trials. Where the learning rate came "
         "from a table, the table was made on data outside this log.",
         "",

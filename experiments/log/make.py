@@ -1,15 +1,19 @@
 """Make the placement log: run placements on tasks with backbones and seeds.
 
-`panel` writes a backbone's panel from the probes of the tuning sets. `run` executes a plan. It can
-be stopped and started again at any time, because it skips what is already in the store. Each run
-on a task finds the learning rate first (protocol `found-rate`), for all stages together. Trials of
-other protocols in the store do not count. --backbones, --tasks and --stages select a part of a
-plan. `export.py` writes the shipped log.
+    python experiments/log/make.py run --store sqlite:///log/mlflow.db
+
+This command collects the log on a CPU. It can be stopped and started again at any time, because it
+skips what is in the store. It goes round all tasks and backbones three times, with a third of the
+panel, of the placements of every adapter kind and of the fresh candidates each time, so that a log
+that is stopped early is balanced; repeats with other seeds come last. Learning rates are found on
+the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
+not count. Outcomes are measured on the measurement split as well, where the task has one.
+
+--backbones, --tasks and --stages select a part of a plan. `panel` writes a backbone's panel from
+the probes of the tuning sets. `export.py` writes the shipped log; `complete.py` continues the log
+with the plan for a GPU.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
-    python experiments/log/make.py run --plan cpu --store sqlite:///log/mlflow.db
-
-`complete.py` continues the log with the plan for a GPU.
 """
 
 from __future__ import annotations
@@ -17,157 +21,150 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatch
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
+import pandas as pd
 import torch
-from panel import BUDGET_EDGES, read_panel, write_panel
+from candidates import FRESH, fresh
+from panel import BUDGET_EDGES, write_panel
+from plans import PLANS, Round, Stage, backbones_of, interleaved
 
-from autoplace.agent import (
-    Progress,
-    collect_task,
-    open_task,
-    parameter_budget,
-    sample_trials,
-)
-from autoplace.backbones import create_chain
-from autoplace.data import BuiltinTask, list_tasks
-from autoplace.placement import Edge, Placement
+from autoplace.agent import Progress, collect_task, open_task, probe_task
+from autoplace.agent.steps._space import search_space
+from autoplace.backbones import ResidualChain, create_chain
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, read_rows
 from autoplace.training import Task, Trial
 from predictors import log_table
-from predictors.vocabulary import Protocol, Role, Status
+from predictors.vocabulary import HEAD_ONLY, Protocol, Status
 
-# Tasks of six families on which the whole panel is repeated.
-REPEATED = (
-    "fonts-styles", "emoji-groups", "icons-topics",
-    "shapes-count", "charts-trends", "spheres-light",
-)  # fmt: skip
-SHORT, LONG = 21, 40
 EPOCHS = 5
-LATTICE = 5  # nodes per side of the map of single edges, evenly spread over the depth
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Placements of one kind on some tasks with some backbones.
+@dataclass
+class Visit:
+    """One part of some stages on a task with a backbone."""
 
-    kind : "panel" (its first `count`), "spread" (`count` of the short panel, evenly picked), "map"
-        (single edges between the nodes of a lattice) or "fresh" (`count` sampled for each task).
-    seeds : seeds of the trials; the split and the probe always have seed 0.
-    repeated : only tasks in REPEATED (True), only the others (False), or all (None).
-    """
+    round: Round
+    stages: tuple[Stage, ...]
+    chain: ResidualChain
+    task: str
+    store: Store
+    parallel_placements: str
 
-    name: str
-    kind: str
-    backbones: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-    count: int = SHORT
-    repeated: bool | None = None
+    @cached_property
+    def settings(self) -> CollectSettings:
+        """How to probe and to train."""
+        return CollectSettings(
+            backbone=self.chain.name,
+            epochs=EPOCHS,
+            edges=BUDGET_EDGES,
+            parallel_placements=self.parallel_placements,
+        )
+
+    def open(self) -> Task:
+        """Open the task, with its measurement split."""
+        settings = self.settings
+        return open_task(f"builtin:{self.task}", settings, settings, chain=self.chain, measure=True)
+
+    @cached_property
+    def fixed(self) -> list[Trial]:
+        """Trials of this visit that do not depend on the probe; each once."""
+        found = [t for stage in self.stages for t in self.round.share(stage.trials(self.chain))]
+        return list({(str(t.placement), t.seed): t for t in reversed(found)}.values())[::-1]
+
+    def ended(self, log: pd.DataFrame, fingerprint: str) -> pd.DataFrame:
+        """Return the log's finished and failed trials that count for this visit."""
+        log = log[(log["task"] == fingerprint) & (log["protocol"] == Protocol.FOUND_RATE)]
+        return log[(log["epochs"] == EPOCHS) & log["status"].isin([Status.DONE, Status.FAILED])]
+
+    def missing(self, log: pd.DataFrame, fingerprint: str) -> tuple[list[Trial], int]:
+        """Return the trials that `log` lacks, and the number of fresh ones that it lacks."""
+        ended = self.ended(log, fingerprint)
+        done = set(zip(ended["placement"], ended["seed"].astype(int), strict=True))
+        fixed = [t for t in self.fixed if (str(t.placement), t.seed) not in done]
+        drawn = ended["chosen_by"].fillna("").str.startswith(FRESH)
+        wanted = sum(self.round.until(stage.fresh) for stage in self.stages)
+        return fixed, max(0, wanted - len(set(ended.loc[drawn, "placement"])))
+
+    def run(self, log: pd.DataFrame) -> Iterator[str]:
+        """Run what the log lacks; yield the status of each trial."""
+        task = self.open()
+        trials, n_fresh = self.missing(log, task.fingerprint)
+        ended = self.ended(log, task.fingerprint)
+        probe = probe_task(task, self.settings)
+        if n_fresh:
+            space = search_space(self.chain, self.settings)
+            known = {*ended["placement"], *(str(trial.placement) for trial in self.fixed)}
+            drawn = fresh(probe.tables, space, zlib.crc32(self.task.encode()))
+            trials += islice((t for t in drawn if str(t.placement) not in known), n_fresh)
+        rows = collect_task(
+            task, trials, self.settings, self.store, Progress(), probe=probe, rates=rates_in(ended)
+        )
+        for row in rows:
+            yield str(row["status"])
 
 
-_TWO = ("starter", "fashion-vit8")
-_FOUR = (*_TWO, "formula-vit6", "saliency-vits14")
-PLANS = {
-    "cpu": (
-        Stage("panel", "panel", _TWO),
-        Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),
-        Stage("spread", "spread", ("fashion-vit8",), seeds=(1,), count=5, repeated=False),
-        Stage("fresh", "fresh", ("fashion-vit8",), count=6),
-        Stage("map", "map", ("fashion-vit8",), repeated=True),
-    ),
-    "gpu": (
-        Stage("panel", "panel", _FOUR, count=LONG),
-        Stage("repeats", "panel", _FOUR, seeds=(1, 2), count=LONG, repeated=True),
-        Stage("spread", "spread", _FOUR, seeds=(1, 2), count=10, repeated=False),
-        Stage("map", "map", _FOUR),
-        Stage("fresh", "fresh", _FOUR, count=30),
-    ),
-}
+def rates_in(ended: pd.DataFrame) -> dict[str, float]:
+    """Return the learning rates, by kind, that a task's trials had."""
+    done = ended[ended["status"] == Status.DONE]
+    kinds = done["adapter_kind"].fillna(HEAD_ONLY)
+    rates = dict(zip(kinds, done["learning_rate"], strict=True))
+    return {str(kind): float(rate) for kind, rate in rates.items() if "+" not in str(kind)}
 
 
-def planned(stage: Stage, task: Task, settings: CollectSettings) -> Iterator[Trial]:
-    """Yield the trials of a stage on a task."""
-    chain = task.chain
-    if stage.kind == "map":
-        budget = parameter_budget(settings, chain.shape)
-        nodes = [round(k * (chain.n_nodes - 1) / (LATTICE - 1)) for k in range(LATTICE)]
-        for edge in (Edge(i, j) for i in nodes for j in nodes):
-            placement = budget.fit((edge,))
-            assert placement is not None, "one edge fits the budget of six"
-            yield Trial(placement, 0, Role.PANEL, "map", 1.0)
-    elif stage.kind == "fresh":
-        # Different placements for each task, to cover more of the space.
-        draw = replace(settings, placements=stage.count, seed=zlib.crc32(task.data.name.encode()))
-        for trial in sample_trials(chain.shape, draw):
-            yield replace(trial, seed=0)
-    else:
-        panel = read_panel(chain.name, stage.count if stage.kind == "panel" else SHORT)
-        if stage.kind == "spread":
-            panel = [panel[k * len(panel) // stage.count] for k in range(stage.count)]
-        for seed in stage.seeds:
-            if seed:
-                yield Trial(Placement(), seed, Role.HEAD_ONLY, Role.HEAD_ONLY, 1.0)
-            for name, placement in panel:
-                yield Trial(placement, seed, Role.PANEL, f"panel:{name}", 1.0)
+def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
+    """List what a plan does, in order: round by round, and in each one task after the other."""
+    backbones = arguments.backbones or backbones_of(arguments.plan)
+    chains = {name: create_chain(name) for name in backbones}
+    found = []
+    for each in PLANS[arguments.plan]:
+        for task in interleaved():
+            for backbone, chain in chains.items():
+                stages = tuple(
+                    stage
+                    for stage in each.stages
+                    if stage.is_for(backbone, task)
+                    and (not arguments.stages or stage.name in arguments.stages)
+                )
+                if stages and fnmatch(task, arguments.tasks):
+                    parallel = arguments.parallel_placements
+                    found.append(Visit(each, stages, chain, task, store, parallel))
+    return found
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the trials of a plan that the store lacks, task by task and stage by stage."""
+    """Run the trials of a plan that the store lacks, and say how long the rest will take."""
     store = Store(arguments.store)
-    stages = [
-        stage
-        for stage in PLANS[arguments.plan]
-        if not arguments.stages or stage.name in arguments.stages
-    ]
-    for backbone in dict.fromkeys(name for stage in stages for name in stage.backbones):
-        if arguments.backbones and backbone not in arguments.backbones:
-            continue
-        settings = CollectSettings(
-            backbone=backbone,
-            epochs=EPOCHS,
-            edges=BUDGET_EDGES,
-            store=arguments.store,
-            parallel_placements=arguments.parallel_placements,
-        )
-        for each in list_tasks():
-            wanted = [stage for stage in stages if _is_for(stage, backbone, each.name)]
-            if wanted and fnmatch(each.name, arguments.tasks):
-                _run_task(wanted, each, settings, store)
-
-
-def _is_for(stage: Stage, backbone: str, task: str) -> bool:
-    """Whether a stage runs on a task with a backbone."""
-    on_task = stage.repeated is None or (task in REPEATED) == stage.repeated
-    return on_task and backbone in stage.backbones
-
-
-def _run_task(
-    stages: Sequence[Stage], each: BuiltinTask, settings: CollectSettings, store: Store
-) -> None:
-    """Run what the store lacks of all stages on a task, with one learning rate."""
-    chain = create_chain(settings.backbone)
-    task = open_task(f"builtin:{each.name}", settings, settings, Progress(), chain=chain)
+    planned = visits(arguments, store)
     log = log_table(read_rows(store))
-    log = log[(log["task"] == task.fingerprint) & (log["epochs"] == settings.epochs)]
-    log = log[(log["status"] == Status.DONE) & (log["protocol"] == Protocol.FOUND_RATE)]
-    done = set(zip(log["placement"], log["seed"].astype(int), strict=True))
-    missing: dict[tuple[str, int], Trial] = {}  # a placement of two stages runs once
-    for stage in stages:
-        for trial in planned(stage, task, settings):
-            missing.setdefault((str(trial.placement), trial.seed), trial)
-    trials = [trial for key, trial in missing.items() if key not in done]
-    if not trials:
-        return
-    start = time.monotonic()
-    counts: dict[str, int] = {}
-    for row in collect_task(task, trials, settings, store, Progress()):
-        counts[row["status"]] = counts.get(row["status"], 0) + 1
-    seconds = time.monotonic() - start
-    print(chain.name, each.name, counts, f"{seconds:.0f} s", flush=True)
+    fingerprints: dict[tuple[str, str], str] = {}
+    left = []
+    for visit in planned:
+        key = visit.chain.name, visit.task
+        if key not in fingerprints:
+            fingerprints[key] = visit.open().fingerprint
+        fixed, n_fresh = visit.missing(log, fingerprints[key])
+        left.append(len(fixed) + n_fresh)
+    print(f"{sum(left)} trials to run, without head-only", flush=True)
+    started, total = time.monotonic(), sum(left)
+    for number, visit in enumerate(planned):
+        if not left[number]:
+            continue
+        counts: dict[str, int] = {}
+        for status in visit.run(log_table(read_rows(store))):
+            counts[status] = counts.get(status, 0) + 1
+        rest = sum(left[number + 1 :])
+        elapsed = time.monotonic() - started
+        # Most searches for rates are in the first round, so early estimates are too high.
+        expected = timedelta(seconds=round(elapsed * rest / (total - rest)))
+        print(visit.chain.name, visit.task, counts, f"{rest} trials left, {expected}", flush=True)
 
 
 def main() -> None:
@@ -186,7 +183,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.step == "panel":
-        for backbone in arguments.backbones or _FOUR:
+        for backbone in arguments.backbones or backbones_of("gpu"):
             write_panel(backbone, arguments.work)
     else:
         run(arguments)

@@ -39,7 +39,7 @@ def main() -> None:
     started = time.monotonic()
     log = predictors.read_log(predictors.shipped_log())
     done = log.trials[(log.trials["status"] == "done")].reset_index(drop=True)
-    everything = training_set(done, log.probes.__getitem__)
+    everything = training_set(done, log.probes.__getitem__).fair()
     scores = predictors.gate(None, everything).scores
     data = everything.select(everything.families != KEPT_OUT)
     predictor = predictors.create_predictor("lightgbm").fit(data.X, data.y, data.groups)

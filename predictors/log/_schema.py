@@ -115,11 +115,18 @@ LOG_COLUMNS = (
     _metric("val_metric", "done", "metric on validation after the last epoch", outcome=True),
     _share("val_accuracy", "optional", "accuracy on validation, last epoch", outcome=True),
     _positive("val_loss", "optional", "loss on validation, last epoch", outcome=True),
+    _count("n_measured", "optional", "images of the measurement split, where there is one", low=1),
+    _metric("measured_metric", "optional", "metric on the measurement split", outcome=True),
+    _share("measured_accuracy", "optional", "accuracy on the measurement split", outcome=True),
+    _positive("measured_loss", "optional", "loss on the measurement split", outcome=True),
     _metric("test_metric", "optional", "metric on test; no predictor reads it", outcome=True),
     _share("test_accuracy", "optional", "accuracy on test; no predictor reads it", outcome=True),
     _metric("head_only_val_metric", "done", "val_metric of head-only under the same protocol"),
     _share("head_only_val_accuracy", "optional", "val_accuracy of head-only"),
     _positive("head_only_val_loss", "optional", "val_loss of head-only"),
+    _metric("head_only_measured_metric", "optional", "measured_metric of head-only"),
+    _share("head_only_measured_accuracy", "optional", "measured_accuracy of head-only"),
+    _positive("head_only_measured_loss", "optional", "measured_loss of head-only"),
     _metric("head_only_test_metric", "optional", "test_metric of head-only"),
     _share("head_only_test_accuracy", "optional", "test_accuracy of head-only"),
     _text("chosen_by", "optional", "what proposed the placement"),
@@ -137,8 +144,13 @@ _SINCE: dict[int, dict[str, str | None]] = {
     2: {"augment": "none", "precision": "float32"},
     3: {"family_source": None, "image_digests": None, "n_val": None},
     4: {"protocol": Protocol.TABLE_RATE.value},
-    5: {"rates": None},
-}
+    5: dict.fromkeys(
+        (
+            "rates", "n_measured", "measured_metric", "measured_accuracy", "measured_loss",
+            "head_only_measured_metric", "head_only_measured_accuracy", "head_only_measured_loss",
+        )
+    ),
+}  # fmt: skip
 
 
 def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -194,8 +206,9 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
         Schema 2 added `augment` and `precision`, which are filled in. Schema 3 added
         `family_source`, `image_digests` and `n_val`, which are missing in older rows. Schema 4
         added `protocol`; older releases took learning rates from a table by number of edges, so it
-        is `table-rate` in older rows. Schema 5 added `rates`, which is missing in older rows. Rows
-        of an unknown version do not change; `reject_rows` finds them.
+        is `table-rate` in older rows. Schema 5 added `rates` and what is measured on the
+        measurement split, which are missing in older rows. Rows of an unknown version do not
+        change; `reject_rows` finds them.
 
     Examples
     --------

@@ -115,11 +115,25 @@ def test_the_fingerprint_depends_on_the_seed_alone(source, transform):
 
 
 def test_pictures_of_different_splits_differ(source, transform):
-    data = load_data(source, transform=transform)
-    for split in data.splits:
-        split.load(range(20))
+    data = load_data(source, transform=transform, measure=True)
+    for split in (*data.splits, data.measurement):
+        if split is not None:
+            split.load(range(20))
     assert data.duplicates() == []
     assert data.bad_images() == []
+
+
+def test_the_measurement_split_changes_nothing_else(source, transform):
+    plain, more = (load_data(source, transform=transform, measure=ask) for ask in (False, True))
+    assert plain.measurement is None
+    assert (more.measurement is None) == (source == "builtin:digits")  # all of them are in use
+    assert plain.fingerprint == more.fingerprint
+    for one, other in zip(plain.splits, more.splits, strict=True):
+        assert np.array_equal(one.labels, other.labels)
+        assert one.load([0, 7]).images.equal(other.load([0, 7]).images)
+    if more.measurement is not None:
+        counts = np.bincount(more.measurement.labels, minlength=len(more.classes))
+        assert counts.sum() == 2000 and counts.max() - counts.min() <= 1
 
 
 def test_pictures_are_full_rgb_of_every_class(source, transform):

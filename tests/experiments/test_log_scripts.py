@@ -14,16 +14,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "log"))
 
+import candidates
 import complete
 import export
 import gains
 import make
 import page
+import plans
 from panel import BUDGET_EDGES, read_panel
+from plans import Round, Stage
 
-from autoplace.adapters import count_parameters
-from autoplace.agent import parameter_budget
+from autoplace.adapters import count_parameters, list_adapters, list_wirings
+from autoplace.agent import _collect, parameter_budget
 from autoplace.backbones import create_chain
+from autoplace.data.builtin import _task
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, fetch_probe, log_probe, read_rows, start_run
 from predictors import log_table, read_log, shipped_log
@@ -34,10 +38,8 @@ PANELS = ("starter", "fashion-vit8")
 @pytest.mark.parametrize("backbone", PANELS)
 def test_the_panel_holds_the_four_kinds_evenly_and_keeps_to_the_budget(backbone):
     chain = create_chain(backbone, pretrained=False)
-    budget = parameter_budget(
-        CollectSettings(edges=BUDGET_EDGES), chain.n_nodes, chain.dim
-    ).parameters
-    for length, each in ((make.SHORT, 3), (make.LONG, 6)):
+    budget = parameter_budget(CollectSettings(edges=BUDGET_EDGES), chain.shape).parameters
+    for length, each in ((plans.SHORT, 3), (plans.LONG, 6)):
         panel = read_panel(backbone, length)
         assert len({placement for _, placement in panel}) == length
         kinds = [p.edges[0].kind.value for _, p in panel if len(p) == 1]
@@ -50,20 +52,56 @@ def test_the_panel_holds_the_four_kinds_evenly_and_keeps_to_the_budget(backbone)
         assert names == {"gga", "random", "every-block", "first-k", "last-k"}
         for _, placement in panel:
             placement.check(chain.n_nodes)
-            assert 0.8 * budget <= count_parameters(placement, chain.dim) <= budget
+            assert 0.8 * budget <= count_parameters(placement, chain.shape) <= budget
+
+
+@pytest.mark.parametrize("backbone", PANELS)
+def test_every_kind_runs_where_it_was_published_and_at_two_other_places(backbone):
+    chain = create_chain(backbone, pretrained=False)
+    budget = parameter_budget(CollectSettings(edges=BUDGET_EDGES), chain.shape)
+    trials = Stage("kinds", "kinds", (backbone,)).trials(chain)
+    assert len({str(trial.placement) for trial in trials}) == len(trials)
+    places: dict[str, int] = {}
+    for trial in trials:
+        trial.placement.check(chain.n_nodes)
+        assert 0 < count_parameters(trial.placement, chain.shape) <= budget.parameters
+        (kind,) = {spec.kind for _, spec in trial.placement}
+        places[kind] = places.get(kind, 0) + 1
+    assert set(places) == set(list_adapters())
+    assert all(count >= 3 for kind, count in places.items() if kind != "prompt")  # only at 0>0
+    published = {t.chosen_by.partition(":")[2] for t in trials if "published" in t.chosen_by}
+    assert published == set(list_wirings())
+
+
+def test_each_third_of_the_collection_has_every_kind_and_all_sorts_of_placements():
+    chain = create_chain("starter", pretrained=False)
+    for each in plans.PLANS["cpu"][: plans.PARTS]:
+        shares = {stage.name: each.share(stage.trials(chain)) for stage in each.stages}
+        kinds = {spec.kind for trial in shares["kinds"] for _, spec in trial.placement}
+        assert len(kinds) >= len(list_adapters()) - 2
+        sorts = {trial.chosen_by for trial in shares["panel"]}
+        assert {f"panel:{edge}" for edge in ("sequential", "parallel", "recurrent")} < sorts
+    tasks = plans.interleaved()
+    assert len({name.partition("-")[0] for name in tasks[:11]}) == 11
 
 
 @pytest.fixture
 def small_plan(monkeypatch, tmp_path):
-    """One task, four placements, one epoch, into a store of its own."""
+    """One small task, a few placements, one epoch, two rounds, into a store of its own."""
+    only = ("fashion-vit8",)
     stages = (
-        make.Stage("panel", "panel", ("fashion-vit8",), count=2),
-        make.Stage("fresh", "fresh", ("fashion-vit8",), count=2),
+        Stage("kinds", "kinds", only),
+        Stage("fresh", "fresh", only, count=2),
+        Stage("panel", "panel", only, count=2),
     )
-    monkeypatch.setitem(make.PLANS, "small", stages)
+    monkeypatch.setitem(plans.PLANS, "small", tuple(Round(stages, part, 2) for part in range(2)))
+    monkeypatch.setattr(candidates, "list_adapters", lambda: ["ssf"])
+    monkeypatch.setattr(candidates, "list_wirings", lambda: ["ssf"])
     monkeypatch.setattr(make, "EPOCHS", 1)
+    monkeypatch.setattr(_task, "SIZES", {"train": 100, "val": 50, "test": 50})
+    monkeypatch.setattr(_task, "MEASUREMENT_SIZE", 60)
     return Namespace(
-        plan="small", stages=None, backbones=None, tasks="digits", parallel_placements="4",
+        plan="small", stages=None, backbones=None, tasks="shapes-size", parallel_placements="4",
         store=f"sqlite:///{tmp_path}/mlflow.db",
     )  # fmt: skip
 
@@ -78,12 +116,28 @@ def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(s
     assert len(log_table(read_rows(store))) == len(both)
     adapted = both[both["placement"] != "head-only"]
     assert set(first["trial_id"]) < set(both["trial_id"])
-    assert len(adapted) == len(set(adapted["placement"])) == 4
+    assert len(adapted) == len(set(adapted["placement"])) == 7  # two, two, and three of SSF
     assert (both["status"] == "done").all() and both["test_accuracy"].notna().all()
-    fresh = adapted[adapted["chosen_by"].str.startswith("random-")]
-    assert len(fresh) == 2 and fresh["propensity"].between(0, 0.01).all()
+    fresh = adapted[adapted["chosen_by"].str.startswith("fresh:")]
+    assert len(fresh) == 2 and fresh["propensity"].between(0, 0.1, inclusive="neither").all()
     assert set(both["protocol"]) == {"found-rate"}
-    assert first.groupby("adapter_kind")["learning_rate"].nunique().eq(1).all()
+    alone = both[both["rates"].isna()]
+    assert alone.groupby("adapter_kind", dropna=False)["learning_rate"].nunique().eq(1).all()
+    assert (both["n_measured"] == 60).all() and both["head_only_measured_metric"].notna().all()
+
+
+def test_a_rate_that_was_found_on_a_task_is_not_searched_again(small_plan, monkeypatch):
+    searched = []
+    find = _collect.find_rate
+    monkeypatch.setattr(
+        _collect, "find_rate", lambda rounds, kind, *rest: searched.append(kind) or find(
+            rounds, kind, *rest
+        ),
+    )  # fmt: skip
+    make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
+    assert searched == ["head-only", "bottleneck"]
+    make.run(Namespace(**vars(small_plan) | {"stages": ["panel", "kinds"]}))
+    assert searched == ["head-only", "bottleneck", "ssf"]
 
 
 def test_trials_under_another_protocol_do_not_count_as_done(small_plan):
@@ -92,7 +146,7 @@ def test_trials_under_another_protocol_do_not_count_as_done(small_plan):
     rows = log_table(read_rows(store)).query("placement != 'head-only'")
     other = Namespace(**vars(small_plan) | {"stages": ["panel"]})
     other.store = small_plan.store.replace("mlflow.db", "other.db")
-    run = start_run(Store(other.store), "digits", "collect")
+    run = start_run(Store(other.store), "shapes-size", "collect")
     for row in rows.assign(protocol="table-rate").to_dict(orient="records"):
         plain = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
         run.start_child(row["trial_id"]).log_row(plain)
@@ -116,7 +170,7 @@ def test_the_command_that_completes_the_log_names_what_exists_and_covers_every_b
     assert len(scripts) >= 5 and all(path.is_file() for path in scripts)
     ready = {path.stem for path in complete.FOLDER.glob("*.txt")}
     asked = {step[step.index("--backbones") + 1] for step in steps if "--backbones" in step}
-    assert ready | asked == {b for stage in make.PLANS["gpu"] for b in stage.backbones}
+    assert ready | asked == set(plans.backbones_of("gpu"))
 
 
 def test_the_page_shows_the_numbers_of_the_shipped_log():
@@ -161,11 +215,11 @@ def test_a_trial_that_failed_and_was_done_later_is_exported_as_done(small_plan):
     failed = {k: None if k.startswith(outcomes) else v for k, v in row.items()}
     failed |= {"trial_id": "first", "status": "failed", "failure_reason": "the loss was not finite"}
     elsewhere = Store(small_plan.store.replace("mlflow.db", "other.db"))
-    start_run(elsewhere, "digits", "collect").start_child("first").log_row(
+    start_run(elsewhere, "shapes-size", "collect").start_child("first").log_row(
         {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in failed.items()}
     )
     log_probe(
-        start_run(elsewhere, "digits", "probe"),
+        start_run(elsewhere, "shapes-size", "probe"),
         row["probe_key"],
         fetch_probe(store, row["probe_key"]),
     )

@@ -37,6 +37,32 @@ def test_a_corrected_outcome_replaces_the_old_one(data) -> None:
     assert union.y.tolist() == pytest.approx([0.3]) and union.counts.tolist() == [2]
 
 
+def test_gains_are_those_of_the_measurement_split_where_a_trial_was_measured(
+    make_log, features, data
+) -> None:
+    log = make_log()
+    log.loc[::2, "measured_metric"] = log["val_metric"] + 0.01
+    log.loc[::2, "head_only_measured_metric"] = log["head_only_val_metric"] - 0.02
+    log.loc[1, "measured_metric"] = 0.9  # without that of head-only
+    measured = build_training_set(log, features)
+    differences = dict(zip(measured._keys(), measured.y - data.y, strict=True))
+    keys = zip(log["task"] + ":accuracy:4:found-rate", log["placement"], strict=True)
+    expected = {key: 0.03 * (number % 2 == 0) for number, key in enumerate(keys)}
+    assert differences == pytest.approx(expected)
+
+
+def test_trials_at_rates_from_a_table_teach_nothing_once_there_are_fair_ones(
+    make_log, features, data
+) -> None:
+    log = make_log().assign(trial_id=lambda log: "old-" + log["trial_id"], protocol="table-rate")
+    old = build_training_set(log, features)
+    assert old.fair() is old and data.fair().groups.tolist() == data.groups.tolist()
+    both = old.union(data)
+    assert len(both) == 2 * len(data)
+    fair = both.fair()
+    assert sorted(fair._keys()) == sorted(data._keys()) and set(fair.protocols) == {"found-rate"}
+
+
 def test_a_mean_of_unknown_trials_counts_once_and_gives_way_to_known_ones(data) -> None:
     first = data.select(np.arange(len(data)) == 0)
     old = TrainingSet.of_gains(first.X, np.array([0.1]), first.groups, first.families)

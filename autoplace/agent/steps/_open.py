@@ -20,6 +20,7 @@ def open_task(
     progress: Progress | None = None,
     *,
     chain: ResidualChain | None = None,
+    measure: bool = False,
 ) -> Task:
     """Load a backbone and the list of a data set's images.
 
@@ -35,6 +36,8 @@ def open_task(
         Receives notes about the data.
     chain : ResidualChain, optional
         The backbone named in the settings, if it is already loaded for another task.
+    measure : bool, default=False
+        Whether a built-in task gets its measurement split; for collecting the placement log.
 
     Returns
     -------
@@ -62,6 +65,7 @@ def open_task(
         seed=settings.seed,
         max_bad=settings.max_bad,
         family=settings.family,
+        measure=measure,
     )
     for note in [*data.notes, *_imbalance(data)]:
         progress.note(note)

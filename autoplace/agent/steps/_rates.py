@@ -16,7 +16,7 @@ from autoplace.model import FullTuning
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Outcome, Trial
-from predictors.vocabulary import Role
+from predictors.vocabulary import HEAD_ONLY, Role
 
 STEP = math.sqrt(10)  # ratio of neighbouring rates
 START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
@@ -230,6 +230,8 @@ def references(space: SearchSpace, spec: AdapterSpec, n_nodes: int) -> list[Plac
 def with_rates(trial: Trial, rates: Mapping[str, float]) -> Trial:
     """Give a trial the rates of its adapter kinds; the head gets the lowest of them.
 
+    Head-only gets its own.
+
     Examples
     --------
     >>> trial = Trial(Placement.parse("0>1@lora:r=2+0>5@bottleneck:r=2"), seed=0)
@@ -237,7 +239,7 @@ def with_rates(trial: Trial, rates: Mapping[str, float]) -> Trial:
     >>> timed.learning_rate, timed.rates
     (0.01, (('bottleneck', 0.02), ('lora', 0.01)))
     """
-    own = tuple((kind, rates[kind]) for kind in kinds_of(trial))
+    own = tuple((kind, rates[kind]) for kind in kinds_of(trial) or [HEAD_ONLY])
     if len(own) == 1:
         return replace(trial, learning_rate=own[0][1])
     return replace(trial, learning_rate=min(rate for _, rate in own), rates=own)

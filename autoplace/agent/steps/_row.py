@@ -80,6 +80,7 @@ def trial_row(
             "learning_rate": trial.learning_rate,
             "rates": json.dumps(dict(trial.rates)) if trial.rates else None,
             "n_val": len(task.readable("val")),
+            "n_measured": None if outcome.measured is None else len(task.readable("measurement")),
             "seconds": outcome.seconds,
             **_measured(outcome, task.metric),
         }
@@ -90,11 +91,18 @@ def trial_row(
 
 
 def _measured(outcome: Outcome, metric: str) -> dict[str, float]:
+    """Return the outcome columns of a finished trial."""
     columns = {
         "val_metric": outcome.val.of(metric),
         "val_accuracy": outcome.val.accuracy,
         "val_loss": outcome.val.loss,
     }
+    if outcome.measured is not None:
+        columns |= {
+            "measured_metric": outcome.measured.of(metric),
+            "measured_accuracy": outcome.measured.accuracy,
+            "measured_loss": outcome.measured.loss,
+        }
     if outcome.test is not None:
         columns |= {
             "test_metric": outcome.test.of(metric),

@@ -119,11 +119,19 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
     return TestReport(tested, differences, model.eval(), logits[WINNER][0], labels)
 
 
-def with_test_scores(task: Task, outcome: Outcome) -> Outcome:
-    """Add the test scores of a finished trial, for evaluation only, never for choosing."""
+def evaluated(task: Task, outcome: Outcome) -> Outcome:
+    """Add the scores of a finished trial on test and, where there is one, the measurement split.
+
+    Those on test are for evaluation only; nothing is chosen by them and no predictor reads them.
+    """
     if not outcome.is_done:
         return outcome
-    return replace(outcome, test=score(*predict_split(task, trained_model(task, outcome), "test")))
+    model = trained_model(task, outcome)
+    tested = replace(outcome, test=score(*predict_split(task, model, "test")))
+    extra = task.data.measurement
+    if extra is None:
+        return tested
+    return replace(tested, measured=score(*predict_split(task, model, extra.name)))
 
 
 def _nearest(task: Task, on_all: bool) -> tuple[np.ndarray, int]:

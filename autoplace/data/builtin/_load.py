@@ -9,7 +9,7 @@ from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import ImageTransform
 from autoplace.data.builtin._installed import ENVIRONMENT, shared_folder
 from autoplace.data.builtin._registry import get_task
-from autoplace.data.builtin._task import BuiltinTask
+from autoplace.data.builtin._task import MEASUREMENT, BuiltinTask
 from predictors.vocabulary import FamilySource
 
 
@@ -20,6 +20,7 @@ def load_builtin(
     seed: int,
     max_bad: float,
     family: str | None,
+    measure: bool = False,
 ) -> TaskData:
     """Load a built-in task; see `autoplace.data.load_data`, which calls this.
 
@@ -35,6 +36,8 @@ def load_builtin(
         Fraction of the images that may be unreadable.
     family : str or None
         A family to use instead of the task's own.
+    measure : bool, default=False
+        Whether to make the measurement split, too.
 
     Raises
     ------
@@ -54,9 +57,11 @@ def load_builtin(
     """
     task = get_task(source)
     pictures = task.pictures(seed)
+    extra = task.measurement(seed) if measure else None
     origin = task.origin()
     version = f"{task.name}-v{task.version}{f'-of-{origin}' if origin else ''}"
-    record = DecodingRecord(sum(len(part.labels) for part in pictures.values()), max_bad)
+    made = pictures if extra is None else {**pictures, MEASUREMENT: extra}
+    record = DecodingRecord(sum(len(part.labels) for part in made.values()), max_bad)
     splits = {
         split: ImageSplit(
             split,
@@ -66,7 +71,7 @@ def load_builtin(
             transform=transform,
             record=record,
         )
-        for split, part in pictures.items()
+        for split, part in made.items()
     }
     return TaskData(
         name=task.name,
@@ -78,6 +83,7 @@ def load_builtin(
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
+        measurement=splits.get(MEASUREMENT),
         fingerprint=fingerprint(
             (split, f"{version}/seed={seed}/{i:04d}", task.classes[label], 0)
             for split, part in pictures.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from autoplace.data.builtin._installed import unusual_origin
 
 # VTAB-1k's protocol (Zhai et al. 2019): 1,000 labelled images to train on and to validate with.
 SIZES = {"train": 800, "val": 200, "test": 2000}
+# Of the split on which the placement log measures outcomes that predictors learn from.
+MEASUREMENT, MEASUREMENT_SIZE = "measurement", 2000
 OWN_CODE = "generated"
 OWN_LICENCE = "Apache-2.0"
 
@@ -97,6 +98,26 @@ class BuiltinTask(ABC):
             If the files that the pictures are made from are not installed.
         """
 
+    def measurement(self, seed: int) -> Pictures | None:
+        """Make the measurement split, whose pictures are in no other split.
+
+        Parameters
+        ----------
+        seed : int
+            As for `pictures`, whose splits do not change.
+
+        Returns
+        -------
+        Pictures or None
+            None if the source has no further pictures.
+
+        Raises
+        ------
+        DataError
+            If the files that the pictures are made from are not installed.
+        """
+        return None
+
     def origin(self) -> str:
         """Identify the source files of the pictures if they come from `AUTOPLACE_PICTURES`.
 
@@ -105,8 +126,11 @@ class BuiltinTask(ABC):
         return ""
 
 
-# Maps a random stream, a class index and the split's number (0 train, 1 val, 2 test) to a picture.
+# Maps a random stream, a class index and a pool of items (0 train, 1 val, 2 test) to a picture.
 Draw = Callable[[np.random.Generator, int, int], Image.Image]
+# Every item is in one of the three pools. Those of train are no measure of new items, and those of
+# test must not be seen before the test; so the measurement split has new pictures of val's items.
+_MEASURED_POOL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +153,25 @@ class DrawnTask(BuiltinTask):
 
     def pictures(self, seed: int) -> dict[str, Pictures]:
         self.files()
-        splits = {}
-        for number, (split, size) in enumerate(SIZES.items()):
-            balanced = np.arange(size) % len(self.classes)
-            labels = np.random.default_rng([seed, number]).permutation(balanced)
-            splits[split] = Pictures(labels, partial(self._read, seed, number, labels))
-        return splits
+        return {
+            split: self._split(seed, number, size, pool=number)
+            for number, (split, size) in enumerate(SIZES.items())
+        }
 
-    def _read(self, seed: int, split: int, labels: np.ndarray, index: int) -> Image.Image:
-        question = self.name.removeprefix(f"{self.family}-")
-        stream = [self.version, int.from_bytes(question.encode()), seed, split, index]
-        return self.draw(np.random.default_rng(stream), int(labels[index]), split)
+    def measurement(self, seed: int) -> Pictures | None:
+        self.files()
+        return self._split(seed, len(SIZES), MEASUREMENT_SIZE, _MEASURED_POOL)
+
+    def _split(self, seed: int, number: int, size: int, pool: int) -> Pictures:
+        balanced = np.arange(size) % len(self.classes)
+        labels = np.random.default_rng([seed, number]).permutation(balanced)
+
+        def read(index: int) -> Image.Image:
+            question = self.name.removeprefix(f"{self.family}-")
+            stream = [self.version, int.from_bytes(question.encode()), seed, number, index]
+            return self.draw(np.random.default_rng(stream), int(labels[index]), pool)
+
+        return Pictures(labels, read)
 
 
 @dataclass(frozen=True, kw_only=True)
