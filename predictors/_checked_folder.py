@@ -29,15 +29,19 @@ def write_folder(folder: str | Path, contents: Mapping[str, bytes], what: str) -
     return folder
 
 
-def read_folder(folder: Path, names: Iterable[str], what: str, remedy: str) -> dict[str, bytes]:
+def read_folder(
+    folder: Path, names: Iterable[str], what: str, remedy: str, optional: Iterable[str] = ()
+) -> dict[str, bytes]:
     """Read the files by name. Raises PredictorError where one is missing or not as it was written.
 
-    `remedy` is what to do then: "restore it or train a new one".
+    Files of `optional` may never have been written: those that were have a checksum. `remedy` is
+    what to do after an error: "restore it or train a new one".
     """
     try:
         lines = (line.split() for line in (folder / SUMS).read_text().splitlines())
         sums = {name: digest for digest, name in lines}
-        contents = {name: (folder / name).read_bytes() for name in names}
+        written = (*names, *(name for name in optional if name in sums))
+        contents = {name: (folder / name).read_bytes() for name in written}
     except (OSError, ValueError) as error:
         raise PredictorError(f"{folder} is not a complete {what} ({error}); {remedy}") from error
     for name, data in contents.items():

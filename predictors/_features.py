@@ -1,4 +1,4 @@
-"""Feature matrix of placements, from the probe's three tables."""
+"""Feature matrix of placements, from the probe's tables."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def build_features(
     placements: pd.DataFrame,
     *,
     backbone: str,
+    sites: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Describe every placement by one row of `SCHEMA`'s columns.
 
@@ -39,6 +40,9 @@ def build_features(
         and no features: its gain is 0 by definition.
     backbone : str
         Name of the backbone, a key of the row.
+    sites : DataFrame, optional
+        The probe's table of the maps inside sub-layers, so that all tables of a probe can be given.
+        No column of this schema is made from it; see `kind_features`.
 
     Returns
     -------

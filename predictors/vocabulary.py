@@ -8,7 +8,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 HEAD_ONLY = "head-only"  # the placement without adapters, as text
-PROBE_TABLES = ("edges", "nodes", "task")  # what a probe measures, as data frames
+PROBE_TABLES = ("edges", "nodes", "task")  # what every probe measures, as data frames
+# What only newer probes measure. An older probe is without such a table wherever it is kept.
+LATER_PROBE_TABLES = ("sites",)
 # Higher is better for each; log-loss is minus the mean cross-entropy, as scikit-learn scores it.
 LOG_LOSS = "log-loss"
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1", LOG_LOSS)

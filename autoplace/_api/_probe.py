@@ -47,7 +47,7 @@ def probe(
     Returns
     -------
     ProbeResult
-        Tables of edges, nodes and task, with the gain predicted for each edge.
+        Tables of edges, nodes, task and sites, with the gain predicted for each edge.
 
     Raises
     ------

@@ -17,12 +17,12 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._space import search_space
 from autoplace.errors import UserError
 from autoplace.placement import Edge
-from autoplace.probing import ProbeTables
+from autoplace.probing import SITE_COLUMNS, ProbeTables
 from autoplace.report import probe_heat_maps
 from autoplace.settings import ProbeCommandSettings
 from autoplace.tracking import Store
 from autoplace.training import TaskSummary
-from predictors.vocabulary import PROBE_TABLES
+from predictors.vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 
 SHOWN = ("gradient_rank", "stable_rank", "effective_rank", "frobenius_norm", "snr", "energy_r8")
 
@@ -34,7 +34,7 @@ class ProbeResult:
     Attributes
     ----------
     tables : ProbeTables
-        The measured tables of edges, nodes and task.
+        The measured tables of edges, nodes, task and sites.
     edges : DataFrame (n², columns)
         The table of edges with a column `predicted`, best prediction first.
     task : TaskSummary
@@ -55,7 +55,7 @@ class ProbeResult:
     predictor: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, with all n² edges, best prediction first."""
+        """Return plain JSON values, with all n² edges, best prediction first, and all sites."""
         edges = [
             {
                 "edge": str(Edge(row["source"], row["target"])),
@@ -71,7 +71,15 @@ class ProbeResult:
             "fingerprint": self.task.fingerprint,
             **{str(name): _number(value) for name, value in measured},
         }
-        return {"edges": edges, "task": task, "predictor": self.predictor}
+        sites = [
+            {
+                "node": row["node"],
+                "map": row["map"],
+                **{name: _number(row[name]) for name in SITE_COLUMNS[2:]},
+            }
+            for row in self.tables.sites.to_dict(orient="records")
+        ]
+        return {"edges": edges, "sites": sites, "task": task, "predictor": self.predictor}
 
     def write(self, folder: Path | str) -> Path:
         """Write the tables as Parquet and the heat maps as PNG, and return the folder.
@@ -84,7 +92,7 @@ class ProbeResult:
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in PROBE_TABLES:
+            for name in (*PROBE_TABLES, *LATER_PROBE_TABLES):
                 getattr(self.tables, name).to_parquet(folder / f"{name}.parquet", index=False)
             probe_heat_maps(self.edges).savefig(folder / "probe.png", dpi=110)
         except OSError as error:

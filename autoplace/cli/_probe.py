@@ -18,7 +18,7 @@ from autoplace.settings import ProbeCommandSettings
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("autoplace-probe"),
     show_default=True,
-    help="Folder for the three tables and the heat maps.",
+    help="Folder for the four tables and the heat maps.",
 )
 @json_option()
 def probe(data: str, settings: ProbeCommandSettings, out: Path, as_json: bool) -> None:

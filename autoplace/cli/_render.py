@@ -184,7 +184,7 @@ def render_probe(result: ProbeResult, folder: object) -> str:
             "(predicted: gain over head-only)",
             table(columns, [[edge[column] for column in columns] for edge in edges]),
             "",
-            f"Tables of all edges, nodes and the task (Parquet), and heat maps: {folder}",
+            f"Tables of edges, nodes, task and sites (Parquet), and heat maps: {folder}",
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,9 @@ class Captured:
         return list(torch.autograd.grad(loss, self.hidden))
 
 
-def capture(chain: ResidualChain, images: Tensor) -> Captured:
+def capture(
+    chain: ResidualChain, images: Tensor, step: Callable[[int, Tensor], Tensor] | None = None
+) -> Captured:
     """Run a frozen chain forward and keep the autograd graph.
 
     New adapters output 0, so this one pass is that of every placement, also of a recurrent one,
@@ -53,6 +56,8 @@ def capture(chain: ResidualChain, images: Tensor) -> Captured:
         The frozen backbone.
     images : Tensor of shape (batch, 3, height, width)
         Transformed images.
+    step : callable, optional
+        Computes node k from k and node k - 1, in place of `chain.step`.
 
     Returns
     -------
@@ -67,8 +72,9 @@ def capture(chain: ResidualChain, images: Tensor) -> Captured:
     >>> captured.hidden[0].shape
     torch.Size([2, 17, 96])
     """
+    step = step or chain.step
     with torch.enable_grad():
         hidden = [chain.embed(images).detach().requires_grad_()]
         for node in range(1, chain.n_nodes):
-            hidden.append(chain.step(node, hidden[-1]))
+            hidden.append(step(node, hidden[-1]))
         return Captured(hidden, chain.features(hidden[-1]))

@@ -14,12 +14,13 @@ from autoplace.model import LinearHead
 from autoplace.probing._capture import Captured, capture
 from autoplace.probing._gradients import GradientSum, gradient_products
 from autoplace.probing._head_loss import HeldOutLoss
+from autoplace.probing._sites import SiteSums
 from autoplace.probing._sketch import Sketch
 from autoplace.probing._tables import NodeSums
 
 
 class Measurement:
-    """Gradients of all edges and sums of all nodes, over the micro-batches added so far.
+    """Gradients of all edges and maps and sums of all nodes, over the micro-batches so far.
 
     All values belong to the loss summed over images. The sketch is chosen in the first pass and
     used in all others.
@@ -39,6 +40,8 @@ class Measurement:
         Gradients of the edges, as the sketch gives them.
     nodes : NodeSums
         Sums of the nodes.
+    sites : SiteSums
+        Gradients of the maps inside the sub-layers.
     loss : HeldOutLoss
         Loss and accuracy.
 
@@ -64,6 +67,7 @@ class Measurement:
         self._sketch: Sketch | None = None if 0 < width < chain.dim else Sketch()
         self.gradients = GradientSum()
         self.nodes = NodeSums(chain.n_nodes)
+        self.sites = SiteSums(chain, width, seed)
         self.loss = HeldOutLoss()
 
     @property
@@ -93,7 +97,7 @@ class Measurement:
         total: Tensor | None = None
         features, labels = [], []
         for batch in passes:
-            captured = capture(self.chain, batch.images.to(like))
+            captured = capture(self.chain, batch.images.to(like), self.sites.step)
             loss = self.loss(head, captured.features, batch.labels)
             features.append(captured.features.detach())
             labels.append(batch.labels)
@@ -102,6 +106,7 @@ class Measurement:
         if total is None:  # no image of the micro-batch could be read
             return like.new_empty(0, self.chain.num_features), torch.empty(0, dtype=torch.int64)
         self.gradients.add(total)
+        self.sites.end_micro_batch()
         return torch.cat(features), torch.cat(labels)
 
     @torch.no_grad()

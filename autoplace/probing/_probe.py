@@ -26,7 +26,7 @@ def run_probe(
     seed: int = 0,
     check: Callable[[], None] = lambda: None,
 ) -> ProbeTables:
-    """Score all n² edges of a backbone on some training images.
+    """Score all n² edges of a backbone, and the maps inside its sub-layers, on training images.
 
     This takes one forward and one backward pass, and a second forward pass over the images of
     one fold for fitting heads.
@@ -50,7 +50,7 @@ def run_probe(
     Returns
     -------
     ProbeTables
-        Tables of edges, nodes and task.
+        Tables of edges, nodes, task and sites.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def run_probe(
     >>> digits = load_data("builtin:digits", transform=create_transform(chain.data_config))
     >>> settings = ProbeSettings(probe_images=8, probe_micro_batches=2, sketch=16)
     >>> tables = run_probe(chain, digits.train, n_classes=10, settings=settings)
-    >>> len(tables.edges), len(tables.nodes), len(tables.task)
-    (289, 17, 1)
+    >>> len(tables.edges), len(tables.nodes), len(tables.task), len(tables.sites)
+    (289, 17, 1, 64)
     """
     measurement = Measurement(chain, settings.sketch, seed)
     measure_held_out(measurement, split, n_classes, settings, seed, check)
@@ -85,7 +85,12 @@ def run_probe(
     edges = edge_table(
         measurement.gradients, measurement.loss.n_rows, measurement.sketch, chain.dim, seed
     )
-    return ProbeTables(edges, measurement.nodes.table(seed), pd.DataFrame([task]))
+    return ProbeTables(
+        edges,
+        measurement.nodes.table(seed),
+        pd.DataFrame([task]),
+        measurement.sites.table(measurement.loss.n_rows),
+    )
 
 
 def measure_held_out(

@@ -108,20 +108,26 @@ class Sketch:
         (arXiv 0909.4061), algorithm 4.4 without its second product.
         """
         generator = torch.Generator().manual_seed(seed)
+        lefts = _source_directions(sources, cotangents, width, generator)
         dim = cotangents[0].shape[1]
-        n_left, n_right = width * 3 // 4, min(width * 3 // 2, dim)
-        left, right = n_left // 3, n_right // 2  # number of principal ones
-
-        def random(count: int) -> Tensor:
-            return torch.randn(dim, count, generator=generator).to(cotangents[0])
-
-        mixed = sum(rows / torch.linalg.vector_norm(rows) @ random(left) for rows in cotangents)
-        spans = [rows.T @ mixed for rows in sources]
-        lefts = Directions.of(spans, n_left - left, generator)
+        n_right = min(width * 3 // 2, dim)
         if n_right == dim:
             return cls(lefts)
-        spans = [rows.T @ (rows @ random(right)) for rows in cotangents]
+        right = n_right // 2  # number of principal ones
+        spans = [rows.T @ (rows @ _random(rows, right, generator)) for rows in cotangents]
         return cls(lefts, Directions.of(spans, n_right - right, generator))
+
+    @classmethod
+    def of_sources(
+        cls, sources: Iterable[Tensor], cotangents: Sequence[Tensor], width: int, seed: int
+    ) -> Self:
+        """Choose directions of the sources as `fit` does, and leave the cotangents whole.
+
+        This is cheaper where each source meets only its own cotangents, because a product with
+        these then costs less than their projection. Widths of sources and cotangents may differ.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return cls(_source_directions(sources, cotangents, width, generator))
 
     def allocate(self, hidden: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Allocate tensors (rows, n, width) for sources and cotangents of n nodes (..., dim)."""
@@ -175,3 +181,24 @@ class Sketch:
         if self.left:
             gradients = gradients * self.left.rest[:, None] ** power
         return gradients * self.right.rest**power if self.right else gradients
+
+
+def _source_directions(
+    sources: Iterable[Tensor], cotangents: Sequence[Tensor], width: int, generator: torch.Generator
+) -> Directions:
+    count = width * 3 // 4
+    principal = count // 3
+    # A cotangent of zero, as at a layer that its block multiplies by zero, says nothing.
+    lengths = [torch.linalg.vector_norm(rows) for rows in cotangents]
+    mixed = sum(
+        rows
+        / length.clamp_min(torch.finfo(length.dtype).tiny)
+        @ _random(rows, principal, generator)
+        for rows, length in zip(cotangents, lengths, strict=True)
+    )
+    spans = [rows.T @ mixed for rows in sources]
+    return Directions.of(spans, count - principal, generator)
+
+
+def _random(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(rows.shape[1], count, generator=generator).to(rows)

@@ -1,8 +1,8 @@
-"""The tables of the probe: edges, nodes and task, as data frames."""
+"""The tables of the probe: edges, nodes, task and sites, as data frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from torch import Tensor
 from autoplace.placement import Edge
 from autoplace.probing._gradients import GradientSum
 from autoplace.probing._separability import separability
+from autoplace.probing._sites import SITE_COLUMNS
 from autoplace.probing._sketch import Sketch
 from autoplace.probing._spectrum import OverlapSketch, spectrum_statistics
 
@@ -28,6 +29,9 @@ class ProbeTables:
         One row for each node.
     task : DataFrame
         One row.
+    sites : DataFrame
+        One row for each map inside each sub-layer; see `SiteSums.table`. It is empty for a probe
+        that was stored before there was this table.
 
     Examples
     --------
@@ -44,6 +48,7 @@ class ProbeTables:
     edges: pd.DataFrame
     nodes: pd.DataFrame
     task: pd.DataFrame
+    sites: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SITE_COLUMNS)))
 
     def matrix(self, column: str) -> np.ndarray:
         """Return a column of `edges` as (n, n); entry [i, j] belongs to Edge(i, j)."""

@@ -138,8 +138,7 @@ def synthetic_rows(count: int) -> predictors.TrainingSet:
 def add_trials(store: Store, tables: ProbeTables) -> None:
     """Add finished trials of a new family with random outcomes."""
     run = start_run(store, "new", "collect")
-    named = {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
-    log_probe(run, "new", named)
+    log_probe(run, "new", vars(tables))
     rng = np.random.default_rng(1)
     for number in range(NEW_TRIALS):
         placement = f"{number % 25}>{number // 25 + 20}@bottleneck:r=8"

@@ -11,12 +11,13 @@ import pandas as pd
 
 from .._checked_folder import read_folder, write_folder
 from .._errors import PredictorError
-from ..vocabulary import PROBE_TABLES
+from ..vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 from ._schema import COLUMN_NAMES, LOG_SCHEMA_VERSION
 from ._sort_out import sort_out
 
 TRIALS, CARD = "trials.parquet", "card.md"
 FILES = (TRIALS, *(f"{name}.parquet" for name in PROBE_TABLES), CARD)
+LATER_FILES = tuple(f"{name}.parquet" for name in LATER_PROBE_TABLES)
 WHAT, REMEDY = "placement log", "restore it or export it again"
 KEY = "probe_key"
 _SHIPPED = Path(__file__).parents[1] / "shipped" / "log"
@@ -31,7 +32,8 @@ class PlacementLog:
     trials : DataFrame (rows, columns)
         Columns of `LOG_COLUMNS`; every row is valid.
     probes : mapping of str to mapping of str to DataFrame
-        The tables `edges`, `nodes` and `task` of each probe, by its key.
+        The tables `edges`, `nodes` and `task` of each probe, and `sites` of those that have
+        measured it, by the probe's key.
     set_aside : DataFrame (rows, 3)
         `row`, `trial_id` and `reason` of rows in the file that are not in `trials`.
 
@@ -106,10 +108,15 @@ def write_log(log: PlacementLog, folder: str | Path, card: str) -> Path:
     5
     """
     contents = {TRIALS: _to_parquet(log.trials[list(COLUMN_NAMES)])}
-    for name in PROBE_TABLES:
-        tables = [tables[name].assign(**{KEY: key}) for key, tables in log.probes.items()]
-        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
-        contents[f"{name}.parquet"] = _to_parquet(_narrowed(table))
+    for name in (*PROBE_TABLES, *LATER_PROBE_TABLES):
+        tables = [
+            tables[name].assign(**{KEY: key})
+            for key, tables in log.probes.items()
+            if name in PROBE_TABLES or name in tables
+        ]
+        if tables or name in PROBE_TABLES:
+            table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({KEY: []})
+            contents[f"{name}.parquet"] = _to_parquet(_narrowed(table))
     contents[CARD] = card.encode()
     return write_folder(folder, contents, WHAT)
 
@@ -142,7 +149,7 @@ def read_log(path: str | Path) -> PlacementLog:
     """
     path = Path(path)
     if path.is_dir():
-        contents = read_folder(path, FILES, WHAT, REMEDY)
+        contents = read_folder(path, FILES, WHAT, REMEDY, LATER_FILES)
     elif path.is_file():
         contents = {TRIALS: path.read_bytes()}
     else:
@@ -154,7 +161,7 @@ def read_log(path: str | Path) -> PlacementLog:
     except PredictorError as error:
         raise PredictorError(f"{path}: {error}") from None
     probes: dict[str, dict[str, pd.DataFrame]] = {}
-    for name in PROBE_TABLES:
+    for name in (*PROBE_TABLES, *LATER_PROBE_TABLES):
         if f"{name}.parquet" in contents:
             table = _from_parquet(contents[f"{name}.parquet"], path)
             for key, rows in table.groupby(KEY, sort=False):

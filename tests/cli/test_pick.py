@@ -188,8 +188,8 @@ def test_the_parent_has_config_data_set_test_figures_and_artifacts(client, paren
     assert {
         "figures/probe.png", "figures/predicted_versus_measured.png", "probe/edges.parquet",
         "figures/confusion_matrix.png", "per_class.json",
-        "probe/nodes.parquet", "probe/task.parquet", "ranking.json", "candidates.parquet",
-        "config.json", "result.json", "data_issues.json", "model/MLmodel",
+        "probe/nodes.parquet", "probe/task.parquet", "probe/sites.parquet", "ranking.json",
+        "candidates.parquet", "config.json", "result.json", "data_issues.json", "model/MLmodel",
     } <= paths  # fmt: skip
     run = find_run(store, parent.info.run_id)
     config = json.loads(run.fetch("config.json").read_text())

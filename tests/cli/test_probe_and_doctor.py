@@ -34,13 +34,22 @@ def test_the_document_holds_all_edges_best_predicted_first(probed):
         assert edge["gradient_rank"] >= 0
 
 
-def test_the_three_tables_and_the_heat_maps_are_written_and_nothing_else(probed):
+def test_the_four_tables_and_the_heat_maps_are_written_and_nothing_else(probed):
     _, here = probed
     found = {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
-    names = ("edges.parquet", "nodes.parquet", "task.parquet", "probe.png")
+    names = ("edges.parquet", "nodes.parquet", "task.parquet", "sites.parquet", "probe.png")
     assert found == {f"autoplace-probe/{name}" for name in names}
-    rows = [len(pd.read_parquet(here / "autoplace-probe" / name)) for name in names[:3]]
-    assert rows == [625, 25, 1]
+    rows = [len(pd.read_parquet(here / "autoplace-probe" / name)) for name in names[:4]]
+    assert rows == [625, 25, 1, 12 * 8]
+
+
+def test_the_document_holds_the_maps_of_every_sub_layer(probed):
+    sites = probed[0].document["sites"]
+    assert [site["map"] for site in sites if site["node"] == 3] == ["norm", "q", "k", "v", "o"]
+    assert [site["map"] for site in sites if site["node"] == 24] == ["norm", "fc1", "fc2"]
+    for site in sites:
+        assert site["gamma_norm"] > 0 <= site["beta_norm"]
+        assert (site["frobenius_norm"] is None) == (site["map"] == "norm")
 
 
 def test_people_get_the_best_edges_as_a_table_and_the_folder_they_chose(

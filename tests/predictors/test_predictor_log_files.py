@@ -61,6 +61,39 @@ def test_a_folder_in_use_is_not_overwritten(log, tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.fixture
+def log_with_sites(log) -> PlacementLog:
+    """The log, one of whose probes has measured the maps inside sub-layers."""
+    sites = pd.DataFrame({"node": [1, 1], "map": ["norm", "q"], "snr": [float("nan"), 0.25]})
+    return PlacementLog(
+        log.trials, log.probes | {"probe3": log.probes["probe3"] | {"sites": sites}}
+    )
+
+
+def test_probes_with_and_without_sites_lie_in_one_log(log_with_sites, tmp_path) -> None:
+    again = read_log(write_log(log_with_sites, tmp_path / "log", ""))
+    assert [key for key, tables in again.probes.items() if "sites" in tables] == ["probe3"]
+    pd.testing.assert_frame_equal(
+        again.probes["probe3"]["sites"], log_with_sites.probes["probe3"]["sites"]
+    )
+
+
+def test_a_log_of_older_probes_has_no_table_of_sites(log, tmp_path) -> None:
+    folder = write_log(log, tmp_path / "log", "")
+    assert not (folder / "sites.parquet").exists()
+    assert all("sites" not in tables for tables in read_log(folder).probes.values())
+    assert all("sites" not in tables for tables in read_log(shipped_log()).probes.values())
+
+
+def test_sites_that_were_written_and_are_gone_make_the_log_incomplete(
+    log_with_sites, tmp_path
+) -> None:
+    folder = write_log(log_with_sites, tmp_path / "log", "")
+    (folder / "sites.parquet").unlink()
+    with pytest.raises(PredictorError, match="not a complete placement log"):
+        read_log(folder)
+
+
 @pytest.mark.parametrize("name", ["trials.parquet", "edges.parquet", "card.md"])
 def test_a_damaged_file_is_named(log, tmp_path, name) -> None:
     folder = write_log(log, tmp_path / "log", "# card\n")

@@ -114,7 +114,7 @@ def test_every_edges_gradient_is_that_of_an_inserted_bottlenecks_up(
 ):
     hidden, cotangents = captured
     torch.manual_seed(3)
-    bottleneck = Bottleneck(Bottleneck.Config(r=3), DIM).double()
+    bottleneck = Bottleneck(Bottleneck.Config(r=3), chain.shape, Edge(0, 1)).double()
     read = functional.gelu(bottleneck.down(normalise(hidden))).detach()
     gradients = gradient_products(read.flatten(1, 2), cotangents.flatten(1, 2))
     for i, j in np.ndindex(N, N):

@@ -120,3 +120,33 @@ def test_a_damaged_ledger_of_another_run_hides_no_probe(store, journal):
     (other / "ledger.jsonl").write_bytes(b"{}\n{broken\n{}\n")
     store.client.delete_run(journal.run.run_id)
     assert set(fetch_probe(store, "key-a")) == {"edges", "nodes", "task"}
+
+
+SITES = pd.DataFrame({"node": [1, 1], "map": ["norm", "q"], "frobenius_norm": [np.nan, 0.25]})
+
+
+def test_a_probe_that_has_measured_sites_keeps_them_wherever_it_lies(store, make_tables):
+    journal = Journal(store, "digits", "pick digits", {}, {}, pytest.fail)
+    journal.record_probe("key-a", {**make_tables(0.25), "sites": SITES})
+    pd.testing.assert_frame_equal(fetch_probe(store, "key-a")["sites"], SITES)
+    store.client.delete_run(journal.run.run_id)
+    pd.testing.assert_frame_equal(fetch_probe(store, "key-a")["sites"], SITES)
+
+
+def test_an_older_probe_that_follows_in_a_run_folder_does_not_get_the_sites_before(
+    store, make_tables
+):
+    journal = Journal(store, "digits", "pick digits", {}, {}, pytest.fail)
+    journal.record_probe("key-a", {**make_tables(0.25), "sites": SITES})
+    journal.record_probe("key-b", make_tables(0.1))
+    store.client.delete_run(journal.run.run_id)
+    assert set(fetch_probe(store, "key-b")) == {"edges", "nodes", "task"}
+
+
+def test_a_damaged_table_of_sites_is_not_taken_for_a_missing_one(store, make_tables):
+    journal = Journal(store, "digits", "pick digits", {}, {}, pytest.fail)
+    journal.record_probe("key-a", {**make_tables(0.25), "sites": SITES})
+    store.client.delete_run(journal.run.run_id)
+    (journal.folder / "probe" / "sites.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(ProbeMissingError, match=f"{journal.folder}/probe cannot be read"):
+        fetch_probe(store, "key-a")

@@ -10,7 +10,7 @@ from autoplace.probing import ProbeTables, run_probe
 from autoplace.settings import ProbeSettings
 from autoplace.training import Deadline, Task
 
-METHOD = 3  # raised when folding, sketching or summing changes, because tables then differ
+METHOD = 4  # raised when folding, sketching, summing or the tables themselves change
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Probe:
     Attributes
     ----------
     tables : ProbeTables
-        Edges (n² rows), nodes (n rows) and task (one row).
+        Edges (n² rows), nodes (n rows), task (one row) and sites (a row per map).
     key : str
         Digest of everything that the tables depend on.
     """

@@ -92,10 +92,7 @@ class Record:
             lambda run: run.log_dataset(data.name, data.fingerprint, data.source, data.profile())
         )
         if probe is not None:
-            tables = probe.tables
-            self.journal.record_probe(
-                probe.key, {"edges": tables.edges, "nodes": tables.nodes, "task": tables.task}
-            )
+            self.journal.record_probe(probe.key, vars(probe.tables))
 
 
 def run_status(kind: type[BaseException] | None) -> Literal["FINISHED", "FAILED", "KILLED"]:

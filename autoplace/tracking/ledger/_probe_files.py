@@ -10,7 +10,7 @@ from autoplace.tracking._error import ProbeMissingError, TrackingError
 from autoplace.tracking.ledger._events import ProbeEvent
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
 from autoplace.tracking.store import Store, find_probe
-from predictors.vocabulary import PROBE_TABLES
+from predictors.vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def fetch_probe(store: Store, key: str) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        Tables `edges`, `nodes` and `task`.
+        Tables `edges`, `nodes` and `task`, and `sites` if the probe has measured it.
 
     Raises
     ------
@@ -86,6 +86,12 @@ def write_probe(run_folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in PROBE_TABLES:
         tables[name].to_parquet(folder / f"{name}.parquet", index=False)
+    for name in LATER_PROBE_TABLES:
+        path = folder / f"{name}.parquet"
+        if name in tables:
+            tables[name].to_parquet(path, index=False)
+        else:
+            path.unlink(missing_ok=True)  # of another probe
 
 
 def read_probe(run_folder: Path, key: str) -> dict[str, pd.DataFrame] | None:
@@ -105,8 +111,10 @@ def read_probe(run_folder: Path, key: str) -> dict[str, pd.DataFrame] | None:
 def _read(folder: Path) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
+    paths = {name: folder / f"{name}.parquet" for name in (*PROBE_TABLES, *LATER_PROBE_TABLES)}
+    held = [name for name in paths if name in PROBE_TABLES or paths[name].is_file()]
     try:
-        return {name: pd.read_parquet(folder / f"{name}.parquet") for name in PROBE_TABLES}
+        return {name: pd.read_parquet(paths[name]) for name in held}
     except (OSError, ValueError) as error:
         raise TrackingError(
             f"the probe's tables in {folder} cannot be read: {error}; remove them"

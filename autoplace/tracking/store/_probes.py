@@ -10,7 +10,7 @@ from autoplace.tracking._error import translated
 from autoplace.tracking.store._run import Run
 from autoplace.tracking.store._search import search_runs
 from autoplace.tracking.store._store import Store
-from predictors.vocabulary import PROBE_TABLES
+from predictors.vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def log_probe(run: Run, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
     key : str
         The probe's key, by which `fetch_probe` finds it.
     tables : mapping of str to DataFrame
-        Tables `edges`, `nodes` and `task`.
+        Tables `edges`, `nodes` and `task`, and `sites` if the probe has measured it.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def log_probe(run: Run, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
     >>> sorted(fetch_probe(store, "5eed"))
     ['edges', 'nodes', 'task']
     """
-    for name in PROBE_TABLES:
+    for name in (*PROBE_TABLES, *(later for later in LATER_PROBE_TABLES if later in tables)):
         run.log_table(tables[name], f"{_FOLDER}/{name}.parquet")
     run.set_tags({_TAG: key})  # last: a run that has the tag has the tables
 
 
 def find_probe(store: Store, key: str) -> Path | None:
-    """Local folder with a probe's Parquet tables; None if no run of the store holds all of them.
+    """Local folder with a probe's Parquet tables; None if no run of the store has `PROBE_TABLES`.
 
     Runs that were deleted, and runs whose artifacts were, are skipped.
 
