@@ -6,11 +6,13 @@ import json
 import math
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+import autoplace
 from autoplace.errors import UserError
 from autoplace.placement import Placement
 from autoplace.tracking import find_run
@@ -325,3 +327,24 @@ def test_everything_diverging_is_an_error_that_names_the_smallest_rate(
 
 def diverged(outcomes):
     return [math.inf for _ in outcomes]
+
+
+def test_a_merged_winner_is_told_of_and_loads_with_its_adapters_in_the_backbone(
+    cli, home, predictor, image_folder, new_store
+):
+    done = cli(
+        "pick", image_folder, *SMALL, "--adapter", "lora", "--merge", "--lr", 0.05, "--epochs", 3,
+        "--field-size", 2, "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor,
+        "--json", "--store", new_store().uri, cwd=home,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    winner = Placement.parse(done.document["winner"])
+    assert {spec.kind for _, spec in winner} <= {"lora"}
+    assert "bottleneck" not in done.document["rates"]
+    saved = json.loads((Path(done.document["folder"]) / "placement.json").read_text())
+    assert saved["placement"] == str(winner)
+    assert saved["merge"] == bool(len(winner))
+    loaded = autoplace.load(done.document["folder"])
+    assert str(loaded.placement) == "head-only"
+    if len(winner):
+        assert "all adapters are merged: the winner costs nothing at inference" in done.err
