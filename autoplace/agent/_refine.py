@@ -150,6 +150,7 @@ def refine(
     store = Store(settings.store)
     picked = read_picked(store, run, settings, progress)
     procedure.check(picked.placement, picked.task.chain.shape)
+    procedure.check_epochs(picked.settings.epochs)
     trials = [
         Trial(
             picked.placement,

@@ -16,7 +16,8 @@ from autoplace.settings import RefineSettings
 def refine(run: str, procedure: str, settings: RefineSettings, as_json: bool) -> None:
     """Train the winner of RUN again, without and with PROCEDURE, and compare the two.
 
-    PROCEDURE is, for example, prune:score=snip,sparsity=0.8 or drop:blocks=5 or drop:robust.
+    PROCEDURE is, for example, prune:score=snip,sparsity=0.8 or drop:blocks=5 or drop:robust or
+    share:rate=0.5 or switch.
     """
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress

@@ -123,6 +123,15 @@ class Procedure(ABC):
                 f"'{self.name}' acts on adapters, and head-only has none; give another placement"
             )
 
+    def check_epochs(self, epochs: int) -> None:  # noqa: B027 - most can do with any
+        """Check, before anything is trained, that so many epochs are enough.
+
+        Raises
+        ------
+        ProcedureError
+            If they are not.
+        """
+
     @abstractmethod
     def run(self, trainer: Trainer) -> Refined:
         """Train the placement of a trial with this procedure.

@@ -128,13 +128,16 @@ class Share(Procedure):
                     names = dict(create_adapter(spec, edge, shape).named_parameters())
                 joined_spec(spec, names)
 
+    def check_epochs(self, epochs: int) -> None:
+        if self.config.warm_up >= epochs:
+            raise ProcedureError(
+                f"warm_up={self.config.warm_up} leaves none of the {epochs} epochs for shared "
+                "adapters; lower it or train for more epochs"
+            )
+
     def run(self, trainer: Trainer) -> Refined:
         self.check(trainer.placement, trainer.task.chain.shape)
-        if self.config.warm_up >= trainer.epochs:
-            raise ProcedureError(
-                f"warm_up={self.config.warm_up} leaves none of the {trainer.epochs} epochs for "
-                "shared adapters; lower it or train for more epochs"
-            )
+        self.check_epochs(trainer.epochs)
         model = trainer.fresh_model()
         paused = trainer.train(model, until=self.config.warm_up)
         scores = importance(model, trainer.calibration(model.frozen_nodes), self.config.score)
