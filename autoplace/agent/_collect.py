@@ -121,15 +121,24 @@ def collect_task(
         TrialRecord(record) as recorded,
     ):
         rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
-        found = _find_rates(rounds, task, trials, settings, rates or {}, progress)
+        found = dict(rates or {})
         head_trial = Trial(Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0)
-        timed = [
-            with_rates(trial, found) for trial in trials if found.keys() >= set(kinds_of(trial))
-        ]
-        progress.stage(f"Fine-tuning on {task.data.name}", 1 + len(timed))
         head_only: Outcome | None = None
-        for group in ([with_rates(head_trial, found)], timed):
-            for outcome in recorded.follow(executor.run(group)):
+        errors: list[UserError] = []
+        groups = _by_kinds(trials)
+        # Kind by kind, so that little is lost if the collection is stopped.
+        for group in ([head_trial], *groups):
+            try:
+                found |= _find_rates(rounds, task, group, settings, found)
+            except UserError as error:
+                errors.append(error)
+                if head_only is None or len(errors) == len(groups):
+                    raise errors[0] from None
+                progress.note(f"{len(group)} placements are left out: {error}")
+                continue
+            progress.stage(f"Fine-tuning on {task.data.name}", len(group))
+            timed = [with_rates(trial, found) for trial in group]
+            for outcome in recorded.follow(executor.run(timed)):
                 tested = evaluated(task, outcome)
                 head_only = head_only or (tested if tested.is_done else None)
                 row = recorded.end(tested, head_only)
@@ -143,38 +152,37 @@ def collect_task(
                     )
 
 
+def _by_kinds(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Group trials by their adapter kinds; trials of several kinds come last."""
+    groups: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(tuple(kinds_of(trial)), []).append(trial)
+    return [groups[kinds] for kinds in sorted(groups, key=lambda kinds: (len(kinds), kinds))]
+
+
 def _find_rates(
     rounds: Rounds,
     task: Task,
     trials: Sequence[Trial],
     settings: CollectSettings,
     known: Mapping[str, float],
-    progress: Progress,
 ) -> dict[str, float]:
-    """Return the rates of head-only and of the trials' kinds, without kinds that diverge.
+    """Return the rates of some trials' kinds that are not known yet.
 
     Raises
     ------
     UserError
-        Training diverges for head-only, or for every kind.
+        Training diverges at every rate of a kind.
     """
-    rates = dict(known)
-    if HEAD_ONLY not in rates:
-        rates[HEAD_ONLY] = find_rate(rounds, HEAD_ONLY, [Placement()], settings, settings.seed).rate
-    kinds = sorted({kind for trial in trials for kind in kinds_of(trial)})
-    errors: list[UserError] = []
-    for kind in kinds:
-        if kind in rates:
+    rates: dict[str, float] = {}
+    for kind in kinds_of(trials[0]) or [HEAD_ONLY]:
+        if kind in known:
             continue
-        space = search_space(task.chain, replace(settings, adapter=kind))
-        # Where no reference fits the budget, the first trial of the kind alone.
-        alone = [trial for trial in trials if kinds_of(trial) == [kind]]
-        judged = references(space, space.kinds[0], task.chain.n_nodes) or alone[:1]
-        try:
-            rates[kind] = find_rate(rounds, kind, judged, settings, settings.seed).rate
-        except UserError as error:
-            errors.append(error)
-            progress.note(f"the kind {kind} is left out: {error}")
-    if errors and len(errors) == len(kinds):
-        raise errors[0]
+        judged: list[Placement] = [Placement()]
+        if kind != HEAD_ONLY:
+            space = search_space(task.chain, replace(settings, adapter=kind))
+            judged = references(space, space.kinds[0], task.chain.n_nodes)
+        # Where no reference fits the budget, the first trial alone.
+        first = replace(trials[0], chosen_by=kind)
+        rates[kind] = find_rate(rounds, kind, judged or [first], settings, settings.seed).rate
     return rates

@@ -14,6 +14,7 @@ import pytest
 import predictors
 from autoplace.agent import sample_trials, training_set
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.backbones import BackboneShape
 from autoplace.probing import run_probe
 from autoplace.settings import CollectSettings, ProbeSettings
 from autoplace.tracking import (
@@ -26,7 +27,8 @@ from autoplace.tracking import (
 )
 from autoplace.tracking.store import Run, decode_row, search_runs
 
-DIM, N_NODES = 96, 25
+N_NODES = 25
+SHAPE = BackboneShape.plain(96)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +43,15 @@ def record(tables):
     """Writes finished trials of a family whose gain falls (or rises) with the target's depth."""
     numbers = itertools.count()
 
-    def write(store, family: str, slope: float, count: int = 30) -> None:
+    def write(
+        store, family: str, slope: float, count: int = 30, protocol: str = "found-rate"
+    ) -> None:
         seed = next(numbers)
         run = start_run(store, family, "collect")
         log_probe(run, f"probe-{family}", tables)
         settings = CollectSettings(placements=count, seed=seed)
         rng = np.random.default_rng(seed)
-        for number, trial in enumerate(sample_trials(N_NODES, DIM, settings)):
+        for number, trial in enumerate(sample_trials(SHAPE, settings)):
             depth = np.mean([edge.target for edge in trial.placement.edges]) / N_NODES
             child = run.start_child("trial")
             child.log_row(
@@ -58,7 +62,7 @@ def record(tables):
                     "backbone": "starter", "backbone_sha256": "0" * 64, "n_nodes": N_NODES,
                     "probe_key": f"probe-{family}", "placement": str(trial.placement),
                     "adapter_kind": "bottleneck", "n_edges": len(trial.placement),
-                    "parameters": 9264, "learning_rate": 1e-3, "protocol": "found-rate",
+                    "parameters": 9264, "learning_rate": 1e-3, "protocol": protocol,
                     "weight_decay": 0.0,
                     "batch_size": 32, "epochs": 4, "augment": "none", "precision": "float32",
                     "seed": 0, "status": "done",
@@ -111,6 +115,26 @@ def test_more_families_of_one_rule_make_a_better_predictor_which_is_then_used(
     assert "the present predictor has already learnt from every recorded trial" in again.err
     doctor = cli("doctor", "--json", "--store", store.uri, cwd=store.folder)
     assert doctor.document["predictor"] == "champion"
+
+
+def test_records_at_rates_from_a_table_teach_nothing_beside_records_at_found_rates(
+    cli, new_store, record, crown
+):
+    store = new_store()
+    for family in ("apple", "pear"):
+        record(store, family, slope=-0.1, protocol="table-rate")
+    crown(store)
+    record(store, "fig", slope=-0.1, protocol="table-rate")
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert (done.document["rows"], done.document["new_rows"]) == (90, 30)  # there are only old ones
+    for family in ("lime", "plum"):
+        record(store, family, slope=0.1)
+    done = cli("retrain", "--json", "--store", store.uri, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert (done.document["rows"], done.document["new_rows"]) == (60, 60)
+    assert done.document["families"] == ["lime", "plum"]
+    assert done.document["set_aside"] == 90
+    assert "90 finished trials set aside: their learning rate is from a table" in done.err
 
 
 def test_records_that_contradict_the_rule_are_not_promoted(cli, new_store, record, crown):
