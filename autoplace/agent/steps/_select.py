@@ -55,9 +55,9 @@ def select_field(
     The predictor is biased: trained on one set of tasks, backbones and adapter kinds, it can
     prefer one sort of placement on all others. So prediction alone does not fill the field. Each
     combination of adapter kinds gets an equal share. A third of the share is kept for the best
-    predicted candidates near every-block, or half of it for those inside all sub-layers, which
-    rarely do badly, and an eighth for each of one, few, several and many edges. The race then
-    decides.
+    predicted candidates near every-block, or three quarters of it for those inside all
+    sub-layers, which rarely do badly, and an eighth for each of one, few, several and many edges.
+    The race then decides.
     """
     random = np.random.default_rng(seed).permutation(len(candidates))
     order = np.lexsort((random, -np.asarray(predicted, dtype=float)))
@@ -68,7 +68,7 @@ def select_field(
         only = partial(_has_kinds, kinds)
         field.take(min(share, 1), only)
         field.take(share // 3, only, _is_near_every_block)
-        field.take(share // 2, only, _is_everywhere)
+        field.take(share * 3 // 4, only, _is_everywhere)
         for fewest, most in _STRATA:
             field.take(share // 8, only, partial(_has_edges, fewest, most))
         field.take(share, only)
