@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +45,32 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
+_RUN = re.compile(r"(?P<edges>[0-9>+]+)@(?P<spec>[^+;]+)")
+
+
 def shortened(placement: str, width: int = 44) -> str:
-    """Shorten a placement's text to fit a column; shortened text gives the number of edges."""
+    """Shorten a placement's text to fit a column; shortened text gives the numbers of edges.
+
+    Examples
+    --------
+    >>> shortened("0>1+1>2+2>3+3>4+4>5+5>6+6>7+7>8+8>9@bottleneck:r=2")
+    '0>1+1>2+2>3+3>4+…(9 edges)@bottleneck:r=2'
+    >>> shortened("0>1+2>3+4>5@lora:maps=qkvo,r=2+6>7+8>9+10>11@lora:maps=qkvo,r=1")
+    '3@lora:maps=qkvo,r=2 + 3@lora:maps=qkvo,r=1'
+    """
     if len(placement) <= width:
         return placement
+    counts: Counter[str] = Counter()
+    for run in _RUN.finditer(placement):
+        counts[run["spec"]] += run["edges"].count(">")
+    if len(counts) > 1:
+        texts = [f"{count}@{spec}" for spec, count in counts.items()]
+        if len(counts) > 2:  # too many to name
+            kinds: Counter[str] = Counter()
+            for spec, count in counts.items():
+                kinds[spec.partition(":")[0]] += count
+            texts = [f"{count}@{kind}" for kind, count in kinds.items()]
+        return " + ".join(texts)
     edges = placement.count(">")
     tail = f"…({edges} edges)@" + placement.rpartition("@")[2]
     return placement[: max(width - len(tail), 8)].rpartition("+")[0] + "+" + tail
