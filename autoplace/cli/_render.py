@@ -45,6 +45,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
+def _without_rank(spec: str) -> str:
+    return re.sub(r"([:,])r=[0-9]+,?", r"\1", spec).rstrip(":,")
+
+
 _RUN = re.compile(r"(?P<edges>[0-9>+]+)@(?P<spec>[^+;]+)")
 
 
@@ -60,17 +64,17 @@ def shortened(placement: str, width: int = 44) -> str:
     """
     if len(placement) <= width:
         return placement
-    counts: Counter[str] = Counter()
-    for run in _RUN.finditer(placement):
-        counts[run["spec"]] += run["edges"].count(">")
-    if len(counts) > 1:
-        texts = [f"{count}@{spec}" for spec, count in counts.items()]
-        if len(counts) > 2:  # too many to name
-            kinds: Counter[str] = Counter()
-            for spec, count in counts.items():
-                kinds[spec.partition(":")[0]] += count
-            texts = [f"{count}@{kind}" for kind, count in kinds.items()]
-        return " + ".join(texts)
+    runs = [(run["spec"], run["edges"].count(">")) for run in _RUN.finditer(placement)]
+    if len({spec for spec, _ in runs}) > 1:
+        # Kind with options, without the rank, or the kind alone: the first that is short.
+        for short in (str, _without_rank, lambda spec: spec.partition(":")[0]):
+            counts: Counter[str] = Counter()
+            for spec, count in runs:
+                counts[short(spec)] += count
+            text = " + ".join(f"{count}@{spec}" for spec, count in counts.items())
+            if len(text) <= width:
+                break
+        return text
     edges = placement.count(">")
     tail = f"…({edges} edges)@" + placement.rpartition("@")[2]
     return placement[: max(width - len(tail), 8)].rpartition("+")[0] + "+" + tail
