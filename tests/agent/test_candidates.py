@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,9 +15,12 @@ from autoplace.adapters import (
     adapter_rank,
     count_parameters,
     edge_parameters,
+    list_adapters,
 )
 from autoplace.agent import parameter_budget
 from autoplace.agent.steps._propose import propose
+from autoplace.agent.steps._rates import references
+from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import every_block_baseline, search_space
 from autoplace.backbones import BackboneShape, create_chain
 from autoplace.errors import UserError
@@ -165,3 +169,18 @@ def test_what_is_near_every_block_and_early_stays_within_any_budget(n_nodes, kin
         else:
             assert set(placement.edges) == set(edges)
             assert count_parameters(placement, shape) <= parameters
+
+
+@pytest.mark.parametrize("kind", list_adapters())
+def test_every_kind_has_candidates_within_the_budget_and_references_for_its_rate(tables, kind):
+    chain, settings = create_chain("starter"), PlacementSettings(adapter=kind)
+    space = search_space(chain, settings)
+    found = propose(tables, space, seed=0)
+    assert found
+    assert {candidate.kinds for candidate in found} == {kind}
+    for candidate in found[::25]:
+        assert count_parameters(candidate.placement, chain.shape) <= space.budget.parameters
+    baselines = [each for each in (space.every_block, space.lora) if each is not None]
+    field = select_field(found, np.zeros(len(found)), baselines, 24, seed=0)
+    assert field or kind == "prompt"  # whose only placement may be the baseline
+    assert references(space, space.kinds[0], chain.n_nodes) or field
