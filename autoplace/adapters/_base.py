@@ -99,7 +99,7 @@ class Adapter(nn.Module, ABC):
     Parameters
     ----------
     config : AdapterConfig
-        Options, of the class's own `Config` type.
+        Options, of the type that the class names as its `Config`.
     shape : BackboneShape
         Sizes of the backbone.
     edge : Edge
@@ -107,8 +107,6 @@ class Adapter(nn.Module, ABC):
 
     Attributes
     ----------
-    Config : type of AdapterConfig
-        Type of the options.
     edge_kinds : frozenset of EdgeKind
         Edges that the kind can serve.
     paper : str

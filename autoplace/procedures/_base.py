@@ -84,12 +84,10 @@ class Procedure(ABC):
     Parameters
     ----------
     config : ProcedureConfig
-        Options, of the class's own `Config` type.
+        Options, of the type that the class names as its `Config`.
 
     Attributes
     ----------
-    Config : type of ProcedureConfig
-        Type of the options.
     name : str
         Name in the text form; set by `register_procedure`.
     paper : str
