@@ -134,8 +134,8 @@ PLACEMENTS = {
         r"p\.txt, line 3: 1>2@bottleneck:r=8 is already in line 1",
     ),
     "an unknown adapter kind in a placement": (
-        lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@lora:r=2\n")],
-        r"p\.txt, line 1: unknown adapter kind 'lora'; .*bottleneck, linear",
+        lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@loro:r=2\n")],
+        r"p\.txt, line 1: unknown adapter kind 'loro'; did you mean 'lora'.*bottleneck, ",
     ),
     "an unknown adapter kind": (lambda g: ["pick", g.images, "--adapter", "liner"], "'linear'"),
     "top-k of 0": (lambda g: ["pick", g.images, "--top-k", 0], "--top-k is 0.* at least 1"),

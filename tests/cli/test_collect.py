@@ -103,7 +103,8 @@ def test_a_cache_folder_that_cannot_be_used_is_told_and_slower_but_no_end(
 
 
 def test_progress_goes_to_stderr_and_the_store_holds_what_stdout_said(collected, store):
-    assert "[5/5]" in collected[0].err
+    assert "[1/1] head-only" in collected[0].err
+    assert "[4/4]" in collected[0].err
     records = log_table(read_rows(store)).set_index("trial_id")
     rows = [row for done in collected for row in done.lines]
     for row in rows:

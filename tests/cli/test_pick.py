@@ -152,7 +152,7 @@ def test_each_trial_has_its_params_tags_and_metrics_of_every_epoch(client, child
         assert {"placement", "learning_rate", "seed", "epochs", "images"} <= set(run.data.params)
         assert {"autoplace.trial_id", "mlflow.parentRunId"} <= set(run.data.tags)
         logged = "autoplace.row" in run.data.tags
-        assert logged == (role in ("candidate", "every-block", "head-only"))
+        assert logged == (role in ("candidate", "every-block", "head-only", "lora"))
         names = ["train_loss"]
         if role != "refit":  # on all images, without validation
             names += ["val_loss", "val_accuracy", "val_macro_f1"]
