@@ -129,7 +129,9 @@ def synthetic_rows(count: int) -> predictors.TrainingSet:
     columns |= {name: rng.random(count) for name in predictors.SCHEMA.features}
     X = pd.DataFrame(columns)
     gain = 0.1 * X["target_lowest"] * X["frobenius_norm_percentile_mean"]
-    names = np.array([f"task{k:03d}:accuracy:10" for k in range(FAMILIES * TASKS)], dtype=object)
+    names = np.array(
+        [f"task{k:03d}:accuracy:10:found-rate" for k in range(FAMILIES * TASKS)], dtype=object
+    )
     families = np.array([f"family{k // TASKS}" for k in range(FAMILIES * TASKS)], dtype=object)
     y = gain.to_numpy() + rng.normal(0, 0.02, count)
     return predictors.TrainingSet.of_gains(X, y, names[task], families[task])
