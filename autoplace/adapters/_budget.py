@@ -136,6 +136,10 @@ class ParameterBudget:
         edges = [Edge(source, target) for source in nodes for target in nodes]
         return min(self._cost(self.spec, edge, 1) for edge in edges if self.serves(edge))
 
+    def cost_per_rank(self, spec: AdapterSpec, edge: Edge) -> int:
+        """Return what a second rank costs on an edge."""
+        return self._cost(spec, edge, 2) - self._cost(spec, edge, 1)
+
     def _cost(self, spec: AdapterSpec, edge: Edge, rank: int) -> int:
         config = adapter_config(spec)
         if isinstance(config, RankConfig):

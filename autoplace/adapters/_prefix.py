@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import AdapterConfig, SubLayerAdapter, sublayer_of
+from autoplace.adapters._base import SubLayerAdapter, sublayer_of
+from autoplace.adapters._length import LengthConfig
 from autoplace.adapters._registry import register_adapter
 from autoplace.backbones import BackboneShape, Site, SubLayer
 from autoplace.placement import Edge, PlacementError
 
 # Standard deviation of new tables, as in UniPELT's code.
 _SPREAD = 0.02
-
-
-@dataclass(frozen=True)
-class PrefixConfig(AdapterConfig):
-    """Options of prefix tuning.
-
-    Parameters
-    ----------
-    length : int, default=10
-        Number of tokens whose keys and values are learned.
-
-    Raises
-    ------
-    PlacementError
-        If the length is less than 1 or not a whole number.
-
-    Examples
-    --------
-    >>> PrefixConfig(length=4)
-    PrefixConfig(length=4)
-    """
-
-    length: int = 10
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.length, int) or self.length < 1:
-            raise PlacementError(f"length={self.length} must be a whole number of at least 1")
 
 
 @register_adapter("prefix")
@@ -54,7 +27,7 @@ class Prefix(SubLayerAdapter):
 
     Parameters
     ----------
-    config : PrefixConfig
+    config : LengthConfig
         Options.
     shape : BackboneShape
         Sizes of the backbone.
@@ -75,21 +48,21 @@ class Prefix(SubLayerAdapter):
     184320
     """
 
-    Config = PrefixConfig
+    Config = LengthConfig
     paper = "Li and Liang 2021, arXiv 2101.00190"
 
-    def __init__(self, config: PrefixConfig, shape: BackboneShape, edge: Edge) -> None:
+    def __init__(self, config: LengthConfig, shape: BackboneShape, edge: Edge) -> None:
         super().__init__(config, shape, edge)
         self.sites = (Site.KV,)
         self.extra_tokens = config.length
         self.table = new_table(config.length, shape)
 
     @classmethod
-    def parameters_at(cls, config: PrefixConfig, shape: BackboneShape, edge: Edge) -> int:
+    def parameters_at(cls, config: LengthConfig, shape: BackboneShape, edge: Edge) -> int:
         return config.length * 2 * shape.attention
 
     @classmethod
-    def check(cls, config: PrefixConfig, shape: BackboneShape, edge: Edge) -> None:
+    def check(cls, config: LengthConfig, shape: BackboneShape, edge: Edge) -> None:
         super().check(config, shape, edge)
         if sublayer_of(edge) is not SubLayer.ATTENTION:
             raise PlacementError(

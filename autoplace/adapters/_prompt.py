@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from autoplace.adapters._base import AdapterConfig
+from autoplace.adapters._length import LengthConfig
 from autoplace.adapters._prefix import check_extra_tokens
 from autoplace.adapters._registry import register_adapter
 from autoplace.adapters._token_adapter import TokenAdapter
 from autoplace.backbones import BackboneShape
-from autoplace.placement import Edge, PlacementError
-
-
-@dataclass(frozen=True)
-class PromptConfig(AdapterConfig):
-    """Options of prompt tuning.
-
-    Parameters
-    ----------
-    length : int, default=10
-        Number of learned tokens.
-
-    Raises
-    ------
-    PlacementError
-        If the length is less than 1 or not a whole number.
-
-    Examples
-    --------
-    >>> PromptConfig(length=4)
-    PromptConfig(length=4)
-    """
-
-    length: int = 10
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.length, int) or self.length < 1:
-            raise PlacementError(f"length={self.length} must be a whole number of at least 1")
+from autoplace.placement import Edge
 
 
 @register_adapter("prompt")
@@ -53,7 +25,7 @@ class Prompt(TokenAdapter):
 
     Parameters
     ----------
-    config : PromptConfig
+    config : LengthConfig
         Options.
     shape : BackboneShape
         Sizes of the backbone.
@@ -71,20 +43,20 @@ class Prompt(TokenAdapter):
     7680
     """
 
-    Config = PromptConfig
+    Config = LengthConfig
     paper = "Lester et al. 2021, arXiv 2104.08691"
 
-    def __init__(self, config: PromptConfig, shape: BackboneShape, edge: Edge) -> None:
+    def __init__(self, config: LengthConfig, shape: BackboneShape, edge: Edge) -> None:
         super().__init__(config, shape, edge)
         self.position, self.length = shape.prefix_tokens, config.length
         self.prompt = nn.Parameter(torch.rand(config.length, shape.dim) - 0.5)
 
     @classmethod
-    def parameters_at(cls, config: PromptConfig, shape: BackboneShape, edge: Edge) -> int:
+    def parameters_at(cls, config: LengthConfig, shape: BackboneShape, edge: Edge) -> int:
         return config.length * shape.dim
 
     @classmethod
-    def check(cls, config: PromptConfig, shape: BackboneShape, edge: Edge) -> None:
+    def check(cls, config: LengthConfig, shape: BackboneShape, edge: Edge) -> None:
         super().check(config, shape, edge)
         check_extra_tokens(shape)
 

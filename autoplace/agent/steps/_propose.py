@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoplace.adapters import ParameterBudget, edge_parameters, is_inside, sublayer_of
+from autoplace.adapters import ParameterBudget, is_inside, sublayer_of
 from autoplace.agent.steps._kinds import Variant, variants
 from autoplace.agent.steps._space import SearchSpace
 from autoplace.placement import AdapterSpec, Edge, Placement
@@ -126,7 +126,7 @@ def _mixed(
                 both = (*edges, *others)
                 halves = (*[len(edges)] * len(edges), *[len(others)] * len(others))
                 weights = tuple(
-                    1.0 / (count * _cost_per_rank(budget, spec, edge))
+                    1.0 / (count * budget.cost_per_rank(spec, edge))
                     for edge, spec, count in zip(both, specs, halves, strict=True)
                 )
                 yield _Set(f"{within.kind}:{variant.name}:{name}+{short}", both, weights, specs)
@@ -141,12 +141,3 @@ def _spec(variant: Variant, edge: Edge) -> AdapterSpec:
     spec = variant.at(sublayer_of(edge))
     assert spec is not None, f"the variant {variant.name} has nothing for edge {edge}"
     return spec
-
-
-def _cost_per_rank(budget: ParameterBudget, spec: AdapterSpec, edge: Edge) -> int:
-    one, two = (
-        edge_parameters(AdapterSpec.of(spec.kind, **(dict(spec.options) | {"r": rank})), edge,
-                        budget.shape)
-        for rank in (1, 2)
-    )  # fmt: skip
-    return two - one
