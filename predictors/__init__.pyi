@@ -7,8 +7,6 @@ from ._base import Predictor as Predictor
 from ._errors import PredictorError as PredictorError
 from ._errors import SchemaMismatchError as SchemaMismatchError
 from ._features import build_features as build_features
-from ._kind_features import KIND_COLUMNS as KIND_COLUMNS
-from ._kind_features import kind_features as kind_features
 from ._lightgbm import LightGBMPredictor as LightGBMPredictor
 from ._registered import create_predictor as create_predictor
 from ._registered import list_predictors as list_predictors

@@ -31,5 +31,5 @@ class SchemaMismatchError(PredictorError):
     ...     predictors.SCHEMA.check_stamp({"schema_version": 0, "columns": []})
     ... except predictors.SchemaMismatchError as error:
     ...     print(error)
-    the predictor was trained on feature schema 0, but this release computes 1; ...
+    the predictor was trained on feature schema 0, but this release computes 2; ...
     """

@@ -8,15 +8,19 @@ import pandas as pd
 
 from ._edge_aggregates import SKETCH, aggregate_edges, log_or_nan
 from ._errors import PredictorError
-from ._schema import KINDS, NORMS, RANKED_STATISTICS, SCHEMA
+from ._kind_features import kind_features
+from ._schema import EDGE_KINDS, NORMS, RANKED_STATISTICS, SCHEMA, SITE_STATISTICS
 
 _TASK = ("n_classes", "n_train", "head_accuracy", "n_nodes", "dim")
 _REQUIRED = {
     "edges": ("source", "target", *RANKED_STATISTICS, *NORMS, *SKETCH),
     "nodes": ("node", "separability"),
     "task": _TASK,
-    "placements": ("placement", "source", "target", "rank", "parameters", "unroll"),
-}
+    "placements": (
+        "placement", "source", "target", "adapter_kind", "maps", "rank", "parameters", "unroll",
+    ),
+    "sites": ("node", "map", *SITE_STATISTICS),
+}  # fmt: skip
 
 
 def build_features(
@@ -35,14 +39,14 @@ def build_features(
     edges, nodes, task : DataFrame
         The probe's tables of one task: n² rows, n rows and one row.
     placements : DataFrame
-        One row per placement and edge: `placement` (text), `source`, `target`, `rank`,
-        `parameters` (of this edge's adapter alone), `unroll`. Head-only has no edges, so no row
-        and no features: its gain is 0 by definition.
+        One row per placement and edge: `placement` (text), `source`, `target`, `adapter_kind`,
+        `maps` (of the sub-layer before `target` that the adapter changes, such as `q v`; empty for
+        one on the stream), `rank`, `parameters` (of this edge's adapter alone), `unroll`.
+        Head-only has no edges, so no row and no features: its gain is 0 by definition.
     backbone : str
         Name of the backbone, a key of the row.
     sites : DataFrame, optional
-        The probe's table of the maps inside sub-layers, so that all tables of a probe can be given.
-        No column of this schema is made from it; see `kind_features`.
+        The probe's table of the maps inside sub-layers; older probes have none.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def build_features(
     ------
     PredictorError
         A table lacks a column, `task` does not have one row, an edge occurs twice in a placement or
-        in `edges`, or an edge names a node that the backbone does not have.
+        in `edges`, a map in `sites`, or an edge names a node that the backbone does not have.
 
     Examples
     --------
@@ -62,12 +66,14 @@ def build_features(
     >>> probe = next(iter(predictors.read_log(predictors.shipped_log()).probes.values()))
     >>> placements = pd.DataFrame(
     ...     {"placement": "0>5+7>3@bottleneck:r=8", "source": [0, 7], "target": [5, 3]}
-    ... ).assign(rank=8, parameters=1544, unroll=2)
+    ... ).assign(adapter_kind="bottleneck", maps="", rank=8, parameters=1544, unroll=2)
     >>> X = predictors.build_features(**probe, placements=placements, backbone="fashion-vit8")
     >>> X.shape, float(X["fraction_recurrent"].item())
-    ((1, 43), 0.5)
+    ((1, 75), 0.5)
     """
     tables = {"edges": edges, "nodes": nodes, "task": task, "placements": placements}
+    if sites is not None and not sites.empty:
+        tables["sites"] = sites
     for name, table in tables.items():
         missing = [column for column in _REQUIRED[name] if column not in table.columns]
         if missing:
@@ -88,6 +94,7 @@ def build_features(
         "backbone": pd.Series(backbone, index=index, dtype="str"),
         "placement": index,
         **shape,
+        **kind_features(sites, placements, owner),
         **aggregate_edges(edges, placements, owner, n_nodes),
         **{
             f"separability_{end}": _relative_separability(nodes, n_nodes)[per_edge[end].min()]
@@ -140,7 +147,7 @@ def _shape_features(
         "unroll": high["unroll"],
         "log_parameters": log_or_nan(by["parameters"].sum(min_count=1)),
     }
-    shares = [f"fraction_{kind}" for kind in KINDS]
+    shares = [f"fraction_{kind}" for kind in EDGE_KINDS]
     features |= {name: mean[name] for name in ("log_rank", "span_mean", *shares)}
     for end in ("target", "source"):
         features |= {

@@ -38,6 +38,9 @@ class LightGBMPredictor(Predictor):
         Share of rows that each tree sees.
     lambda_l2 : float, default=1.0
         L2 penalty on leaf values.
+    use_probe : bool, default=True
+        Whether it learns from what was measured on the task, too, and not from the placement and
+        its adapter kinds alone.
     num_threads : int, optional
         Threads of LightGBM; by default one for a small log, where more would only get in each
         other's way, and all from 50,000 rows.
@@ -70,6 +73,7 @@ class LightGBMPredictor(Predictor):
         feature_fraction: float = 0.6,
         bagging_fraction: float = 0.8,
         lambda_l2: float = 1.0,
+        use_probe: bool = True,
         num_threads: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -80,6 +84,7 @@ class LightGBMPredictor(Predictor):
         self.feature_fraction = feature_fraction
         self.bagging_fraction = bagging_fraction
         self.lambda_l2 = lambda_l2
+        self.use_probe = use_probe
         self.num_threads = num_threads
         self.random_state = random_state
 
@@ -101,18 +106,22 @@ class LightGBMPredictor(Predictor):
             "verbosity": -1,
         }
         rows = lightgbm.Dataset(
-            X[SCHEMA.features].to_numpy(),
+            X[self._features].to_numpy(),
             label=scores,
             weight=equal_task_weights(groups),
-            feature_name=SCHEMA.features,
+            feature_name=self._features,
             params={"verbosity": -1},
         )
         self.booster_ = lightgbm.train(settings, rows, num_boost_round=self.n_estimators)
 
     def _predict(self, X: pd.DataFrame) -> Floats:
-        values = X[SCHEMA.features].to_numpy()
+        values = X[self._features].to_numpy()
         threads = self._threads(len(X))
         return np.asarray(self.booster_.predict(values, num_threads=threads), dtype=float)
+
+    @property
+    def _features(self) -> list[str]:
+        return SCHEMA.features if self.use_probe else SCHEMA.placement_features
 
     def _threads(self, rows: int) -> int:
         """Threads as LightGBM counts them: 0 means all cores."""

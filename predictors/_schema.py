@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ._errors import PredictorError, SchemaMismatchError
+from .vocabulary import ADAPTER_KINDS
 
 RANKED_STATISTICS = {
     "gradient_rank": "numerical rank of the gradient at relative tolerance 1e-2",
@@ -18,7 +19,15 @@ RANKED_STATISTICS = {
     "energy_r8": "share of the gradient's energy in its top 8 directions",
 }
 NORMS = ("frobenius_norm", "spectral_norm", "nuclear_norm")
-KINDS = ("sequential", "parallel", "long_range", "recurrent")
+# What the probe measures at the maps inside sub-layers.
+SITE_STATISTICS = {
+    "stable_rank": "stable rank of the gradient of the map's weight",
+    "frobenius_norm": "Frobenius norm of the gradient of the map's weight",
+    "gamma_norm": "norm of the gradient of a scale of the map's output",
+    "beta_norm": "norm of the gradient of a shift of the map's output",
+}
+MAPS = ("norm", "q", "k", "v", "o", "fc1", "fc2")
+EDGE_KINDS = ("sequential", "parallel", "long_range", "recurrent")
 
 
 @dataclass(frozen=True)
@@ -36,18 +45,22 @@ class Column:
         only by predictors that look rows up (mean-table) or draw at random (random).
     meaning : str
         What the column says, for people.
+    measured : bool, default=False
+        Whether it depends on the task, and not on placement and backbone alone.
 
     Examples
     --------
     >>> import predictors
-    >>> predictors.SCHEMA.columns[2]
-    Column(name='n_edges', dtype='float64', role='feature', meaning='number of edges')
+    >>> column = predictors.SCHEMA.columns[2]
+    >>> column.name, column.meaning, column.measured
+    ('n_edges', 'number of edges', False)
     """
 
     name: str
     dtype: Literal["float64", "str"]
     role: Literal["feature", "key"]
     meaning: str
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,7 @@ class FeatureSchema:
     --------
     >>> import predictors
     >>> predictors.SCHEMA.names[:4], len(predictors.SCHEMA.features)
-    (['backbone', 'placement', 'n_edges', 'unroll'], 41)
+    (['backbone', 'placement', 'n_edges', 'unroll'], 73)
     """
 
     schema_version: int
@@ -82,6 +95,11 @@ class FeatureSchema:
     def features(self) -> list[str]:
         """The columns that predictors learn from, in order."""
         return [column.name for column in self.columns if column.role == "feature"]
+
+    @property
+    def placement_features(self) -> list[str]:
+        """Those features that do not depend on the task."""
+        return [each.name for each in self.columns if each.role == "feature" and not each.measured]
 
     def check(self, X: pd.DataFrame) -> pd.DataFrame:
         """Check the columns of a feature matrix and put them in the schema's order.
@@ -172,6 +190,10 @@ def _feature(name: str, meaning: str) -> Column:
     return Column(name, "float64", "feature", meaning)
 
 
+def _measured(name: str, meaning: str) -> Column:
+    return Column(name, "float64", "feature", meaning, measured=True)
+
+
 def _depths(end: str) -> list[Column]:
     return [
         _feature(f"{end}_{which}", f"{which} {end} node of the edges, as a share of n - 1")
@@ -180,36 +202,58 @@ def _depths(end: str) -> list[Column]:
 
 
 SCHEMA = FeatureSchema(
-    schema_version=1,
+    schema_version=2,
     columns=(
         Column("backbone", "str", "key", "name of the backbone"),
         Column("placement", "str", "key", "canonical text form of the placement"),
         _feature("n_edges", "number of edges"),
         _feature("unroll", "number of passes T"),
         _feature("log_rank", "mean over edges of the log of the adapter's rank"),
-        _feature("log_parameters", "log of the adapters' trainable parameters, all edges together"),
-        *(_feature(f"fraction_{kind}", f"share of the edges that are {kind}") for kind in KINDS),
+        _feature("log_parameters", "log of the trainable parameters of all adapters together"),
+        *(
+            _feature(f"fraction_{kind}", f"share of the edges that are {kind}")
+            for kind in EDGE_KINDS
+        ),
         *_depths("target"),
         *_depths("source"),
         _feature("span_mean", "mean |target - source| of the edges, as a share of n - 1"),
+        _feature("fraction_stream", "share of the edges whose adapter reads and adds to nodes"),
+        _feature("fraction_inside", "share of the edges whose adapter is inside a sub-layer"),
         *(
-            _feature(
+            _feature(f"fraction_{name}", f"share of the edges whose adapter is of the kind {name}")
+            for name in ADAPTER_KINDS
+        ),
+        *(
+            _feature(f"fraction_{name}", f"share of the edges whose adapter changes the map {name}")
+            for name in MAPS
+        ),
+        *(
+            _measured(
                 f"{name}_percentile_{how}", f"{how} over edges of the within-task rank: {text}"
             )
             for name, text in RANKED_STATISTICS.items()
             for how in ("mean", "max")
         ),
         *(
-            _feature(f"log_{name}_{how}", f"{how} over edges of the log of the gradient's {name}")
+            _measured(f"log_{name}_{how}", f"{how} over edges of the log of the gradient's {name}")
             for name in NORMS
             for how in ("mean", "max")
         ),
-        _feature("sketch_cosine_mean", "mean |cosine| between the gradient sketches of two edges"),
-        _feature("separability_target", "separability at the lowest target minus the last node's"),
-        _feature("separability_source", "separability at the lowest source minus the last node's"),
-        _feature("n_classes", "classes of the task"),
-        _feature("n_train", "training images of the task"),
-        _feature("head_accuracy", "accuracy of the probe's cross-fitted head"),
+        *(
+            _measured(
+                f"site_{name}_percentile_{how}",
+                f"{how} over the maps that adapters inside sub-layers change of the within-task "
+                f"rank: {text}",
+            )
+            for name, text in SITE_STATISTICS.items()
+            for how in ("mean", "max")
+        ),
+        _measured("sketch_cosine_mean", "mean |cosine| between the gradient sketches of two edges"),
+        _measured("separability_target", "separability at the lowest target minus the last node's"),
+        _measured("separability_source", "separability at the lowest source minus the last node's"),
+        _measured("n_classes", "classes of the task"),
+        _measured("n_train", "training images of the task"),
+        _measured("head_accuracy", "accuracy of the probe's cross-fitted head"),
         _feature("n_nodes", "nodes of the backbone"),
         _feature("dim", "width of the residual stream"),
     ),

@@ -288,6 +288,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     ...     for text in set(log["placement"])
     ... ]
     >>> table = pd.DataFrame(placements).assign(parameters=9264, unroll=2)
+    >>> table = table.assign(adapter_kind="bottleneck", maps="")
     >>> features = {
     ...     row.probe_key: predictors.build_features(
     ...         **shipped.probes[row.probe_key],

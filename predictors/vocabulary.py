@@ -11,6 +11,11 @@ HEAD_ONLY = "head-only"  # the placement without adapters, as text
 PROBE_TABLES = ("edges", "nodes", "task")  # what every probe measures, as data frames
 # What only newer probes measure. An older probe is without such a table wherever it is kept.
 LATER_PROBE_TABLES = ("sites",)
+# The adapter kinds of this release, each of which a predictor sees as a feature.
+ADAPTER_KINDS = (
+    "adapter-plus", "adapterbias", "adaptformer", "arc", "bitfit", "bottleneck", "convpass",
+    "layernorm", "linear", "lora", "prefix", "prompt", "ssf", "tiny-attention", "unipelt",
+)  # fmt: skip
 # Higher is better for each; log-loss is minus the mean cross-entropy, as scikit-learn scores it.
 LOG_LOSS = "log-loss"
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1", LOG_LOSS)

@@ -114,6 +114,10 @@ class AdapterBias(SubLayerAdapter):
             )
         check_sites([Site.FC2], shape, edge)
 
+    @classmethod
+    def maps_at(cls, config: AdapterBiasConfig, edge: Edge) -> tuple[str, ...]:
+        return ("norm", "fc2") if config.train_ln == "norm2" else ("fc2",)
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

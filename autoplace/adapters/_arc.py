@@ -99,6 +99,10 @@ class Arc(SubLayerAdapter):
     def shared_parameters_at(cls, config: ArcConfig, shape: BackboneShape, edge: Edge) -> int:
         return shape.dim * config.r
 
+    @classmethod
+    def maps_at(cls, config: ArcConfig, edge: Edge) -> tuple[str, ...]:
+        return Site.NORM.maps
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

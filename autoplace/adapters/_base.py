@@ -251,6 +251,14 @@ class SubLayerAdapter(Adapter):
     sites: Sequence[Site]
     extra_tokens: int = 0
 
+    @classmethod
+    @abstractmethod
+    def maps_at(cls, config: Any, edge: Edge) -> tuple[str, ...]:
+        """Name the maps of the sub-layer that change on an edge, as `Site.maps` does.
+
+        `kv` are the keys and values of extra tokens.
+        """
+
     @abstractmethod
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from autoplace.adapters._base import AdapterConfig, SubLayerAdapter
 from autoplace.adapters._registry import register_adapter
-from autoplace.adapters._sites import check_sites, output_widths, own_sites
+from autoplace.adapters._sites import check_sites, output_widths, own_maps, own_sites
 from autoplace.backbones import BackboneShape, Site, SubLayerMaps
 from autoplace.placement import Edge
 
@@ -63,6 +63,10 @@ class BitFit(SubLayerAdapter):
     def check(cls, config: AdapterConfig, shape: BackboneShape, edge: Edge) -> None:
         super().check(config, shape, edge)
         check_sites(own_sites(edge), shape, edge)
+
+    @classmethod
+    def maps_at(cls, config: AdapterConfig, edge: Edge) -> tuple[str, ...]:
+        return own_maps(edge)
 
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor

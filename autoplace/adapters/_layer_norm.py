@@ -56,6 +56,10 @@ class LayerNorm(SubLayerAdapter):
     def parameters_at(cls, config: AdapterConfig, shape: BackboneShape, edge: Edge) -> int:
         return 2 * shape.dim
 
+    @classmethod
+    def maps_at(cls, config: AdapterConfig, edge: Edge) -> tuple[str, ...]:
+        return Site.NORM.maps
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

@@ -113,6 +113,11 @@ class Lora(SubLayerAdapter):
             )
         check_sites([_site(name) for name in _maps(config, edge)], shape, edge)
 
+    @classmethod
+    def maps_at(cls, config: LoraConfig, edge: Edge) -> tuple[str, ...]:
+        named = {_FUSED: tuple(_FUSED)} | {name: site.maps for name, site in _SITES.items()}
+        return tuple(each for name in _maps(config, edge) for each in named.get(name, (name,)))
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

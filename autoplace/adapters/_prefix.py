@@ -71,6 +71,10 @@ class Prefix(SubLayerAdapter):
             )
         check_extra_tokens(shape)
 
+    @classmethod
+    def maps_at(cls, config: LengthConfig, edge: Edge) -> tuple[str, ...]:
+        return Site.KV.maps
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

@@ -207,6 +207,23 @@ def is_inside(spec: AdapterSpec) -> bool:
     return issubclass(adapter_class(spec.kind), SubLayerAdapter)
 
 
+def changed_maps(spec: AdapterSpec, edge: Edge) -> tuple[str, ...]:
+    """Name the maps of a sub-layer that an adapter changes; none for a kind on the stream.
+
+    Examples
+    --------
+    >>> from autoplace.placement import AdapterSpec
+    >>> changed_maps(AdapterSpec.of("lora"), Edge(0, 1))
+    ('q', 'v')
+    >>> changed_maps(AdapterSpec.of("bottleneck"), Edge(0, 1))
+    ()
+    """
+    kind = adapter_class(spec.kind)
+    if not issubclass(kind, SubLayerAdapter):
+        return ()
+    return kind.maps_at(adapter_config(spec), edge)
+
+
 def inserts_tokens(spec: AdapterSpec) -> bool:
     """Whether a kind puts tokens into the stream.
 

@@ -20,6 +20,17 @@ def own_sites(edge: Edge) -> tuple[Site, ...]:
     return tuple(site for site in Site.of(sublayer_of(edge)) if site is not Site.KV)
 
 
+def own_maps(edge: Edge) -> tuple[str, ...]:
+    """Name the maps at these sites.
+
+    Examples
+    --------
+    >>> own_maps(Edge(0, 1))
+    ('norm', 'q', 'k', 'v', 'o')
+    """
+    return tuple(name for site in own_sites(edge) for name in site.maps)
+
+
 def output_widths(sites: Sequence[Site], shape: BackboneShape) -> dict[Site, int]:
     """Return the widths of what the sites of an adapter give, after `check_sites`."""
     widths = {site: shape.width_at(site) for site in sites}

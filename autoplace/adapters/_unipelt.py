@@ -156,6 +156,12 @@ class Unipelt(SubLayerAdapter):
         if sublayer_of(edge) is SubLayer.MLP:
             check_sites([Site.FC2], shape, edge)
 
+    @classmethod
+    def maps_at(cls, config: UnipeltConfig, edge: Edge) -> tuple[str, ...]:
+        if sublayer_of(edge) is SubLayer.MLP:
+            return Site.FC2.maps
+        return (*config.maps, *(Site.KV.maps if config.length else ()))
+
     def together(
         self, parameters: Mapping[str, Tensor], site: Site, given: Tensor, output: Tensor
     ) -> Tensor:

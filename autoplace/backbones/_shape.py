@@ -61,6 +61,17 @@ class Site(StrEnum):
         }
         return tuple(cls(name) for name in names[sublayer])
 
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps at the site: `q`, `k` and `v`; at other sites its own name.
+
+        Examples
+        --------
+        >>> Site.QKV.maps, Site.FC1.maps
+        (('q', 'k', 'v'), ('fc1',))
+        """
+        return ("q", "k", "v") if self is Site.QKV else (self.value,)
+
 
 @dataclass(frozen=True)
 class BackboneShape:

@@ -15,7 +15,6 @@ from autoplace.probing._spectrum import spectrum_statistics
 
 _OF_WEIGHT = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 SITE_COLUMNS = ("node", "map", *_OF_WEIGHT, "gamma_norm", "beta_norm")
-_MAPS = {Site.QKV: ("q", "k", "v")}  # other sites are one map, of the same name
 
 
 class SiteSums:
@@ -109,7 +108,7 @@ class SiteSums:
         """
         parts = []
         for node, site in sorted(self.scales, key=lambda key: (key[0], list(Site).index(key[1]))):
-            names = _MAPS.get(site, (site.value,))
+            names = site.maps
             columns = self._of_weight(node, site, n_rows) if site is not Site.NORM else {}
             for name, sums in (("gamma_norm", self.scales), ("beta_norm", self.shifts)):
                 vectors = (sums[node, site] / n_rows).view(len(names), -1)
@@ -147,7 +146,7 @@ class SiteSums:
             return
         source = given.flatten(0, 1)
         # (maps, rows, width) with the memory layout that `gradient_products` reads without a copy.
-        targets = rows.unflatten(1, (len(_MAPS.get(site, (site,))), -1)).transpose(0, 1)
+        targets = rows.unflatten(1, (len(site.maps), -1)).transpose(0, 1)
         if key not in self.sketches:
             wide = 0 < self._width < source.shape[1]
             fit = Sketch.of_sources

@@ -3,7 +3,7 @@
 The family of `make pick`'s data set is left out of the fit, so that `make pick` shows predictions
 for a family that the predictor has never seen.
 
-    python experiments/log/predictor.py --out predictors/shipped/v2
+    python experiments/log/predictor.py --out predictors/shipped/v3
 """
 
 from __future__ import annotations

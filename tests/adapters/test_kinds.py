@@ -12,12 +12,14 @@ from torch.nn import functional
 from autoplace.adapters import (
     SubLayerAdapter,
     adapter_class,
+    changed_maps,
     check_adapters,
     count_parameters,
+    create_adapter,
     inserts_tokens,
     list_adapters,
 )
-from autoplace.backbones import BackboneShape, create_chain
+from autoplace.backbones import BackboneShape, Site, create_chain
 from autoplace.model import (
     AdaptedModel,
     Population,
@@ -279,3 +281,13 @@ def test_every_kind_names_its_paper_and_documents_its_options(kind):
     assert issubclass(adapter, SubLayerAdapter) == (
         adapter.edge_kinds == frozenset({EdgeKind.PARALLEL})
     )
+
+
+@each_kind
+def test_the_maps_that_a_kind_names_are_those_at_its_sites(chain, placement):
+    for edge, spec in placement:
+        adapter = create_adapter(spec, edge, chain.shape)
+        sites = set(adapter.sites) if isinstance(adapter, SubLayerAdapter) else set()
+        named = changed_maps(spec, edge)
+        assert {site for site in Site if set(site.maps) & set(named)} == sites
+        assert set(named) <= {name for site in Site for name in site.maps}

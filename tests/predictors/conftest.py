@@ -64,6 +64,7 @@ def _placement_rows(placements: list[list[tuple[int, int]]], rank: int = 8) -> p
             "source": i,
             "target": j,
             "adapter_kind": "bottleneck",
+            "maps": "",
             "rank": rank,
             "parameters": 96 * 2 * rank,
             "unroll": 2,

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from predictors import (
+    SCHEMA,
     Predictor,
     PredictorError,
     TrainingSet,
@@ -170,6 +171,19 @@ def test_the_number_of_threads_changes_nothing(data: TrainingSet) -> None:
         for threads in (1, 2)
     )
     np.testing.assert_array_equal(two, one)
+
+
+def test_without_the_probe_what_was_measured_changes_nothing(data: TrainingSet) -> None:
+    measured = [name for name in SCHEMA.features if name not in SCHEMA.placement_features]
+    blind = data.X.assign(**dict.fromkeys(measured, np.nan))
+    with_probe, without = (
+        create_predictor("lightgbm"),
+        create_predictor("lightgbm", use_probe=False),
+    )
+    for predictor in (with_probe, without):
+        predictor.fit(data.X, data.y, data.groups)
+    np.testing.assert_array_equal(without.predict(blind), without.predict(data.X))
+    assert (with_probe.predict(blind) != with_probe.predict(data.X)).any()
 
 
 def test_every_task_weighs_the_same_however_many_rows_it_has(data: TrainingSet) -> None:

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from predictors import KIND_COLUMNS, SCHEMA, PredictorError, build_features, kind_features
+from autoplace.adapters import list_adapters
+from predictors import SCHEMA, PredictorError, build_features
+from predictors.vocabulary import ADAPTER_KINDS
 
 STATISTICS = ("stable_rank", "frobenius_norm", "gamma_norm", "beta_norm")
+MAPS = ("norm", "q", "k", "v", "o", "fc1", "fc2")
 OF_SUBLAYER = {1: ("norm", "q", "k", "v", "o"), 0: ("norm", "fc1", "fc2")}
 
 
@@ -27,24 +30,39 @@ def sites() -> pd.DataFrame:
 @pytest.fixture
 def placements() -> pd.DataFrame:
     rows = [
-        ("second", 2, 3, "q v"),
-        ("second", 3, 4, "fc1"),
-        ("second", 0, 4, ""),
-        ("first", 0, 1, "norm q k v o"),
-        ("stream", 4, 1, ""),
-        ("prefix", 0, 1, "kv"),
+        ("second", 2, 3, "lora", "q v"),
+        ("second", 3, 4, "lora", "fc1"),
+        ("second", 0, 4, "bottleneck", ""),
+        ("first", 0, 1, "bitfit", "norm q k v o"),
+        ("stream", 4, 1, "convpass", ""),
+        ("prefix", 0, 1, "prefix", "kv"),
+        ("own", 0, 1, "a-kind-of-the-user", ""),
     ]
-    return pd.DataFrame(rows, columns=["placement", "source", "target", "maps"])
+    columns = ["placement", "source", "target", "adapter_kind", "maps"]
+    return pd.DataFrame(rows, columns=columns).assign(rank=2, parameters=100, unroll=1)
 
 
-def test_every_feature_equals_the_plain_loop_over_edges_and_maps(sites, placements) -> None:
-    X = kind_features(sites, placements)
-    assert list(X.index) == ["second", "first", "stream", "prefix"]
+@pytest.fixture
+def describe(probe_tables):
+    """Features of placements, given the table of sites."""
+
+    def describe(sites: pd.DataFrame | None, placements: pd.DataFrame) -> pd.DataFrame:
+        return build_features(*probe_tables(seed=0), placements, backbone="starter", sites=sites)
+
+    return describe
+
+
+def test_every_feature_equals_the_plain_loop_over_edges_and_maps(
+    describe, sites, placements
+) -> None:
+    X = describe(sites, placements)
     for text, own in placements.groupby("placement"):
         words = [each.split() for each in own["maps"]]
         assert X.loc[text, "fraction_inside"] == np.mean([bool(each) for each in words])
         assert X.loc[text, "fraction_stream"] == np.mean([not each for each in words])
-        for name in ("norm", "q", "k", "v", "o", "fc1", "fc2"):
+        for kind in ADAPTER_KINDS:
+            assert X.loc[text, f"fraction_{kind}"] == np.mean(own["adapter_kind"] == kind)
+        for name in MAPS:
             assert X.loc[text, f"fraction_{name}"] == np.mean([name in each for each in words])
         for name in STATISTICS:
             known = sites[name].dropna()
@@ -60,50 +78,47 @@ def test_every_feature_equals_the_plain_loop_over_edges_and_maps(sites, placemen
                 assert found == pytest.approx(expected, nan_ok=True), (text, name, how)
 
 
-def test_columns_are_those_it_names_and_none_of_the_schema(sites, placements) -> None:
-    X = kind_features(sites, placements)
-    names = [column.name for column in KIND_COLUMNS]
-    assert list(X.columns) == names
-    assert set(X.dtypes.astype(str)) == {"float64"}
-    assert not set(names) & set(SCHEMA.names)
-    assert all(column.meaning and column.role == "feature" for column in KIND_COLUMNS)
+def test_every_kind_of_this_release_is_a_feature() -> None:
+    assert list(ADAPTER_KINDS) == list_adapters()
+
+
+def test_features_of_the_placement_are_the_same_for_every_task(
+    probe_tables, sites, placements
+) -> None:
+    one, other = (
+        build_features(*probe_tables(seed=seed), placements, backbone="starter", sites=each)
+        for seed, each in ((0, sites), (1, None))
+    )
+    names = SCHEMA.placement_features
+    pd.testing.assert_frame_equal(one[names], other[names])
+    measured = [name for name in SCHEMA.features if name not in names]
+    assert not one[measured].equals(other[measured])
 
 
 @pytest.mark.parametrize("missing", [None, pd.DataFrame()])
-def test_without_the_table_only_what_was_measured_is_unknown(sites, placements, missing) -> None:
-    X, known = kind_features(missing, placements), kind_features(sites, placements)
+def test_without_the_table_only_what_was_measured_is_unknown(
+    describe, sites, placements, missing
+) -> None:
+    X, known = describe(missing, placements), describe(sites, placements)
     measured = [name for name in X if name.startswith("site_")]
     assert X[measured].isna().all(axis=None)
     pd.testing.assert_frame_equal(X.drop(columns=measured), known.drop(columns=measured))
 
 
-def test_the_order_of_rows_and_units_of_the_loss_do_not_matter(sites, placements) -> None:
+def test_the_order_of_rows_and_units_of_the_loss_do_not_matter(describe, sites, placements) -> None:
     scaled = sites.sample(frac=1, random_state=1).assign(
         **{name: 7 * sites[name] for name in STATISTICS}
     )
-    pd.testing.assert_frame_equal(
-        kind_features(scaled, placements), kind_features(sites, placements)
-    )
+    pd.testing.assert_frame_equal(describe(scaled, placements), describe(sites, placements))
 
 
-def test_all_tables_of_a_probe_can_be_given_to_the_other_features(
-    probe_tables, placement_rows, sites
-) -> None:
-    tables = dict(zip(("edges", "nodes", "task"), probe_tables(seed=0), strict=True))
-    rows = placement_rows([[(0, 1), (3, 7)]])
-    pd.testing.assert_frame_equal(
-        build_features(**tables, sites=sites, placements=rows, backbone="starter"),
-        build_features(**tables, placements=rows, backbone="starter"),
-    )
-
-
-def test_a_map_that_is_there_twice_is_refused(sites, placements) -> None:
+def test_a_map_that_is_there_twice_is_refused(describe, sites, placements) -> None:
     with pytest.raises(PredictorError, match="map q of node 1 twice"):
-        kind_features(pd.concat([sites, sites.iloc[[1]]]), placements)
+        describe(pd.concat([sites, sites.iloc[[1]]]), placements)
 
 
-def test_a_missing_column_is_named(sites, placements) -> None:
+def test_a_missing_column_is_named(describe, sites, placements) -> None:
     with pytest.raises(PredictorError, match="the placements table lacks maps"):
-        kind_features(sites, placements.drop(columns="maps"))
+        describe(sites, placements.drop(columns="maps"))
     with pytest.raises(PredictorError, match="the sites table lacks gamma_norm"):
-        kind_features(sites.drop(columns="gamma_norm"), placements)
+        describe(sites.drop(columns="gamma_norm"), placements)

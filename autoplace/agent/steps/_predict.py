@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import predictors
-from autoplace.adapters import adapter_rank, edge_parameters
+from autoplace.adapters import adapter_rank, changed_maps, edge_parameters
 from autoplace.backbones import BackboneShape
 from autoplace.placement import Placement
 from autoplace.probing import ProbeTables
@@ -53,6 +53,7 @@ def placement_features(
             "source": edge.source,
             "target": edge.target,
             "adapter_kind": spec.kind,
+            "maps": " ".join(changed_maps(spec, edge)),
             "rank": adapter_rank(spec),
             "parameters": edge_parameters(spec, edge, shape),
             "unroll": placement.unroll,
@@ -61,5 +62,10 @@ def placement_features(
         for edge, spec in placement
     ]
     return predictors.build_features(
-        tables.edges, tables.nodes, tables.task, pd.DataFrame(rows), backbone=backbone
+        tables.edges,
+        tables.nodes,
+        tables.task,
+        pd.DataFrame(rows),
+        backbone=backbone,
+        sites=tables.sites,
     )
