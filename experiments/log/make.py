@@ -9,7 +9,7 @@ that is stopped early is balanced; repeats with other seeds come last. Learning 
 the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
 not count. Outcomes are measured on the measurement split as well, where the task has one.
 
---backbones, --tasks and --stages select a part of a plan. `panel` writes a backbone's panel from
+--backbones, --tasks, --stages and --rounds select a part of a plan. `panel` writes a backbone's panel from
 the probes of the tuning sets. `export.py` writes the shipped log; `complete.py` continues the log
 with the plan for a GPU.
 
@@ -124,7 +124,7 @@ def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
     backbones = arguments.backbones or backbones_of(arguments.plan)
     chains = {name: create_chain(name) for name in backbones}
     found = []
-    for each in PLANS[arguments.plan]:
+    for each in PLANS[arguments.plan][: arguments.rounds]:
         for task in interleaved():
             for backbone, chain in chains.items():
                 stages = tuple(
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", help="default: all of the plan")
     parser.add_argument("--plan", choices=list(PLANS), default="cpu")
     parser.add_argument("--stages", nargs="+", help="default: all of the plan")
+    parser.add_argument("--rounds", type=int, help="only the first of the plan; default: all")
     parser.add_argument("--tasks", default="*", help="wildcard pattern of task names")
     parser.add_argument("--store", default="sqlite:///log/mlflow.db")
     parser.add_argument("--parallel-placements", default="auto")
