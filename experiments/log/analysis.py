@@ -17,6 +17,7 @@ from typing import Any
 import gains
 import numpy as np
 import pandas as pd
+from kinds import by_kind
 from matplotlib.figure import Figure
 
 from predictors import PlacementLog, Protocol, log_stats, read_log, shipped_log
@@ -27,13 +28,14 @@ from machine import describe_machine
 
 HERE = Path(__file__).parent
 FIGURES = Path(__file__).parents[2] / "docs" / "figures"
-OUTCOMES = ("gain", "val_gain", "loss_gain")
+OUTCOMES = ("gain", "measured_gain", "val_gain", "loss_gain")
 
 
 def analyse(log: PlacementLog) -> dict[str, Any]:
     """Compute all numbers, by backbone."""
-    done = gains.tidy(log.trials)
-    family_of = gains.families(done)
+    everything = gains.tidy(log.trials)
+    done = gains.bottlenecks(everything)
+    family_of = gains.families(everything)
 
     def mean(values: dict[str, float]) -> dict:
         return gains.mean_with_interval(values, family_of)
@@ -52,7 +54,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
             },
             "agreement_with_test": {
                 column: mean(gains.agreement(done, backbone, column))
-                for column in ("val_gain", "loss_gain")
+                for column in OUTCOMES[1:]
             },
             "variance_components": gains.variance_components(panel, family_of, noise),
             "task_correlations": {
@@ -78,6 +80,9 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         }
     for backbone, part in report["backbones"].items():
         part["single_edges"] = single_edges(done, backbone, family_of)
+        part["kinds"] = {
+            name: mean(values) for name, values in by_kind(everything, backbone).items()
+        }
     report["between_backbones"] = mean(_between_backbones(done))
     return report
 
@@ -229,7 +234,7 @@ def main() -> None:
     if arguments.protocol:
         trials = log.trials[log.trials["protocol"] == arguments.protocol]
         log = replace(log, trials=trials.reset_index(drop=True))
-    done = gains.tidy(log.trials)
+    done = gains.bottlenecks(gains.tidy(log.trials))
     report = analyse(log) | describe_machine()
     arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     arguments.figures.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,10 @@ STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return finished trials with adapters, with gains on test and validation and their `slot`.
+    """Return finished trials with adapters, with their gains and their `slot` in the panel.
+
+    `gain` is on test, `val_gain` and `loss_gain` on validation, and `measured_gain` on the
+    measurement split, NaN where a task has none.
 
     Raises ValueError if they ran under several protocols, because those cannot be compared.
     """
@@ -31,6 +34,7 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"the log has trials under {names}; choose one with --protocol")
     done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
     done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
+    done["measured_gain"] = done["measured_accuracy"] - done["head_only_measured_accuracy"]
     done["loss_gain"] = done["head_only_val_loss"] - done["val_loss"]
     slots = {}
     for backbone in set(done["backbone"]):
@@ -41,6 +45,11 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     keys = zip(done["backbone"], done["placement"], strict=True)
     done["slot"] = [slots.get(key) for key in keys]
     return done
+
+
+def bottlenecks(done: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of bottlenecks alone, the kind of the panel and of the paper."""
+    return done[done["adapter_kind"] == "bottleneck"]
 
 
 def panel_matrix(done: pd.DataFrame, backbone: str, column: str = "gain") -> pd.DataFrame:
@@ -123,7 +132,8 @@ def reliability(done: pd.DataFrame, backbone: str, column: str) -> dict[str, flo
 def agreement(done: pd.DataFrame, backbone: str, column: str) -> dict[str, float]:
     """Return, per task, the Spearman correlation of an outcome with the gain on test."""
     test, other = (panel_matrix(done, backbone, each) for each in ("gain", column))
-    return {str(task): _rank(test.loc[task], other.loc[task]) for task in test.index}
+    tasks = test.index.intersection(other.index)  # some tasks have no measurement split
+    return {str(task): _rank(test.loc[task], other.loc[task]) for task in tasks}
 
 
 def variance_components(

@@ -9,7 +9,7 @@ that is stopped early is balanced; repeats with other seeds come last. Learning 
 the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
 not count. Outcomes are measured on the measurement split as well, where the task has one.
 
---backbones, --tasks, --stages and --rounds select a part of a plan. `panel` writes a backbone's panel from
+--backbones, --tasks, --stages and --rounds select a part of a plan. `panel` writes a panel from
 the probes of the tuning sets. `export.py` writes the shipped log; `complete.py` continues the log
 with the plan for a GPU.
 

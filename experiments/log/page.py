@@ -117,12 +117,18 @@ def single_edges(report: Report) -> list[str]:
 
 def reliability(report: Report) -> list[str]:
     """List the correlation between seeds, per repeated task."""
-    outcomes = {"gain": "test accuracy", "val_gain": "val accuracy", "loss_gain": "val loss"}
-    lines = [f"| backbone | task | {' | '.join(outcomes.values())} |", "|---|---|---|---|---|"]
+    outcomes = {
+        "gain": "test accuracy",
+        "measured_gain": "accuracy on the measurement split",
+        "val_gain": "val accuracy",
+        "loss_gain": "val loss",
+    }
+    lines = [f"| backbone | task | {' | '.join(outcomes.values())} |", "|---" * 6 + "|"]
     for backbone, part in report["backbones"].items():
         found = part["reliability"]
         for task in found["gain"]["tasks_by_name"]:
-            cells = [f"{found[name]['tasks_by_name'][task]:.2f}" for name in outcomes]
+            values = [found[name]["tasks_by_name"].get(task) for name in outcomes]
+            cells = ["-" if value is None else f"{value:.2f}" for value in values]
             lines.append(f"| {backbone} | {task} | {' | '.join(cells)} |")
         cells = [_cell(found[name], ".2f") for name in outcomes]
         lines.append(f"| {backbone} | mean | {' | '.join(cells)} |")
@@ -134,6 +140,7 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "single edges": single_edges,
     "components": components,
     "reliability": reliability,
+    "kinds": lambda r: _side_by_side(r, "kinds", "kind, place", "+.4f"),
     "agreement": lambda r: _side_by_side(r, "agreement_with_test", "outcome", ".2f"),
     "correlations": lambda r: _side_by_side(r, "task_correlations", "tasks of", ".2f"),
     "contrasts": lambda r: _side_by_side(r, "contrasts", "difference", "+.4f"),
