@@ -53,8 +53,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
                 for found in [gains.reliability(done, backbone, column)]
             },
             "agreement_with_test": {
-                column: mean(gains.agreement(done, backbone, column))
-                for column in OUTCOMES[1:]
+                column: mean(gains.agreement(done, backbone, column)) for column in OUTCOMES[1:]
             },
             "variance_components": gains.variance_components(panel, family_of, noise),
             "task_correlations": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -19,6 +20,8 @@ from predictors.vocabulary import Role
 
 Named = tuple[str, Placement]
 FRESH = "fresh:"  # precedes the name of the generator in `chosen_by`
+# More kinds than `pick` varies, so that the log can say which of them it should vary.
+FRESH_KINDS = ("bottleneck", "lora", "arc", "adapterbias", "bitfit")
 
 
 def of_kinds(budget: ParameterBudget, elsewhere: Sequence[Edge]) -> list[Named]:
@@ -80,12 +83,13 @@ def _fit(budget: ParameterBudget, spec: AdapterSpec, edges: Sequence[Edge]) -> P
 
 
 def fresh(tables: ProbeTables, space: SearchSpace, seed: int) -> Iterator[Trial]:
-    """Draw distinct candidates from what `pick` proposes for a task, without end.
+    """Draw distinct candidates of `FRESH_KINDS` as `pick` proposes them for a task, without end.
 
     The adapter kinds, the generator and the candidate are each drawn uniformly, because most
     candidates are single edges. The propensity is the probability of one draw.
     """
     groups: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+    space = replace(space, kinds=tuple(AdapterSpec(kind) for kind in FRESH_KINDS))
     for candidate in propose(tables, space, seed):
         generator = candidate.chosen_by.partition(":")[0]
         groups[candidate.kinds][generator].append(candidate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from autoplace.agent.steps._kinds import Variant, variants
 from autoplace.agent.steps._space import SearchSpace
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import (
+    ALL,
     candidate_edge_sets,
     early_fans,
     every_block,
@@ -70,6 +72,9 @@ def propose(tables: ProbeTables, space: SearchSpace, seed: int) -> list[Candidat
             _add(candidates, budget, each)
     inside = [spec for spec in space.kinds if is_inside(spec)]
     outside = [spec for spec in space.kinds if not is_inside(spec)]
+    for in_attention, in_mlps in permutations(inside, 2):
+        for each in _paired(in_attention, in_mlps, space.budget, len(ranks)):
+            _add(candidates, space.budget, each)
     for within in inside:
         for beside in outside:
             for each in _mixed(within, beside, space.budget, ranks, ties, seed):
@@ -95,6 +100,26 @@ def _inside(spec: AdapterSpec, ranks: np.ndarray, ties: np.ndarray, seed: int) -
         for name, edges, weights in sublayer_sets(_spanned(variant, len(ranks)), ranks, ties, seed):
             specs = tuple(_spec(variant, edge) for edge in edges)
             yield _Set(f"{spec.kind}:{variant.name}:{name}", edges, weights, specs)
+
+
+def _paired(
+    in_attention: AdapterSpec, in_mlps: AdapterSpec, budget: ParameterBudget, n_nodes: int
+) -> Iterator[_Set]:
+    """One kind in attention, another in MLPs, each with half of the budget for ranks."""
+    for first in variants(in_attention):
+        for second in variants(in_mlps):
+            if first.attention is None or first.mlp or second.mlp is None or second.attention:
+                continue
+            both = Variant(f"{first.name}+{second.name}", first.attention, second.mlp)
+            every = _spanned(both, n_nodes)
+            for name, edges in ((ALL, every), ("early-half", every[: len(every) // 2])):
+                specs = tuple(_spec(both, edge) for edge in edges)
+                weights = tuple(
+                    1.0 / max(1, budget.cost_per_rank(spec, edge))
+                    for edge, spec in zip(edges, specs, strict=True)
+                )
+                kinds = f"{in_attention.kind}+{in_mlps.kind}"
+                yield _Set(f"{kinds}:{both.name}:{name}", edges, weights, specs)
 
 
 def _mixed(
@@ -126,7 +151,7 @@ def _mixed(
                 both = (*edges, *others)
                 halves = (*[len(edges)] * len(edges), *[len(others)] * len(others))
                 weights = tuple(
-                    1.0 / (count * budget.cost_per_rank(spec, edge))
+                    1.0 / (count * max(1, budget.cost_per_rank(spec, edge)))
                     for edge, spec, count in zip(both, specs, halves, strict=True)
                 )
                 yield _Set(f"{within.kind}:{variant.name}:{name}+{short}", both, weights, specs)

@@ -43,8 +43,8 @@ def sublayer_sets(
     Yields
     ------
     Proposal
-        All of them, with equal, falling and rising weights; parts of the network; the best by
-        the probe's gradient rank; random halves and thirds.
+        All of them, with equal, falling and rising weights; parts of the network; some, evenly
+        spread over the depth; the best by the probe's gradient rank; random halves and thirds.
 
     Examples
     --------
@@ -68,6 +68,10 @@ def sublayer_sets(
             yield Proposal(name, part, equal[: len(part)])
     if count > 2:
         yield Proposal("alternate", edges[0::2], equal[0::2])
+    # For adapters without a rank, which fit the budget in a part of the sub-layers only.
+    for size in sorted({count * 3 // 4, count * 2 // 3} - {0, count}):
+        spread = tuple(edges[k * count // size] for k in range(size))
+        yield Proposal(f"spread:n={size}", spread, equal[:size])
 
     def score(edge: Edge) -> tuple[float, float]:
         return float(ranks[edge.source, edge.target]), float(ties[edge.source, edge.target])
