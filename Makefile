@@ -8,6 +8,9 @@ EPOCHS ?= 6
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
+# Test files side by side, one per core.
+PYTEST := -m pytest -n auto --dist loadfile
+
 # What other versions of Python and of the libraries are most likely to break, without the commands
 # from end to end: a few minutes.
 FAST := tests/placement tests/adapters tests/backbones tests/model tests/probing tests/predictors \
@@ -16,7 +19,7 @@ FAST := tests/placement tests/adapters tests/backbones tests/model tests/probing
     tests/data/test_data_folder.py tests/data/test_data_manifest.py tests/report
 # Old versions warn about what is new, and new ones about what is old: only the versions of
 # constraints.txt must be free of warnings.
-FAST_PYTEST := -m pytest -W default --disable-warnings $(FAST)
+FAST_PYTEST := $(PYTEST) -W default --disable-warnings $(FAST)
 # The newest tested Python after 3.11 that runs here; empty if there is none.
 NEWER ?= $(shell for minor in 13 12; do \
     for python in python3.$$minor "$$(pyenv root 2> /dev/null)"/versions/3.$$minor.*/bin/python; do \
@@ -28,7 +31,7 @@ pick: .venv/installed
 	$(BIN)/autoplace pick $(DATA) --epochs $(EPOCHS)
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python $(FAST_PYTEST)
