@@ -3,7 +3,8 @@
 For each kind, `measure` runs `pick --adapter KIND` on each task: it finds the kind's learning rate,
 races its placements, and trains the winner, the kind in every block and LoRA in every block with
 the same number of parameters over the same seeds. A random placement of the kind is trained the
-same way. A line is appended for each kind and task; what is there is not run again.
+same way. The predictor has seen no task of the family. A line is appended for each kind and task;
+what is there is not run again.
 
     python experiments/adapter_kinds.py measure
     python experiments/adapter_kinds.py report
@@ -34,6 +35,7 @@ from predictors.vocabulary import Role
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
+from left_out import predictor_without
 from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,6 +72,7 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
         result = autoplace.pick(
             f"builtin:{task_name}", adapter=kind, epochs=epochs, backbone=backbone,
             field_size=FIELD, top_k=1, folds=1, seeds=SEEDS, store=f"sqlite:///{folder}/s.db",
+            predictor=str(predictor_without(task_name, Path(folder) / "predictor")),
         )  # fmt: skip
     task = open_task(f"builtin:{task_name}", settings, settings, Progress())
     space = search_space(task.chain, settings)

@@ -4,7 +4,8 @@ LoRA is on `qkv` of every block, with as many parameters as a placement of `pick
 by PEFT's own code around timm's model. Both sides find their learning rate by the same rule on the
 same validation images, start from the same head, see the same images in the same order for the same
 number of epochs, are trained on training and validation images for the test, and are scored with
-the same seeds. `measure` appends a line for each task; a task that is there is not run again.
+the same seeds. The predictor of `pick` has seen no task of the family. `measure` appends a line for
+each task; a task that is there is not run again.
 
     python experiments/peft_bar.py measure --epochs 6
     python experiments/peft_bar.py report
@@ -36,6 +37,7 @@ from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
+from left_out import predictor_without
 from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -127,6 +129,7 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
         picked = autoplace.pick(
             f"builtin:{name}", epochs=epochs, seeds=seeds, backbone=backbone,
             store=f"sqlite:///{folder}/store.db",
+            predictor=str(predictor_without(name, Path(folder) / "predictor")),
         )  # fmt: skip
         pick_seconds = time.perf_counter() - started
     task = open_task(f"builtin:{name}", settings, settings, Progress())
