@@ -10,7 +10,7 @@ from autoplace.placement import AdapterSpec, PlacementError
 
 AUTO = "auto"
 # The kinds that `auto` varies: each costs a search for its learning rate.
-AUTO_KINDS = ("bottleneck", "lora")
+AUTO_KINDS = ("bottleneck", "lora", "arc", "adapterbias")
 # LoRA as PEFT's users have it: one change of the queries, keys and values together.
 LORA_QKV = AdapterSpec.of("lora", maps="qkv")
 
@@ -47,7 +47,7 @@ def read_kinds(text: str) -> tuple[AdapterSpec, ...]:
     Examples
     --------
     >>> [str(spec) for spec in read_kinds("auto")]
-    ['bottleneck', 'lora']
+    ['bottleneck', 'lora', 'arc', 'adapterbias']
     >>> [str(spec) for spec in read_kinds("lora:maps=qkv")]
     ['lora:maps=qkv']
     """

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import ALL, NEAR_EVERY_BLOCK
 
 FIELD_SIZE = 24
+MIXED = 0.5  # share of a combination of kinds, against that of a kind alone
 _COPIED = 0.8  # share of the rank of each that a near-copy has in common
 # An edge and those at Manhattan distance 1 from it have nearly the same effect.
 _NEIGHBOURHOOD = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
@@ -54,17 +56,19 @@ def select_field(
     -----
     The predictor is biased: trained on one set of tasks, backbones and adapter kinds, it can
     prefer one sort of placement on all others. So prediction alone does not fill the field. Each
-    combination of adapter kinds gets an equal share. A third of the share is kept for the best
-    predicted candidates near every-block, or three quarters of it for those inside all
-    sub-layers, which rarely do badly, and an eighth for each of one, few, several and many edges.
-    The race then decides.
+    adapter kind gets an equal share, and each combination of kinds half of that. A third of the
+    share is kept for the best predicted candidates near every-block, or three quarters of it for
+    those inside all sub-layers, which rarely do badly, and an eighth for each of one, few, several
+    and many edges. The race then decides.
     """
     random = np.random.default_rng(seed).permutation(len(candidates))
     order = np.lexsort((random, -np.asarray(predicted, dtype=float)))
     field = _Field(candidates, [int(index) for index in order], avoided)
     groups = sorted({candidate.kinds for candidate in candidates})
-    for number, kinds in enumerate(groups):
-        share = size * (number + 1) // len(groups) - size * number // len(groups)
+    weights = [MIXED if "+" in kinds else 1.0 for kinds in groups]
+    ends = [round(size * sum(weights[:number]) / sum(weights)) for number in range(len(groups) + 1)]
+    for kinds, (start, end) in zip(groups, pairwise(ends), strict=True):
+        share = end - start
         only = partial(_has_kinds, kinds)
         field.take(min(share, 1), only)
         field.take(share // 3, only, _is_near_every_block)
