@@ -13,7 +13,10 @@ from autoplace.cli._options import json_option
 @click.argument("pattern", default="*")
 @json_option()
 def adapters(pattern: str, as_json: bool) -> None:
-    """List adapter kinds with their options; a PATTERN such as 'lo*' selects some of them."""
+    """List adapter kinds with their options, parameters, edges and papers.
+
+    PATTERN selects some of them, for example 'lo*'.
+    """
     from autoplace.adapters import describe_adapters
     from autoplace.cli._render import print_json, table
     from autoplace.errors import UserError
@@ -37,5 +40,10 @@ def adapters(pattern: str, as_json: bool) -> None:
         )
         for info in found
     ]
-    header = ("kind", "options", "parameters on an edge of ViT-B", "edges", "mergeable", "paper")
+    header = ("kind", "options", "parameters per edge", "edges", "mergeable", "paper")
     click.echo(table(header, rows))
+    click.echo(
+        "\nParameters: in ViT-B/16 with these options, by the sub-layer that the edge spans.\n"
+        "Edges: the kinds of edges that the adapter can be on.\n"
+        "Mergeable: 'autoplace pick --merge' can fold the trained adapter into the backbone."
+    )

@@ -13,7 +13,7 @@ from autoplace.settings import CollectSettings
 @settings_options(CollectSettings)
 @json_option("One JSON line per finished trial.")
 def collect(data: tuple[str, ...], settings: CollectSettings, as_json: bool) -> None:
-    """Fine-tune placements on DATA... and record the results to learn from."""
+    """Fine-tune placements on each DATA; 'retrain' learns from the results."""
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress
     from autoplace.cli._render import print_json

@@ -10,13 +10,19 @@ from autoplace.settings import MergeSettings
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--data", required=True, help="The images to fine-tune on.")
+@click.option(
+    "--data", required=True, help="Data to fine-tune on; 'autoplace --help' says what it can be."
+)
 @settings_options(MergeSettings)
 @json_option()
 def merge(runs: tuple[str, ...], data: str, settings: MergeSettings, as_json: bool) -> None:
-    """Merge the adapters of several runs, and fine-tune them on DATA.
+    """Merge the adapters of several runs, fine-tune them on DATA and compare with other starts.
 
-    RUN is a run id or a winner's folder. The winners must have the same placement and backbone.
+    RUN is a run id or a winner's folder. The winners must have the same backbone, and the same
+    adapter kinds with the same options on the same edges. Only with --method transport may their
+    ranks differ.
+
+    The other starts are the adapters of each run, the other ways of merging, and new adapters.
     """
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress

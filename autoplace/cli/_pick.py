@@ -15,7 +15,10 @@ from autoplace.settings import PickSettings
 @click.option("--dry-run", is_flag=True, help="Show what would be done and how long it would take.")
 @json_option()
 def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int:
-    """Find, fine-tune and compare the best adapter placement for DATA."""
+    """Find, fine-tune and compare the best adapter placement for DATA.
+
+    'autoplace --help' says what DATA can be.
+    """
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress
     from autoplace.cli._render import print_json, render_dry_run, render_pick

@@ -187,9 +187,9 @@ def render_merge(result: MergeResult) -> str:
         f"Merged {len(result.runs)} runs on {shortened(str(result.placement))} by "
         f"{result.method}{how}",
         "",
-        f"{result.metric}, mean over {len(result.tested[result.method].seeds)} seeds; every start "
+        f"{result.metric}, mean (seeds: {len(result.tested[result.method].seeds)}); every start "
         f"has the same images, epochs and learning rate ({result.rate.rate:g})",
-        table(("start", "val", "test", "merged - it", "95 % interval"), rows),
+        table(("start", "val", "test", "merged - this", "95 % interval"), rows),
     ]
     if better:
         lines.append(f"The merged start is not ahead of {' and '.join(better)} on test.")
@@ -227,7 +227,7 @@ def render_refine(result: RefineResult) -> str:
     return "\n".join(
         [
             f"{result.placement}, {result.epochs} epochs at learning rate "
-            f"{result.learning_rate:g}, {len(result.seeds)} seeds",
+            f"{result.learning_rate:g}, seeds: {len(result.seeds)}",
             f"Without and with {result.procedure}, {result.metric}",
             table(("", "val", "test", "params"), rows),
             f"with - without, on test: {each.difference:+.4f}, "

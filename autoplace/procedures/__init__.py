@@ -1,4 +1,4 @@
-"""Procedures, one file each: what acts on a placement whatever its kinds; their registry."""
+"""Procedures, one file each: ways to train a placement of any adapter kinds; their registry."""
 
 from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
 from autoplace.procedures._drop import Drop, drop_adapters, without_blocks

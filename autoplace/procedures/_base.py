@@ -1,4 +1,4 @@
-"""Procedure: something that acts on a placement, whatever its kinds; and what came of it."""
+"""Procedure: a way to train a placement of any adapter kinds; and its result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ProcedureConfig:
 
 @dataclass(frozen=True)
 class Refined:
-    """What came of a procedure.
+    """The result of a procedure.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Refined:
     outcome : Outcome
         Of the last training.
     chose : mapping of str to JSON values
-        What the procedure decided, for people, records and the saved model.
+        What the procedure decided; for output, records and the saved model.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Masks of adapter matrices: exactly so many weights, those with the highest scores."""
+"""Masks of adapter matrices: keep a given number of weights, those with the highest scores."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def keep_highest(scores: Mapping[str, Tensor], total: int) -> Masks:
 
 
 def keep_highest_of_each(scores: Mapping[str, Tensor], counts: Sequence[int]) -> Masks:
-    """Keep, of each matrix, so many weights with the highest scores.
+    """Keep a given number of weights of each matrix, those with the highest scores.
 
     Examples
     --------

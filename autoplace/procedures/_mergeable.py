@@ -67,7 +67,7 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
     ... except PlacementError as error:
     ...     print(error)
     adapters of different kinds cannot be merged: on edge 7>3 the first is bottleneck:r=2,
-    number 2 is linear:r=2; give ones of one placement
+    number 2 is linear:r=2; give runs with the same placement
     """
     if len(models) < 2:
         raise PlacementError("merging needs the adapters of at least two runs; give more")
@@ -79,21 +79,21 @@ def check_mergeable(models: Sequence[AdaptedModel], method: Method, cost: Cost) 
             raise PlacementError(
                 f"adapters of different backbones cannot be merged: the first are of "
                 f"{anchor.chain.name},\nthose of number {number} of {other.chain.name} with other "
-                "weights; give ones of one backbone"
+                "weights; give runs with the same backbone"
             )
         _check_placements(anchor.placement, other.placement, number)
     for edge, spec in anchor.placement:
         hidden_layers(spec.kind, dict(anchor.adapter(edge).named_parameters()))
         if cost == "activations" and not isinstance(anchor.adapter(edge), StreamAdapter):
             raise PlacementError(
-                f"the activations of '{spec.kind}' are inside a sub-layer and are not read; "
-                "compare weights instead"
+                f"'{spec.kind}' is inside a sub-layer, so its hidden units cannot be matched by "
+                "activations; match them by weights"
             )
         ranks = {_rank(dict(model.placement)[edge]) for model in models}
         if method != "transport" and len(ranks) > 1:
             raise PlacementError(
-                f"the adapters on edge {edge} have different ranks, so they have no {method}; "
-                "merge them by transport"
+                f"the adapters on edge {edge} have different ranks, which method '{method}' cannot "
+                "merge; use 'transport'"
             )
 
 
@@ -149,13 +149,13 @@ def _check_placements(anchor: Placement, other: Placement, number: int) -> None:
     if anchor.edges != other.edges or anchor.unroll != other.unroll:
         raise PlacementError(
             f"adapters of different placements cannot be merged: the first are on {anchor},\n"
-            f"those of number {number} on {other}; give ones of one placement"
+            f"those of number {number} on {other}; give runs with the same placement"
         )
     for (edge, ours), (_, theirs) in zip(anchor, other, strict=True):
         if ours.kind != theirs.kind or _other_options(ours) != _other_options(theirs):
             raise PlacementError(
                 f"adapters of different kinds cannot be merged: on edge {edge} the first is "
-                f"{ours},\nnumber {number} is {theirs}; give ones of one placement"
+                f"{ours},\nnumber {number} is {theirs}; give runs with the same placement"
             )
 
 

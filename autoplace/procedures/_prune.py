@@ -194,7 +194,7 @@ class Prune(Procedure):
             for name, score in scores.items():
                 if not torch.isfinite(score).all():
                     raise ProcedureError(
-                        f"the {self.config.score} scores of {name} are NaN or infinite; take "
+                        f"the {self.config.score} scores of {name} are NaN or infinite; use "
                         "another score"
                     )
                 score.masked_fill_(~masks[name].to(score.device), -torch.inf)

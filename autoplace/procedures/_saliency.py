@@ -1,4 +1,4 @@
-"""What weights of adapters are worth before training: random, magnitude, SNIP and GraSP."""
+"""Scores of adapter weights before training: random, magnitude, SNIP and GraSP."""
 
 from __future__ import annotations
 

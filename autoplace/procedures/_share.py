@@ -82,7 +82,7 @@ class Share(Procedure):
     """Train all adapters, prune the least important ones, and share others in their place.
 
     In training, an adapter that is shared is one module on several edges, so the gradients of its
-    uses add up. The model that comes of it has a copy for each edge.
+    uses add up. The resulting model has a copy for each edge.
     An edge can only get an adapter of its own kind and options. Training goes on with the
     optimiser's moments of the adapters that stay.
 
@@ -93,9 +93,9 @@ class Share(Procedure):
 
     Notes
     -----
-    Only the abstract of the paper and a review could be read. Which criterion it uses, how an
-    adapter is chosen for a pruned edge and what its knowledge checkpoint is, are our choices.
-    Its option `merged` for that checkpoint is not offered.
+    Only the abstract of the paper and a review could be read. The criterion, the choice
+    of an adapter for a pruned edge and the form of the knowledge checkpoint are our own. The
+    paper's option `merged` for that checkpoint is not offered.
 
     References
     ----------
@@ -120,7 +120,8 @@ class Share(Procedure):
         if self._count(placement) > most:
             raise ProcedureError(
                 f"rate={self.config.rate} prunes {self._count(placement)} of {len(items)} "
-                f"adapters, but only {most} can get one of their own kind and options; lower it"
+                f"adapters, but only {most} can be replaced by one of the same kind and options; "
+                "lower rate"
             )
         if self.config.kappa == "frozen":
             for edge, spec in items:

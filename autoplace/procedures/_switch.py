@@ -60,7 +60,8 @@ class SwitchConfig(ProcedureConfig):
                 raise ProcedureError(f"{name}={value} must be a number {bound}")
         if self.anneal and self.tau < self.tau_min:
             raise ProcedureError(
-                f"tau={self.tau} is below tau_min={self.tau_min}, so it cannot fall; raise tau"
+                f"tau={self.tau} is below tau_min={self.tau_min}, so the temperature cannot fall; "
+                "raise tau"
             )
         if self.per not in ("edge", "block"):
             raise ProcedureError(f"per={self.per} is not one of edge, block")
@@ -78,7 +79,8 @@ class Switch(Procedure):
 
     In the search, the output of an adapter is multiplied by the weight of its switch, which is
     drawn for each image. Then the edges with θ₁ > θ₀ after the last epoch are selected, and
-    a fresh placement on them is trained without switches. Both runs have all epochs of the trial.
+    a fresh placement on them is trained without switches. Each of the two trainings has all epochs
+    of the trial.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ class Switch(Procedure):
     -----
     The logits have a learning rate of 0.05 at the peak, as in the authors' code, and the
     schedule of the trial. Their code selects by the best checkpoint; here the last epoch counts,
-    as in every trial. An edge that is off leaves the stream as it is, which their code does not.
+    as in every trial. Unlike in their code, an edge that is off leaves the stream unchanged.
 
     References
     ----------

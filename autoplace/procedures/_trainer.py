@@ -30,7 +30,7 @@ IMAGES_PER_CLASS = 32  # of a calibration
 
 @dataclass(frozen=True)
 class Trainer:
-    """A trial that a procedure carries out its own way.
+    """A trial that a procedure trains in its own way.
 
     Parameters
     ----------

@@ -48,8 +48,10 @@ class PickSettings(
     2
     """
 
-    field_size: int = option(24, "Number of predicted placements that start the race.", low=1)
-    top_k: int = option(2, "Number of placements that the race leaves as finalists.", low=1)
+    field_size: int = option(24, "Number of candidates that start the race.", low=1)
+    top_k: int = option(
+        2, "Number of candidates left at the end of the race, the finalists.", low=1
+    )
     patience: int | None = option(
         5,
         "Stop a trial when neither metric nor loss on validation has improved for this many "
@@ -58,31 +60,34 @@ class PickSettings(
     )
     folds: int | None = option(
         None,
-        "Number of folds on which finalists, every-block and head-only are compared. The first is "
-        "the split that the race used. If you supplied validation images, this is the number of "
-        "seeds instead. Default: 2; 1 if the images cannot be divided.",
+        "Number of folds on which finalists and baselines are compared; the first is the split of "
+        "the race. If you supplied validation images, it is the number of seeds instead. Default: "
+        "2, or 1 if the images cannot be divided.",
         low=1,
     )
-    seeds: int = option(3, "Trainings of the winner and of each baseline for the test.", low=1)
+    seeds: int = option(
+        3, "Number of trainings of the winner and of each baseline for the test.", low=1
+    )
     refit: bool = option(
         True,
-        "Train the winner and the baselines again on training and validation images before test "
-        "is read.",
+        "Before test is read, train the winner and the baselines again on training and validation "
+        "images together.",
     )
     merge: bool = option(
         False,
-        "Fold the winner's adapters into the backbone's weights where that is exact, such as "
-        "LoRA's.",
+        "Fold the winner's adapters into the backbone's weights, if their kind allows it without "
+        "changing the output, as LoRA does.",
     )
     baselines: str = option(
         "standard",
-        "'full' also compares with full fine-tuning.",
+        "'standard': head-only, every-block, LoRA in every block and k-nearest neighbours; 'full' "
+        "adds full fine-tuning.",
         choices=("standard", "full"),
     )
     budget: str | None = option(
         None,
-        "Time limit for the whole pick, such as 90s, 20m or 2h. If it is short, fewer folds, seeds "
-        "and candidates are tried.",
+        "Time limit for the whole pick, such as 90s, 20m or 2h. If it is short, pick uses fewer "
+        "folds, seeds and candidates, in this order.",
     )
 
 
@@ -102,9 +107,11 @@ class RefineSettings(StoreSettings):
         None, "Passes over the training images; default: as in the pick.", low=1
     )
     lr: float | None = option(
-        None, "Peak learning rate; default: that of the winner's kind in the pick.", above=0.0
+        None, "Peak learning rate; default: as in the pick, for the winner's kind.", above=0.0
     )
-    seeds: int = option(1, "Trainings without and with the procedure.", low=1)
+    seeds: int = option(
+        1, "Number of seeds; with each, the winner is trained without and with PROCEDURE.", low=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +126,9 @@ class CollectSettings(
     0
     """
 
-    placements: int = option(30, "Number of placements to sample for each task.", low=1)
+    placements: int = option(30, "Number of random placements for each task.", low=1)
     placements_file: str | None = option(
-        None, "Text file of placements to run instead, one per line."
+        None, "Text file with placements, one per line, to train instead of random ones."
     )
 
 
@@ -136,21 +143,25 @@ class MergeSettings(StoreSettings, TrialSettings, InputSettings, DataSettings):
     """
 
     checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
-    shots: int = option(10, "Training images of each class; 0 for all training images.", low=0)
+    shots: int = option(10, "Number of training images per class; 0: all.", low=0)
     method: str = option(
         "transport",
-        "How the adapters are merged: 'transport' matches their hidden units first, 'average' and "
-        "'sum' add the weights as they are.",
+        "How the adapters are merged: 'transport' matches their hidden units and then averages the "
+        "weights, 'average' and 'sum' take the weights as they are.",
         choices=("transport", "average", "sum"),
     )
     cost: str = option(
         "weights",
-        "What hidden units are matched by: their weights, or their activations on training images.",
+        "What 'transport' matches hidden units by: their weights, or their activations on training "
+        "images.",
         choices=("weights", "activations"),
     )
     solver: str = option(
         "exact",
-        "How they are matched: 'exact', or 'sinkhorn', which lets a unit go to several others.",
+        "How 'transport' matches them: 'exact', or 'sinkhorn', which may divide a unit among "
+        "several others.",
         choices=("exact", "sinkhorn"),
     )
-    seeds: int = option(3, "Trainings of each start.", low=1)
+    seeds: int = option(
+        3, "Number of trainings from the merged adapters, and from each start compared.", low=1
+    )

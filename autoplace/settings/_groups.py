@@ -40,8 +40,8 @@ class DataSettings(Settings):
 
     metric: str = option(
         "accuracy",
-        "Metric that decides on validation; log-loss is minus the mean cross-entropy, so that "
-        "higher is better.",
+        "Metric on validation and test; log-loss is minus the mean cross-entropy, so that higher "
+        "is better.",
         choices=METRICS,
     )
     max_bad: float = option(
@@ -89,12 +89,14 @@ class ProbeSettings(Settings):
         32, "Images per pass of the probe; only one pass is in memory at a time.", low=1
     )
     probe_micro_batches: int = option(
-        8, "Groups of images whose gradients are compared to get the signal-to-noise.", low=2
+        8,
+        "Number of groups of images; comparing their gradients gives the signal-to-noise ratio.",
+        low=2,
     )
     sketch: int = option(
         128,
-        "Project wider residual streams to this width (sources to 3/4 and cotangents to 3/2 of "
-        "it); 0 turns this off.",
+        "Width to which wider residual streams are projected (sources to 3/4 of it, cotangents to "
+        "3/2 of it); 0: no projection.",
         low=0,
     )
 
@@ -123,17 +125,18 @@ class PlacementSettings(Settings):
 
     edges: int | None = option(
         None,
-        "Number of edges that sets the parameter budget; default: one per two blocks.",
+        "Parameter budget of a placement, as a number of bottlenecks of rank --rank; default: one "
+        "per two blocks.",
         low=1,
     )
-    rank: int = option(8, "Adapter rank that sets the parameter budget.", low=1)
+    rank: int = option(8, "Rank of the bottlenecks that --edges counts.", low=1)
     max_params: int | None = option(
-        None, "Adapter parameters allowed; overrides --edges and --rank.", low=1
+        None, "Parameter budget as a number of parameters; overrides --edges and --rank.", low=1
     )
     adapter: str = option(
         "auto",
-        "Adapter kind of the candidates, as KIND or KIND:OPTION=VALUE,...; 'auto' lets kinds "
-        "compete under the same budget.",
+        "Adapter kind, as KIND or KIND:OPTION=VALUE,... With 'auto', pick tries bottlenecks, LoRA "
+        "and both together under one budget; other commands use bottlenecks.",
     )
 
 
@@ -149,8 +152,8 @@ class InputSettings(Settings):
 
     augment: str = option(
         "none",
-        "Change training images at random: 'crop' shifts them, 'crop-flip' also mirrors them; the "
-        "others do both and then apply timm's policy of that name.",
+        "Random changes of training images: 'crop' shifts them, 'crop-flip' also mirrors them; "
+        "the others do both and then apply timm's policy of that name.",
         choices=(
             *("none", "crop", "crop-flip"),
             *("randaugment", "autoaugment", "augmix", "3augment"),
@@ -163,23 +166,28 @@ class InputSettings(Settings):
         high=1.0,
     )
     views: int = option(
-        0, "Cached views of each augmented image; 0: a new view in each epoch, and no cache.", low=0
+        0,
+        "Number of random views of each image to make and cache, with --augment; 0: a new view in "
+        "each epoch, not cached.",
+        low=0,
     )
     precision: str = option(
         "auto",
-        "Number format of trials. 'auto': bf16 on a GPU that supports it, else float32. 'tf32': "
-        "float32 with faster, rougher matrix products on a GPU.",
+        "Number format that trials compute in. 'auto': bf16 on a GPU that supports it, else "
+        "float32. 'tf32': float32 with faster, less exact matrix products on a GPU.",
         choices=("auto", "float32", "tf32", "bf16"),
     )
     cache_gb: float = option(
-        4.0, "GiB of memory for cached activations; the rest goes to files in --cache-dir.", low=0.0
+        4.0,
+        "Memory for cached activations, in GiB; what does not fit goes to files in --cache-dir.",
+        low=0.0,
     )
     cache_dir: str | None = option(
         None, "Folder for cached activations; default: the system's temporary folder."
     )
     cache_precision: str = option(
         "float32",
-        "Number format of cached activations; those of test are always float32.",
+        "Number format of cached activations; those of test images are always float32.",
         choices=("float32", "bf16", "float16"),
     )
 
@@ -198,8 +206,8 @@ class TrialSettings(Settings):
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
         None,
-        "Peak learning rate of every placement and baseline; default: found in the run, by short "
-        "trials at several rates.",
+        "Peak learning rate of every placement and baseline; default: found by short trials at "
+        "several rates, for each adapter kind.",
         above=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)
@@ -211,12 +219,12 @@ class TrialSettings(Settings):
     patience: int | None = option(
         None,
         "Stop a trial when neither metric nor loss on validation has improved for this many "
-        "epochs.",
+        "epochs. Default: train all epochs.",
         low=1,
     )
     parallel_placements: str = option(
         "auto",
-        "Placements to train side by side: a number, or 'auto' for as many as the device can use.",
+        "Number of placements to train side by side, or 'auto' for as many as the device can use.",
     )
 
     def __post_init__(self) -> None:
