@@ -130,7 +130,7 @@ def _mixed(
     ties: np.ndarray,
     seed: int,
 ) -> Iterator[_Set]:
-    """Half of the budget inside attention, half on the stream where a few edges do well."""
+    """Half of the budget inside sub-layers, half on the stream where a few edges do well."""
     n_nodes = len(ranks)
     fans_and_others = (*early_fans(n_nodes), *near_every_block(n_nodes))
     companions = {
@@ -140,9 +140,9 @@ def _mixed(
         if proposal.name.endswith(short)
     }
     mlps = list(every_block(n_nodes, "mlp"))
-    for variant in variants(within)[:2]:
+    for variant in variants(within)[:3]:
         for name, edges, _ in sublayer_sets(_spanned(variant, n_nodes), ranks, ties, seed):
-            if name not in _MIXED_SETS or variant.attention is None:
+            if name not in _MIXED_SETS:
                 continue
             for short, others in {**companions, "mlps": mlps}.items():
                 if not others or set(others) & set(edges):
