@@ -9,6 +9,7 @@ from autoplace.data._random_state import random_state
 from autoplace.data._record import BadImage, DuplicateImage
 from autoplace.data._sampling import sample_per_class, stratified_sample
 from autoplace.data._split import Batch, ImageSplit, PixelTable
+from autoplace.data._suffixes import image_suffixes
 from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import ImageTransform, create_transform
 from autoplace.data.builtin import SIZES, BuiltinTask, list_builtin, list_tasks
@@ -27,6 +28,7 @@ __all__ = [
     "TaskData",
     "UnreadableImageError",
     "create_transform",
+    "image_suffixes",
     "list_builtin",
     "list_tasks",
     "load_data",

@@ -9,11 +9,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # external programs (EPS), and none of them is for a usual format of photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-)
-
 # Pillow's own threshold for its warning. A larger picture would take more than 256 MiB of memory.
 MAX_PIXELS = 89_478_485
 

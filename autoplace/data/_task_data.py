@@ -128,6 +128,17 @@ class TaskData:
         """List equal pictures in different splits, among the images decoded so far."""
         return self.record.duplicates()
 
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Count the images of each class in train, val and test."""
+        counts = {
+            split.name: np.bincount(split.labels, minlength=len(self.classes)).tolist()
+            for split in self.splits
+        }
+        return {
+            label: {split: row[index] for split, row in counts.items()}
+            for index, label in enumerate(self.classes)
+        }
+
     def profile(self) -> dict[str, Any]:
         """Count images per split and class, in plain JSON values, for MLflow's data set input."""
         counts = {
