@@ -22,6 +22,7 @@ def collect(
     checkpoint: str | None = _COLLECT.checkpoint,
     metric: str = _COLLECT.metric,
     max_bad: float = _COLLECT.max_bad,
+    max_pixels: int = _COLLECT.max_pixels,
     family: str | None = _COLLECT.family,
     seed: int = _COLLECT.seed,
     device: str = _COLLECT.device,

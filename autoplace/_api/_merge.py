@@ -21,6 +21,7 @@ def merge(
     *,
     metric: str = _MERGE.metric,
     max_bad: float = _MERGE.max_bad,
+    max_pixels: int = _MERGE.max_pixels,
     family: str | None = _MERGE.family,
     seed: int = _MERGE.seed,
     device: str = _MERGE.device,

@@ -21,6 +21,7 @@ def pick(
     checkpoint: str | None = _PICK.checkpoint,
     metric: str = _PICK.metric,
     max_bad: float = _PICK.max_bad,
+    max_pixels: int = _PICK.max_pixels,
     family: str | None = _PICK.family,
     seed: int = _PICK.seed,
     device: str = _PICK.device,

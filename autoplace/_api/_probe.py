@@ -21,6 +21,7 @@ def probe(
     checkpoint: str | None = _PROBE.checkpoint,
     metric: str = _PROBE.metric,
     max_bad: float = _PROBE.max_bad,
+    max_pixels: int = _PROBE.max_pixels,
     family: str | None = _PROBE.family,
     seed: int = _PROBE.seed,
     device: str = _PROBE.device,

@@ -1,4 +1,4 @@
-"""Open a task from DATA and settings; no image is decoded yet."""
+"""Open a task from DATA and settings, before its images are decoded."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def open_task(
         transform=create_transform(chain.data_config),
         seed=settings.seed,
         max_bad=settings.max_bad,
+        max_pixels=settings.max_pixels,
         family=settings.family,
         measure=measure,
     )
