@@ -25,6 +25,7 @@ def collect(
     path_column: str | None = _COLLECT.path_column,
     label_column: str | None = _COLLECT.label_column,
     split_column: str | None = _COLLECT.split_column,
+    max_pixels: int = _COLLECT.max_pixels,
     family: str | None = _COLLECT.family,
     seed: int = _COLLECT.seed,
     device: str = _COLLECT.device,

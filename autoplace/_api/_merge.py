@@ -24,6 +24,7 @@ def merge(
     path_column: str | None = _MERGE.path_column,
     label_column: str | None = _MERGE.label_column,
     split_column: str | None = _MERGE.split_column,
+    max_pixels: int = _MERGE.max_pixels,
     family: str | None = _MERGE.family,
     seed: int = _MERGE.seed,
     device: str = _MERGE.device,

@@ -24,6 +24,7 @@ def pick(
     path_column: str | None = _PICK.path_column,
     label_column: str | None = _PICK.label_column,
     split_column: str | None = _PICK.split_column,
+    max_pixels: int = _PICK.max_pixels,
     family: str | None = _PICK.family,
     seed: int = _PICK.seed,
     device: str = _PICK.device,

@@ -24,6 +24,7 @@ def probe(
     path_column: str | None = _PROBE.path_column,
     label_column: str | None = _PROBE.label_column,
     split_column: str | None = _PROBE.split_column,
+    max_pixels: int = _PROBE.max_pixels,
     family: str | None = _PROBE.family,
     seed: int = _PROBE.seed,
     device: str = _PROBE.device,

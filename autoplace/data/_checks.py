@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from autoplace.data._decoding import UnreadableImageError, read_image
+from autoplace.data._decoding import UnreadableImageError
 from autoplace.data._errors import DataError
 from autoplace.data._listing import ImageFile, Listing
 from autoplace.data._names import shorten, shown
+from autoplace.data._reading import PictureReading
 from autoplace.data._split import N_WORKERS
 from autoplace.data._split_names import SPLITS
 
@@ -100,8 +101,15 @@ def _plain(label: str) -> str:
     return "".join(label.split()).casefold()
 
 
-def check_readable(files: Sequence[ImageFile]) -> None:
-    """Decode one training image of each class.
+def check_readable(files: Sequence[ImageFile], reading: PictureReading) -> None:
+    """Decode one image of each class.
+
+    Parameters
+    ----------
+    files : sequence of ImageFile
+        The images of train.
+    reading : PictureReading
+        How they are read.
 
     Raises
     ------
@@ -110,10 +118,22 @@ def check_readable(files: Sequence[ImageFile]) -> None:
     """
     of_class = defaultdict(list)
     for file in files:
-        if file.split == "train":
-            of_class[file.label].append(file.path)
+        of_class[file.label].append(file.path)
+
+    def first_reason(paths: Sequence[str]) -> str:
+        """Return why the first image cannot be read, or nothing if any of them can."""
+        reason = ""
+        for path in paths:
+            try:
+                reading(path)
+            except UnreadableImageError as error:
+                reason = reason or str(error)
+            else:
+                return ""
+        return reason
+
     with ThreadPoolExecutor(N_WORKERS) as pool:
-        reasons = dict(zip(of_class, pool.map(_first_reason, of_class.values()), strict=True))
+        reasons = dict(zip(of_class, pool.map(first_reason, of_class.values()), strict=True))
     broken = [label for label, reason in reasons.items() if reason]
     if broken:
         first, paths = broken[0], of_class[broken[0]]
@@ -123,16 +143,3 @@ def check_readable(files: Sequence[ImageFile]) -> None:
             f", e.g. {shown(paths[0])}: {reasons[first]}\nsave them as PNG or JPEG, or remove the "
             "class"
         )
-
-
-def _first_reason(paths: Sequence[str]) -> str:
-    """Return why the first image cannot be read, or nothing if any of them can."""
-    reason = ""
-    for path in paths:
-        try:
-            read_image(path)
-        except UnreadableImageError as error:
-            reason = reason or str(error)
-        else:
-            return ""
-    return reason

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from autoplace.data._decoding import SUFFIXES
 from autoplace.data._errors import DataError
 from autoplace.data._names import shorten, shown
 from autoplace.data._split_names import read_splits
-from autoplace.data._suffixes import image_suffixes
 from autoplace.data._table import Table
 
 NO_SPLITS = "none"  # given as --split-column, it leaves the splits of a table aside
@@ -179,7 +179,7 @@ def _no_paths(name: str, table: Table, exists: Callable[[str], bool]) -> DataErr
             f"no column of '{name}' holds paths; '{shown(table.packed[0])}' holds the data itself, "
             "which is not read\nsave the images as files, and give their paths in a column 'path'"
         )
-    if any(exists(each) or each.lower().endswith(image_suffixes()) for each in table.columns):
+    if any(exists(each) or each.lower().endswith(SUFFIXES) for each in table.columns):
         return DataError(
             f"the first line of '{name}' is not a header, but names an image; "
             "add a first line with the names of the columns, such as path,label"
@@ -201,9 +201,7 @@ def _no_paths(name: str, table: Table, exists: Callable[[str], bool]) -> DataErr
 
 
 def _is_path(value: object, exists: Callable[[str], bool]) -> bool:
-    return isinstance(value, str) and (
-        value.strip().lower().endswith(image_suffixes()) or exists(value)
-    )
+    return isinstance(value, str) and (value.strip().lower().endswith(SUFFIXES) or exists(value))
 
 
 def _splits(name: str, table: Table, given: str | None) -> tuple[int | None, dict[int, str]]:

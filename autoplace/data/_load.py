@@ -18,7 +18,7 @@ from autoplace.data._checks import (
 )
 from autoplace.data._columns import ColumnNames
 from autoplace.data._contents import content_digests, smallest_digests
-from autoplace.data._decoding import read_image
+from autoplace.data._decoding import MAX_PIXELS
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
 from autoplace.data._folder import list_folder
@@ -31,6 +31,7 @@ from autoplace.data._splitting import HELD_OUT_FRACTION, carve
 from autoplace.data._table import SUFFIXES as TABLE_SUFFIXES
 from autoplace.data._task_data import TaskData, default_family
 from autoplace.data._transforms import ImageTransform
+from autoplace.data._value_range import find_reading
 from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
 from predictors.vocabulary import FamilySource
 
@@ -43,11 +44,15 @@ def load_data(
     max_bad: float = 0.05,
     family: str | None = None,
     measure: bool = False,
+    max_pixels: int = MAX_PIXELS,
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
 ) -> TaskData:
-    """Read a data set's list of images, classes and splits; only one image per class is decoded.
+    """Read a data set's list of images, classes and splits.
+
+    Only one image of each class is decoded yet, and a sample of those of more than 8 bits, to find
+    the range of values that they use.
 
     Parameters
     ----------
@@ -65,6 +70,9 @@ def load_data(
         family.
     measure : bool, default=False
         Whether a built-in task gets its measurement split; other data has none.
+    max_pixels : int, default=89_478_485
+        Most pixels of an image that are decoded. Larger JPEG and JPEG 2000 images are decoded at a
+        reduced size; others are unreadable.
     path_column, label_column, split_column : str or None, default=None
         Columns of a table that hold the paths, labels and splits; by default, they are found by
         their names. `split_column="none"` leaves the table's splits aside.
@@ -112,7 +120,6 @@ def load_data(
     made_val = not any(file.split == "val" for file in files)
     files = _complete_splits(shown(text), files, seed, listing.notes)
     classes = check_splits(shown(text), files, listing.notes)
-    check_readable(files)
     return _build(
         text,
         replace(listing, files=files),
@@ -121,6 +128,7 @@ def load_data(
         max_bad=max_bad,
         family=family,
         made_val=made_val,
+        max_pixels=max_pixels,
     )
 
 
@@ -179,17 +187,25 @@ def _build(
     max_bad: float,
     family: str | None,
     made_val: bool,
+    max_pixels: int,
 ) -> TaskData:
     record = DecodingRecord(len(listing.files), max_bad)
     index_of = {label: index for index, label in enumerate(classes)}
     contents = content_digests(listing.files)
-    identity = fingerprint(
-        ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files), contents
-    )
-    digests = smallest_digests(contents)
 
     def files_of(split: str) -> list[ImageFile]:
         return [file for file in listing.files if file.split == split]
+
+    reading, notes = find_reading(
+        (file.path for file in [*files_of("train"), *files_of("val")]), max_pixels
+    )
+    check_readable(files_of("train"), reading)
+    identity = fingerprint(
+        ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files),
+        contents,
+        reading.changes(),
+    )
+    digests = smallest_digests(contents)
 
     def split_of(name: str) -> ImageSplit:
         files = files_of(name)
@@ -198,7 +214,7 @@ def _build(
             name,
             paths,
             np.array([index_of[file.label] for file in files]),
-            read=lambda index: read_image(paths[index]),
+            read=lambda index: reading(paths[index]),
             transform=transform,
             record=record,
         )
@@ -218,7 +234,8 @@ def _build(
         groups=_group_numbers([*files_of("train"), *files_of("val")]),
         made_val=made_val,
         record=record,
-        notes=listing.notes,
+        reading=reading,
+        notes=[*listing.notes, *notes],
     )
 
 

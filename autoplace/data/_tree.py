@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from autoplace.data._decoding import SUFFIXES
 from autoplace.data._names import shorten
-from autoplace.data._suffixes import image_suffixes
 
 # Made by operating systems, network drives, archives and tools; lower case.
 _SYSTEM = frozenset(
@@ -136,7 +136,7 @@ def _read(name: str, path: str, above: tuple[str, ...], skipped: Skipped) -> Fol
                 inner = (*above, os.path.join(above[-1], entry.name))
                 found.folders.append(_read(entry.name, entry.path, inner, skipped))
         elif entry.name.startswith("."):
-            if lower.endswith(image_suffixes()):
+            if lower.endswith(SUFFIXES):
                 skipped.hidden_images.append(entry.name)
         elif lower not in _SILENT:
             _add_file(found, entry)
@@ -152,7 +152,7 @@ def _leads_back(target: str, above: tuple[str, ...]) -> bool:
 
 
 def _add_file(folder: Folder, entry: os.DirEntry[str]) -> None:
-    if not entry.name.lower().endswith(image_suffixes()):
+    if not entry.name.lower().endswith(SUFFIXES):
         folder.others.append(entry.path)
     elif entry.is_file():
         folder.images.append(Entry(entry.name, entry.path, entry.stat().st_size))
@@ -165,7 +165,7 @@ def _add_file(folder: Folder, entry: os.DirEntry[str]) -> None:
 def holds_image(hidden: str) -> bool:
     """Return whether a folder that is not read holds a file with an image's name."""
     return any(
-        file.lower().endswith(image_suffixes()) and not file.startswith(".")
+        file.lower().endswith(SUFFIXES) and not file.startswith(".")
         for _, _, files in os.walk(hidden)
         for file in files
     )

@@ -58,6 +58,12 @@ class DataSettings(Settings):
         "Column of a table that holds the splits; default: found by its name. 'none': splits are "
         "made, whatever the table says.",
     )
+    max_pixels: int = option(
+        89_478_485,
+        "Most pixels of an image that are decoded (89 million take 256 MiB). Larger JPEG and JPEG "
+        "2000 images are decoded at a reduced size; others count as unreadable.",
+        low=1,
+    )
     family: str | None = option(
         None,
         "Source or generator of the data. When predictors are compared, a family is left out as a "

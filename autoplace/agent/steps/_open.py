@@ -70,6 +70,7 @@ def open_task(
         transform=create_transform(chain.data_config),
         seed=settings.seed,
         max_bad=settings.max_bad,
+        max_pixels=settings.max_pixels,
         family=settings.family,
         measure=measure,
         path_column=settings.path_column,
