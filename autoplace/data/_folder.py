@@ -12,7 +12,7 @@ from autoplace.data._listing import ImageFile, Listing
 from autoplace.data._names import composed, shorten, shown
 from autoplace.data._suffixes import unsupported_suffix
 from autoplace.data._table import SUFFIXES as TABLE_SUFFIXES
-from autoplace.data._tree import Folder, read_tree
+from autoplace.data._tree import Folder, read_tree, without_stores
 from autoplace.data._which_splits import find_splits, unwrap
 
 
@@ -36,10 +36,12 @@ def list_folder(folder: Path) -> Listing:
             "check the path and its permissions"
         ) from error
     listing = Listing(folder.resolve().name or "data", [])
+    tree = without_stores(tree, listing.notes)
     root = unwrap(tree, outermost=True)
     if root is not tree:
         inner = os.path.relpath(root.path, tree.path)
         listing.notes.append(f"looked inside '{shown(inner)}', the only folder with images")
+        root = without_stores(root, listing.notes)
     hint = _table_hint(tree, root)
     splits = find_splits(root, listing.notes, hint)
     for split, parent in splits.items() or [(None, root)]:
@@ -52,7 +54,9 @@ def list_folder(folder: Path) -> Listing:
 def _table_hint(tree: Folder, root: Folder) -> str:
     """Name a table in the folder, which may be what the user should give as DATA."""
     files = [*root.others, *tree.others]
-    tables = [path for path in files if path.lower().endswith(TABLE_SUFFIXES)]
+    # A text file beside images is more often a description.
+    suffixes = tuple(suffix for suffix in TABLE_SUFFIXES if suffix != ".txt")
+    tables = [path for path in files if path.lower().endswith(suffixes)]
     return f", or give the table '{shown(tables[0])}' as DATA" if tables else ""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,11 +29,15 @@ _LINKS_FOLLOWED = 2  # levels at which a link may lead to a folder of the same d
 
 @dataclass(frozen=True)
 class Entry:
-    """An image file: its name, the path to open, and its bytes, or -1 for a broken link."""
+    """An image file: its name, the path to open, and its bytes, or -1 for a broken link.
+
+    `target` is the file that a link leads to; None for a file that is no link.
+    """
 
     name: str
     path: str
     n_bytes: int
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,14 +156,34 @@ def _leads_back(target: str, above: tuple[str, ...]) -> bool:
 
 
 def _add_file(folder: Folder, entry: os.DirEntry[str]) -> None:
-    if not entry.name.lower().endswith(SUFFIXES):
+    exists = os.path.exists(entry.path)
+    if not entry.name.lower().endswith(SUFFIXES) or (exists and not entry.is_file()):
         folder.others.append(entry.path)
-    elif entry.is_file():
-        folder.images.append(Entry(entry.name, entry.path, entry.stat().st_size))
-    elif not os.path.exists(entry.path):  # a link to nothing
-        folder.images.append(Entry(entry.name, entry.path, -1))
-    else:
-        folder.others.append(entry.path)
+        return
+    size = entry.stat().st_size if exists else -1
+    target = os.path.realpath(entry.path) if entry.is_symlink() else None
+    folder.images.append(Entry(entry.name, entry.path, size, target))
+
+
+def without_stores(folder: Folder, notes: list[str]) -> Folder:
+    """Leave out folders that only hold the files which links in other folders lead to."""
+    linked_from: dict[str, set[str]] = defaultdict(set)
+    for each in folder.walk():
+        for image in each.images:
+            if image.target is not None:
+                linked_from[image.target].add(each.path)
+    if not linked_from:
+        return folder
+
+    def is_store(each: Folder) -> bool:
+        sources = [linked_from.get(os.path.realpath(image.path), set()) for image in each.images]
+        return bool(sources) and not each.full and all(sources) and len(set().union(*sources)) > 1
+
+    stores = [each.name for each in folder.folders if is_store(each)]
+    if not stores:
+        return folder
+    notes.append(f"folders whose images are those that links lead to ignored: {shorten(stores)}")
+    return replace(folder, folders=[each for each in folder.folders if each.name not in stores])
 
 
 def holds_image(hidden: str) -> bool:
