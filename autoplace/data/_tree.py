@@ -166,7 +166,7 @@ def _add_file(folder: Folder, entry: os.DirEntry[str]) -> None:
 
 
 def without_stores(folder: Folder, notes: list[str]) -> Folder:
-    """Leave out folders that only hold the files which links in other folders lead to."""
+    """Leave out folders most of whose files are those that links in other folders lead to."""
     linked_from: dict[str, set[str]] = defaultdict(set)
     for each in folder.walk():
         for image in each.images:
@@ -176,13 +176,15 @@ def without_stores(folder: Folder, notes: list[str]) -> Folder:
         return folder
 
     def is_store(each: Folder) -> bool:
-        sources = [linked_from.get(os.path.realpath(image.path), set()) for image in each.images]
-        return bool(sources) and not each.full and all(sources) and len(set().union(*sources)) > 1
+        files = [*(image.path for image in each.images), *each.others]
+        sources = [linked_from.get(os.path.realpath(path), set()) for path in files]
+        n_linked = sum(map(bool, sources))
+        return not each.full and 2 * n_linked > len(files) and len(set().union(*sources)) > 1
 
     stores = [each.name for each in folder.folders if is_store(each)]
     if not stores:
         return folder
-    notes.append(f"folders whose images are those that links lead to ignored: {shorten(stores)}")
+    notes.append(f"folders of the files that links lead to ignored: {shorten(stores)}")
     return replace(folder, folders=[each for each in folder.folders if each.name not in stores])
 
 
