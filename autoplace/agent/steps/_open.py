@@ -68,7 +68,8 @@ def open_task(
         family=settings.family,
         measure=measure,
     )
-    for note in [*data.notes, *_imbalance(data)]:
+    weights = [f"checkpoint: {note}" for note in chain.notes]
+    for note in [*weights, *data.notes, *_imbalance(data)]:
         progress.note(note)
     fingerprint = short_digest(
         {
