@@ -85,15 +85,12 @@ def _timm_candidates(state: Mapping[str, Tensor]) -> Iterator[str]:
     kernel = state.get("patch_embed.proj.weight")
     if kernel is None or kernel.ndim != 4:
         return
-    words = _SIZES.get(len(kernel))
+    patch, width = f"patch{kernel.shape[-1]}_", len(kernel)
     for name in timm.list_models():
-        said = f"patch{kernel.shape[-1]}_" in name and (words is None or _says(name, words))
-        if (said or name.startswith("test_")) and is_model_in_modules(name, _MODULES):
+        widths = [size for size, words in _SIZES.items() if any(f"_{w}_" in name for w in words)]
+        fits = patch in name and width in (widths or [width])
+        if (fits or name.startswith("test_")) and is_model_in_modules(name, _MODULES):
             yield name
-
-
-def _says(name: str, words: tuple[str, ...]) -> bool:
-    return any(f"_{word}_" in name for word in words)
 
 
 def _build(name: str, **options: Any) -> dict[str, Tensor]:
