@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, ImageFile, JpegImagePlugin
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
@@ -96,6 +96,8 @@ def opened(path: str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
 def _recognise(file: IO[bytes]) -> ImageFile.ImageFile:
     """Do what `Image.open` does, but for its limit on pixels, which is one for all threads."""
     prefix, failed = file.read(16), ""
+    if not prefix:
+        raise UnreadableImageError("the file is empty")
     for name in FORMATS:
         create, accept = Image.OPEN[name]
         if accept is not None and accept(prefix) is not True:
@@ -121,10 +123,26 @@ def _reduce(image: ImageFile.ImageFile, max_pixels: int) -> bool:
                 return True
     if isinstance(image, Jpeg2KImageFile):
         for levels in range(1, _jpeg2000_levels(image) + 1):
-            if -(-width >> levels) * -(-height >> levels) <= max_pixels:
-                image.reduce = levels
+            size = -(-width >> levels), -(-height >> levels)
+            if size[0] * size[1] <= max_pixels:
+                _reduce_jpeg2000(image, levels, size)
                 return True
     return False
+
+
+def _reduce_jpeg2000(image: Any, levels: int, size: tuple[int, int]) -> None:
+    """Do what Pillow's `reduce` does, but for odd sizes, too: the decoder rounds them up."""
+    codec, _, *rest = image.tile[0][3]
+    image._size = size
+    image.tile = [changed_tile(image.tile[0], (codec, levels, *rest), (0, 0, *size))]
+
+
+def changed_tile(tile: Any, arguments: Any, box: tuple[int, ...] | None = None) -> Any:
+    """Change what Pillow tells a decoder of a part of a picture: arguments, and where it is."""
+    decoder, given, offset, _ = tile
+    # A named tuple in newer versions of Pillow.
+    make = getattr(tile, "_make", tuple)
+    return make((decoder, box or given, offset, arguments))
 
 
 def _jpeg2000_levels(image: Jpeg2KImageFile) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import ImageFile
 
-from autoplace.data._decoding import opened
+from autoplace.data._decoding import changed_tile, opened
 
 # Pillow keeps only the high byte of a 16-bit colour. Read in the other byte order, it keeps the low
 # one. `N` is the order of this machine, in which libtiff returns its pixels.
@@ -99,7 +99,5 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
 
 
 def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
-    *start, given = tile
-    arguments = (raw_mode, *given[1:]) if isinstance(given, tuple) else raw_mode
-    # A named tuple in newer versions of Pillow.
-    return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*start, arguments)
+    given = tile[3]
+    return changed_tile(tile, (raw_mode, *given[1:]) if isinstance(given, tuple) else raw_mode)

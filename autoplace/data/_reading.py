@@ -144,7 +144,7 @@ def _range_for(values: np.ndarray, depth: Depth, reading: PictureReading) -> Ran
 def _scale(values: np.ndarray, known: Range) -> np.ndarray:
     """Scale values to 0 to 255 and round them; values outside the range are clipped."""
     low, high = known
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+    scaled = (values.astype(np.float64) - low) * 255 / (high - low)
     scaled = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
     rounded: np.ndarray = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return rounded

@@ -34,7 +34,7 @@ def _reader(folder: Path) -> Callable[[str], Image]:
         return read_image
     try:
         return PictureReading.from_dict(pictures)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} does not say how images are read ({error!r}); give a run of 'autoplace pick'"
         ) from error

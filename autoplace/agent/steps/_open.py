@@ -77,8 +77,9 @@ def open_task(
         label_column=settings.label_column,
         split_column=settings.split_column,
     )
+    weights = [f"checkpoint: {note}" for note in chain.notes]
     metric = f"metric: {settings.metric}, on validation images"
-    for note in [*_counts(data), *data.notes, *_imbalance(data), metric]:
+    for note in [*_counts(data), *data.notes, *_imbalance(data), *weights, metric]:
         progress.note(note)
     if store is not None:
         progress.note(f"store: {store.address}")
