@@ -147,6 +147,6 @@ def check_readable(files: Sequence[ImageFile], reading: PictureReading) -> None:
         more = f" (nor of {len(broken) - 1} more classes)" if len(broken) > 1 else ""
         raise DataError(
             f"none of the {len(paths)} training images of class '{shown(first)}' can be read{more}"
-            f", e.g. {shown(paths[0])}: {reasons[first]}\nsave them as PNG or JPEG, or remove the "
+            f", e.g. {shown(paths[0])}: {reasons[first]}\nrepair or replace them, or remove the "
             "class"
         )
