@@ -21,6 +21,10 @@ def merge(
     *,
     metric: str = _MERGE.metric,
     max_bad: float = _MERGE.max_bad,
+    path_column: str | None = _MERGE.path_column,
+    label_column: str | None = _MERGE.label_column,
+    split_column: str | None = _MERGE.split_column,
+    max_pixels: int = _MERGE.max_pixels,
     family: str | None = _MERGE.family,
     seed: int = _MERGE.seed,
     device: str = _MERGE.device,
@@ -59,7 +63,7 @@ def merge(
         Two or more MLflow run ids, or winners' folders, of one placement and backbone. Ranks may
         differ; the first run gives them.
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace merge`; `autoplace.settings.MergeSettings` describes each.
 

@@ -21,6 +21,10 @@ def pick(
     checkpoint: str | None = _PICK.checkpoint,
     metric: str = _PICK.metric,
     max_bad: float = _PICK.max_bad,
+    path_column: str | None = _PICK.path_column,
+    label_column: str | None = _PICK.label_column,
+    split_column: str | None = _PICK.split_column,
+    max_pixels: int = _PICK.max_pixels,
     family: str | None = _PICK.family,
     seed: int = _PICK.seed,
     device: str = _PICK.device,
@@ -62,7 +66,7 @@ def pick(
     Parameters
     ----------
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace pick`; `autoplace.settings.PickSettings` describes each.
 

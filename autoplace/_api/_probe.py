@@ -21,6 +21,10 @@ def probe(
     checkpoint: str | None = _PROBE.checkpoint,
     metric: str = _PROBE.metric,
     max_bad: float = _PROBE.max_bad,
+    path_column: str | None = _PROBE.path_column,
+    label_column: str | None = _PROBE.label_column,
+    split_column: str | None = _PROBE.split_column,
+    max_pixels: int = _PROBE.max_pixels,
     family: str | None = _PROBE.family,
     seed: int = _PROBE.seed,
     device: str = _PROBE.device,
@@ -40,7 +44,7 @@ def probe(
     Parameters
     ----------
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace probe`; `autoplace.settings.ProbeCommandSettings` describes each.
 

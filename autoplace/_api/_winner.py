@@ -63,8 +63,8 @@ def load(
 ) -> AdaptedModel:
     """Load the winner of a pick as an `nn.Module`, in evaluation mode on the CPU.
 
-    Its `transform` turns an RGB PIL image into a tensor (3, height, width); its `classes` name the
-    logits.
+    Its `read_image` reads an image file as those that it was trained on were read, `transform`
+    turns that into a tensor (3, height, width), and `classes` name the logits.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def merge(
     store = Store(settings.store)
     store.check()
     models = _load(runs, settings)
-    task = _open(source, models[0], settings, progress)
+    task = _open(source, models[0], settings, progress, store)
     read_images(task, progress)
     starts = Starts(
         task, settings, {f"run {number}": model for number, model in enumerate(models, start=1)}
@@ -141,10 +141,12 @@ def _load(runs: Sequence[str | Path], settings: MergeSettings) -> list[AdaptedMo
     return models
 
 
-def _open(source: str, model: AdaptedModel, settings: MergeSettings, progress: Progress) -> Task:
+def _open(
+    source: str, model: AdaptedModel, settings: MergeSettings, progress: Progress, store: Store
+) -> Task:
     given = {each.name: getattr(settings, each.name) for each in fields(DataSettings)}
     task_settings = TaskSettings(backbone=model.chain.name, checkpoint=settings.checkpoint, **given)
-    return open_task(source, task_settings, settings, progress, chain=model.chain)
+    return open_task(source, task_settings, settings, progress, chain=model.chain, store=store)
 
 
 def _test(

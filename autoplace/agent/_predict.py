@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from autoplace.agent.steps._load import load
-from autoplace.data import DataError, UnreadableImageError, read_image
+from autoplace.data import DataError, UnreadableImageError
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def predict(
     model = load(run, store=store, checkpoint=checkpoint)
     for path in images:
         try:
-            image = read_image(str(path))
+            image = model.read_image(str(path))
         except UnreadableImageError as error:
             raise DataError(f"cannot read {path}: {error}; give image files") from error
         with torch.inference_mode():
