@@ -19,7 +19,7 @@ import numpy as np
 
 from autoplace.adapters import ParameterBudget
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rates import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.placement.generators import every_block

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 import autoplace
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rates import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
 from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows

@@ -25,7 +25,8 @@ import pandas as pd
 import torch
 
 from autoplace.agent import Progress, open_task, parameter_budget
-from autoplace.agent.steps._rates import START, best_rate, extension, references, short_epochs
+from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import every_block, first_k, random_edges

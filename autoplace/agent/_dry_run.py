@@ -13,7 +13,8 @@ from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rates import START, references, short_epochs
+from autoplace.agent.steps._rate_grid import START, short_epochs
+from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features

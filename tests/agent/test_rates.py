@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoplace.agent.steps._rates import HIGHEST, LOWEST, START, best_rate, extension, references
+from autoplace.agent.steps._rate_grid import HIGHEST, LOWEST, START, best_rate, extension
+from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
 from autoplace.settings import PlacementSettings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
-from autoplace.agent.steps._rates import SHARE, START
+from autoplace.agent.steps._rate_grid import SHARE, START
 from autoplace.settings import PickSettings
 
 RATE_TRIALS = len(START)  # one reference each

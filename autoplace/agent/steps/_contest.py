@@ -13,7 +13,8 @@ from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._race import Rung, plan_rungs, race
-from autoplace.agent.steps._rates import RateSearch, find_rate, kinds_of, with_rates
+from autoplace.agent.steps._rate_grid import RateSearch
+from autoplace.agent.steps._rates import find_rate, find_rates, kinds_of, with_rates
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
@@ -184,18 +185,15 @@ class Organiser:
 
     def _find_rates(self) -> dict[str, float]:
         """Find the rate of each adapter kind; one that always diverges leaves the contest."""
-        rates: dict[str, float] = {}
-        errors: list[UserError] = []
-        for kind in self._entrants.kinds:
-            try:
-                rates[kind] = self._find_rate(kind, self._entrants.references_of(kind))
-            except UserError as error:
-                errors.append(error)
-        if not rates and errors:
+        known = self._contest.rates
+        asked = {kind: self._entrants.references_of(kind) for kind in self._entrants.kinds}
+        found, errors = find_rates(self._rounds, asked, self._settings, self._task.seed)
+        known |= found
+        if not found and errors:
             raise errors[0]
         for reason in errors:
             self._progress.note(f"an adapter kind leaves the race: {reason}")
-        return rates
+        return {kind: search.rate for kind, search in found.items()}
 
     def _timed(self, trials: Sequence[Trial], rates: Mapping[str, float]) -> list[Trial]:
         """Give trials the rates of their kinds, without those of kinds that have none."""

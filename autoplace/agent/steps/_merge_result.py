@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoplace.agent.steps._pick_result import Tested
-from autoplace.agent.steps._rates import RateSearch
+from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.placement import Placement
 from autoplace.training import Interval, TaskSummary
 

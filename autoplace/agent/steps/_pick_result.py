@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from autoplace.agent.steps._race import Rung
-from autoplace.agent.steps._rates import RateSearch
+from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.placement import Placement
 from autoplace.training import Interval, TaskSummary
 from predictors.vocabulary import Role

@@ -2,63 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import replace
+from itertools import islice
 
 from autoplace.agent.steps._kinds import LORA_QKV
+from autoplace.agent.steps._rate_grid import RateGrid, RateSearch, Reference, short_epochs
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import SearchSpace, every_block_baseline
 from autoplace.errors import UserError
-from autoplace.model import FullTuning
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Outcome, Trial
-from predictors.vocabulary import HEAD_ONLY, Role
-
-STEP = math.sqrt(10)  # ratio of neighbouring rates
-START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
-START_FULL = (1e-4, 3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
-LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
-SHARE = 0.4  # of the epochs of a whole trial
-
-
-@dataclass(frozen=True)
-class RateSearch:
-    """The learning rate of a kind on a task, and what it was chosen from.
-
-    Attributes
-    ----------
-    kind : str
-        Adapter kind, `head-only`, `lora` or `full`.
-    rate : float
-        The rate that every trial of the kind gets.
-    source : str
-        `given` by the user, or `found`.
-    epochs : int
-        Passes of each short trial; 0 if the rate was given.
-    tried : dict of float to list of (float or None)
-        Validation metric of each reference placement at each rate; None where training diverged.
-
-    Examples
-    --------
-    >>> RateSearch("bottleneck", 0.01, "given").rate
-    0.01
-    """
-
-    kind: str
-    rate: float
-    source: str
-    epochs: int = 0
-    tried: dict[float, list[float | None]] = field(default_factory=dict)
+from predictors.vocabulary import HEAD_ONLY
 
 
 def find_rate(
     rounds: Rounds,
     kind: str,
-    references: Sequence[Placement | FullTuning | Trial],
+    references: Sequence[Reference],
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
@@ -93,107 +55,56 @@ def find_rate(
     DeadlineReachedError
         The time budget ran out.
     """
-    if settings.lr is not None:
-        return RateSearch(kind, settings.lr, "given")
-    assert references, f"no placement to find the learning rate of {kind} with"
-    epochs = short_epochs(settings.epochs)
-    judged = [
-        each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
-        for each in references
-    ]
-    tried: dict[float, list[Outcome]] = {}
-    rates: tuple[float, ...] = START_FULL if kind == "full" else START
-    while rates:
-        trials = [
-            replace(each, role=Role.RATE, learning_rate=rate, epochs=epochs)
-            for rate in rates
-            for each in judged
-        ]
-        jobs = [begin(trial) for trial in trials]
-        outcomes = rounds.run(f"Learning rate of {kind}: {_named(rates)}", jobs)
-        for rate in rates:
-            tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
-        losses = {rate: _losses(outcomes) for rate, outcomes in sorted(tried.items())}
-        rates = extension(losses)
-    if not any(all(map(math.isfinite, each)) for each in losses.values()):
-        reason = next((o.reason for o in tried[min(tried)] if o.reason), "the loss is not finite")
-        raise UserError(
-            f"training {kind} fails at every learning rate down to {min(tried):.0e}: {reason}\n"
-            "check the images and the backbone, or set --lr"
-        )
-    metric = rounds.metric
-    return RateSearch(
-        kind,
-        best_rate(losses),
-        "found",
-        epochs,
-        {
-            rate: [o.val.of(metric) if o.is_done else None for o in tried[rate]]
-            for rate in sorted(tried)
-        },
-    )
+    found, errors = find_rates(rounds, {kind: references}, settings, seed, begin)
+    if errors:
+        raise errors[0]
+    return found[kind]
 
 
-def short_epochs(epochs: int) -> int:
-    """Return the epochs of a trial that only helps to find the rate."""
-    return max(1, round(SHARE * epochs))
-
-
-def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
-    """Choose a rate by validation loss.
+def find_rates(
+    rounds: Rounds,
+    references: Mapping[str, Sequence[Reference]],
+    settings: TrialSettings,
+    seed: int,
+    begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
+) -> tuple[dict[str, RateSearch], list[UserError]]:
+    """Find the learning rates of several kinds in common rounds, so that no core waits.
 
     Parameters
     ----------
-    losses : mapping of float to sequence of float
-        Validation loss of each reference at each rate; infinite where training diverged.
+    rounds, settings, seed, begin
+        As in `find_rate`.
+    references : mapping of str to sequence of Placement, FullTuning or Trial
+        By kind, what its rate is judged by.
 
     Returns
     -------
-    float
-        Between the rates of the grid: the lowest point of the parabola through the best rate
-        and its neighbours, over the logarithm of the rate.
+    found : dict of str to RateSearch
+        By kind.
+    errors : list of UserError
+        One for each kind of which training fails at every rate.
 
-    Examples
-    --------
-    >>> round(best_rate({0.001: [0.9, 0.9], 0.01: [0.5, 0.6], 0.1: [0.7, 0.7]}), 4)
-    0.0158
-    >>> best_rate({0.001: [0.9], 0.01: [0.5], 0.1: [math.inf]})
-    0.01
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget ran out.
     """
-    rates = sorted(losses)
-    means = np.array([np.mean(losses[rate]) for rate in rates])
-    best = int(means.argmin())
-    around = means[max(best - 1, 0) : best + 2]
-    if len(around) < 3 or not np.isfinite(around).all():
-        return rates[best]
-    left, middle, right = around
-    curvature = left - 2 * middle + right
-    shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
-    log_step = math.log(rates[best + 1] / rates[best])
-    return float(f"{rates[best] * math.exp(shift * log_step):.3g}")
-
-
-def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
-    """Return the rates to try next: beyond the edge where the best rate is, or none.
-
-    Examples
-    --------
-    >>> extension({0.0032: [0.9], 0.01: [0.6], 0.032: [0.5]})
-    (0.1,)
-    >>> extension({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
-    ()
-    """
-    rates = sorted(losses)
-    means = [float(np.mean(losses[rate])) for rate in rates]
-    best = int(np.argmin(means))
-    if best == len(rates) - 1 and math.isfinite(means[best]):
-        beyond = rates[-1] * STEP
-    elif best == 0:  # also where every rate diverges
-        beyond = rates[0] / STEP
-    else:
-        return ()
-    beyond = float(f"{beyond:.2g}")
-    return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
+    if settings.lr is not None:
+        return {kind: RateSearch(kind, settings.lr, "given") for kind in references}, []
+    epochs = short_epochs(settings.epochs)
+    grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
+    while growing := [grid for grid in grids if grid.rates]:
+        trials = [trial for grid in growing for trial in grid.trials]
+        outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
+        for grid in growing:
+            grid.add(list(islice(outcomes, len(grid.trials))))
+    found, errors = {}, []
+    for grid in grids:
+        try:
+            found[grid.kind] = grid.result(rounds.metric)
+        except UserError as error:
+            errors.append(error)
+    return found, errors
 
 
 def references(space: SearchSpace, spec: AdapterSpec, n_nodes: int) -> list[Placement]:
@@ -257,9 +168,13 @@ def kinds_of(trial: Trial) -> list[str]:
     return sorted({spec.kind for _, spec in trial.placement})
 
 
-def _losses(outcomes: Sequence[Outcome]) -> list[float]:
-    """Validation losses; infinite for a trial that failed."""
-    return [outcome.val.loss if outcome.is_done else math.inf for outcome in outcomes]
+def _stage(grids: Sequence[RateGrid]) -> str:
+    """Name a round for the user."""
+    if len({grid.rates for grid in grids}) == 1:
+        plural = "s" if len(grids) > 1 else ""
+        kinds = ", ".join(grid.kind for grid in grids)
+        return f"Learning rate{plural} of {kinds}: {_named(grids[0].rates)}"
+    return "Learning rates: " + "; ".join(f"{g.kind} {_named(g.rates)}" for g in grids)
 
 
 def _named(rates: Sequence[float]) -> str:

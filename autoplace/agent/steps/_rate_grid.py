@@ -1,0 +1,199 @@
+"""The grid of learning rates of one kind: which rates are tried, and which one is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+
+from autoplace.errors import UserError
+from autoplace.model import FullTuning
+from autoplace.placement import Placement
+from autoplace.training import Outcome, Trial
+from predictors.vocabulary import Role
+
+STEP = math.sqrt(10)  # ratio of neighbouring rates
+START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
+START_FULL = (1e-4, 3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
+LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
+SHARE = 0.4  # of the epochs of a whole trial
+
+Reference = Placement | FullTuning | Trial
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """The learning rate of a kind on a task, and what it was chosen from.
+
+    Attributes
+    ----------
+    kind : str
+        Adapter kind, `head-only`, `lora` or `full`.
+    rate : float
+        The rate that every trial of the kind gets.
+    source : str
+        `given` by the user, or `found`.
+    epochs : int
+        Passes of each short trial; 0 if the rate was given.
+    tried : dict of float to list of (float or None)
+        Validation metric of each reference placement at each rate; None where training diverged.
+
+    Examples
+    --------
+    >>> RateSearch("bottleneck", 0.01, "given").rate
+    0.01
+    """
+
+    kind: str
+    rate: float
+    source: str
+    epochs: int = 0
+    tried: dict[float, list[float | None]] = field(default_factory=dict)
+
+
+@dataclass
+class RateGrid:
+    """The rates of a kind that were tried, and those to try next.
+
+    Attributes
+    ----------
+    kind : str
+        Adapter kind, `head-only`, `lora` or `full`.
+    judged : list of Trial
+        What every rate is judged by; at no rate yet.
+    rates : tuple of float
+        To try next.
+    tried : dict of float to list of Outcome
+        Outcomes of these trials, by rate.
+
+    Examples
+    --------
+    >>> from autoplace.placement import Placement
+    >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
+    >>> [trial.learning_rate for trial in grid.trials]
+    [0.0032, 0.01, 0.032]
+    """
+
+    kind: str
+    judged: list[Trial]
+    rates: tuple[float, ...]
+    tried: dict[float, list[Outcome]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
+        """Start the grid of a kind with its reference placements."""
+        assert references, f"no placement to find the learning rate of {kind} with"
+        judged = [
+            each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
+            for each in references
+        ]
+        judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
+        return cls(kind, judged, START_FULL if kind == "full" else START)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Trials of the rates to try next."""
+        return [replace(each, learning_rate=rate) for rate in self.rates for each in self.judged]
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Add the outcomes of these trials, and say which rates to try next."""
+        for rate in self.rates:
+            self.tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
+        self.rates = extension(self.losses)
+
+    @property
+    def losses(self) -> dict[float, list[float]]:
+        """Validation losses by rate; infinite for a trial that failed."""
+        return {
+            rate: [o.val.loss if o.is_done else math.inf for o in self.tried[rate]]
+            for rate in sorted(self.tried)
+        }
+
+    def result(self, metric: str) -> RateSearch:
+        """Return the rate with the lowest loss.
+
+        Raises
+        ------
+        UserError
+            Training failed at every rate.
+        """
+        if not any(all(map(math.isfinite, each)) for each in self.losses.values()):
+            lowest = min(self.tried)
+            reason = next((o.reason for o in self.tried[lowest] if o.reason), None)
+            raise UserError(
+                f"training {self.kind} fails at every learning rate down to {lowest:.0e}: "
+                f"{reason or 'the loss is not finite'}\n"
+                "check the images and the backbone, or set --lr"
+            )
+        metrics = {
+            rate: [o.val.of(metric) if o.is_done else None for o in self.tried[rate]]
+            for rate in sorted(self.tried)
+        }
+        epochs = self.judged[0].epochs
+        assert epochs is not None
+        return RateSearch(self.kind, best_rate(self.losses), "found", epochs, metrics)
+
+
+def short_epochs(epochs: int) -> int:
+    """Return the epochs of a trial that only helps to find the rate."""
+    return max(1, round(SHARE * epochs))
+
+
+def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
+    """Choose a rate by validation loss.
+
+    Parameters
+    ----------
+    losses : mapping of float to sequence of float
+        Validation loss of each reference at each rate; infinite where training diverged.
+
+    Returns
+    -------
+    float
+        Between the rates of the grid: the lowest point of the parabola through the best rate
+        and its neighbours, over the logarithm of the rate.
+
+    Examples
+    --------
+    >>> round(best_rate({0.001: [0.9, 0.9], 0.01: [0.5, 0.6], 0.1: [0.7, 0.7]}), 4)
+    0.0158
+    >>> best_rate({0.001: [0.9], 0.01: [0.5], 0.1: [math.inf]})
+    0.01
+    """
+    rates = sorted(losses)
+    means = np.array([np.mean(losses[rate]) for rate in rates])
+    best = int(means.argmin())
+    around = means[max(best - 1, 0) : best + 2]
+    if len(around) < 3 or not np.isfinite(around).all():
+        return rates[best]
+    left, middle, right = around
+    curvature = left - 2 * middle + right
+    shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
+    log_step = math.log(rates[best + 1] / rates[best])
+    return float(f"{rates[best] * math.exp(shift * log_step):.3g}")
+
+
+def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rates to try next: beyond the edge where the best rate is, or none.
+
+    Examples
+    --------
+    >>> extension({0.0032: [0.9], 0.01: [0.6], 0.032: [0.5]})
+    (0.1,)
+    >>> extension({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
+    ()
+    """
+    rates = sorted(losses)
+    means = [float(np.mean(losses[rate])) for rate in rates]
+    best = int(np.argmin(means))
+    if best == len(rates) - 1 and math.isfinite(means[best]):
+        beyond = rates[-1] * STEP
+    elif best == 0:  # also where every rate diverges
+        beyond = rates[0] / STEP
+    else:
+        return ()
+    beyond = float(f"{beyond:.2g}")
+    return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
