@@ -12,6 +12,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 
 from autoplace.backbones import BackboneError, create_chain
+from autoplace.backbones._checkpoint import read_checkpoint
 from tests.field._media_files import (
     FOLDER,
     grey,
@@ -79,10 +80,10 @@ WRAPPED = {
     },
     "DINOv2, the backbone": lambda s, o: s | {"mask_token": torch.zeros(1, 64)},
     "DINOv2, a teacher in chunks": lambda s, o: {
-        "teacher": prefixed(chunked(s), "backbone.") | {"dino_head.last_layer.weight_g": o["norm.bias"]}
+        "teacher": prefixed(chunked(s), "backbone.") | {"dino_head.weight_g": o["norm.bias"]}
     },
     "MAE": lambda s, o: {"model": s | heads()},
-    "MAE, a run": lambda s, o: {"model": s | heads(), "optimizer": {"state": {}}, "args": options()},
+    "MAE, a run": lambda s, o: {"model": s | heads(), "optimizer": {}, "args": options()},
     "timm's trainer": lambda s, o: {
         "epoch": 3, "arch": TINY, "state_dict": o, "state_dict_ema": s, "args": options(),
     },
@@ -104,7 +105,7 @@ WRAPPED = {
     "all of them": lambda s, o: prefixed(s, "module._orig_mod.base_model.model.backbone."),
     "two networks in one": lambda s, o: prefixed(o, "student_backbone.")
     | prefixed(s, "teacher_backbone."),
-    "open_clip": lambda s, o: prefixed(s, "visual.trunk.") | {"text.token_embedding": o["norm.bias"]},
+    "open_clip": lambda s, o: prefixed(s, "visual.trunk.") | {"text.embedding": o["norm.bias"]},
     "doubly wrapped": lambda s, o: {"model": {"state_dict": s}, "iteration": 1},
     "half precision": lambda s, o: {k: v.half() for k, v in s.items()},
 }  # fmt: skip
@@ -143,23 +144,41 @@ def test_torch_s_old_format_is_read(state, tmp_path):
     assert same(create_chain(TINY, checkpoint=path), state)
 
 
-# Tokens before the grid in the file, whether the model has positions for its own.
-LAYOUTS = {"class token": (1, TINY), "no prefix": (0, TINY), "DINOv2 in timm": (0, REGISTERS),
-           "a class position": (1, REGISTERS), "all prefix positions": (5, REGISTERS)}  # fmt: skip
+# Positions before the grid in the file, and the backbone.
+LAYOUTS = {
+    "class token": (1, TINY),
+    "no prefix": (0, TINY),
+    "DINOv2 in timm": (0, REGISTERS),
+    "a class position": (1, REGISTERS),
+    "all prefix positions": (5, REGISTERS),
+}
+
+
+def small(backbone):
+    """A model of an architecture with one narrow block, and weights for it."""
+    size = 56 if "14" in backbone else 64
+    model = timm.create_model(
+        backbone, num_classes=0, img_size=size, depth=1, embed_dim=48, num_heads=3
+    )
+    torch.manual_seed(0)
+    return model, random_like(model.state_dict())
+
+
+def loaded_into(model, state, path):
+    torch.save(state, path)
+    checkpoint = read_checkpoint(path).fitted_to(model)
+    checkpoint.load_into(model, name="small")
+    return model.state_dict(), checkpoint.notes
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_positions_of_another_image_size_are_resampled_by_timm(layout, load):
+def test_positions_of_another_image_size_are_resampled_by_timm(layout, tmp_path):
     n_prefix, backbone = LAYOUTS[layout]
-    small = {"img_size": 56} if backbone == REGISTERS else {}
-    torch.manual_seed(0)
-    model = timm.create_model(backbone, num_classes=0, **small)
-    mine = {k: torch.randn_like(v) / 10 for k, v in model.state_dict().items()}
-    dim, side = mine["cls_token"].shape[-1], 5
-    prefix = torch.randn(1, n_prefix, dim)
+    model, mine = small(backbone)
+    prefix, side = torch.randn(1, n_prefix, 48), 9
     state = resized(mine | {"pos_embed": prefix}, side, prefix=n_prefix)
-    chain = load(state, backbone)
-    loaded, grid = chain.model.state_dict(), chain.model.patch_embed.grid_size
+    loaded, notes = loaded_into(model, state, tmp_path / "w.pth")
+    grid = model.patch_embed.grid_size
     expected = resample_abs_pos_embed(
         state["pos_embed"][:, n_prefix:], new_size=list(grid), num_prefix_tokens=0
     )
@@ -167,23 +186,23 @@ def test_positions_of_another_image_size_are_resampled_by_timm(layout, load):
     # No token of the stream has another value than in the file.
     first = loaded["cls_token"] + (loaded["pos_embed"][:, :1] if backbone == TINY else 0)
     assert torch.allclose(first, mine["cls_token"] + (prefix[:, :1] if n_prefix else 0))
-    if backbone == REGISTERS and n_prefix == 5:
+    if n_prefix == 5:
         assert torch.allclose(loaded["reg_token"], mine["reg_token"] + prefix[:, 1:])
-    assert f"resampled from {side**2 + n_prefix} to" in chain.notes[-1]
+    assert notes == (f"position embeddings resampled from {side**2 + n_prefix} to "
+                     f"{loaded['pos_embed'].shape[1]} tokens",)  # fmt: skip
 
 
-def test_dinov2_s_own_names_of_registers_are_converted(load):
-    torch.manual_seed(0)
-    model = timm.create_model(REGISTERS, num_classes=0)
-    timm_state = model.state_dict()
-    class_position = torch.randn(1, 1, 384)
-    theirs = dict(timm_state)
+@pytest.mark.parametrize("extra", [{}, {"mask_token": torch.zeros(1, 48)}])
+def test_dinov2_s_own_names_of_registers_are_converted(extra, tmp_path):
+    model, mine = small(REGISTERS)
+    class_position = torch.randn(1, 1, 48)
+    theirs = dict(mine)
     theirs["register_tokens"] = theirs.pop("reg_token")
     theirs["pos_embed"] = torch.cat([class_position, theirs["pos_embed"]], dim=1)
-    for extra in ({}, {"mask_token": torch.zeros(1, 384)}):
-        loaded = load(theirs | extra, REGISTERS).model.state_dict()
-        assert torch.equal(loaded["reg_token"], timm_state["reg_token"])
-        assert torch.equal(loaded["cls_token"], timm_state["cls_token"] + class_position)
+    loaded, _ = loaded_into(model, theirs | extra, tmp_path / "w.pth")
+    assert torch.equal(loaded["reg_token"], mine["reg_token"])
+    assert torch.equal(loaded["cls_token"], mine["cls_token"] + class_position)
+    assert torch.equal(loaded["pos_embed"], mine["pos_embed"])
 
 
 def test_what_is_left_out_is_said(state, load):
