@@ -96,17 +96,18 @@ def opened(path: str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
 def _recognise(file: IO[bytes]) -> ImageFile.ImageFile:
     """Do what `Image.open` does, but for its limit on pixels, which is one for all threads."""
     prefix, failed = file.read(16), ""
-    for name in FORMATS:
+    for name in FORMATS if prefix else ():
         create, accept = Image.OPEN[name]
-        if accept is not None and accept(prefix) is not True:
-            continue
-        file.seek(0)
+        recognised = False
         try:
-            return create(file, "")
+            recognised = accept is not None and accept(prefix) is True
+            if recognised or accept is None:
+                file.seek(0)
+                return create(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            if accept is not None:
+            if recognised:
                 failed = (
-                    f"this {name} file is damaged or of a kind that Pillow cannot read ({error})"
+                    f"this {name} file is damaged or of a kind that Pillow cannot read: {error}"
                 )
     raise UnreadableImageError(failed or f"not an image in any of {', '.join(sorted(FORMATS))}")
 
