@@ -25,7 +25,6 @@ _SIZES = {
     1408: ("giant",),
     1536: ("giant", "gigantic"),
 }
-_TRANSFORMERS_LIBRARY = "encoder.layer.0."
 _LATER_BLOCK = re.compile(r"blocks\.[1-9]")
 _ENOUGH = 0.5  # share of tensors that agree, below which no backbone is named
 _COMPARED = 8  # of the best, whose number of blocks is compared, too
@@ -43,11 +42,6 @@ def describe_fit(state: Mapping[str, Tensor], name: str) -> str:
     name : str
         The backbone that they do not fit.
     """
-    if any(_TRANSFORMERS_LIBRARY in key for key in state):
-        return (
-            "its names are those of the library transformers; give the weights of the same model "
-            "in timm's form"
-        )
     if any(".lora_" in key for key in state):
         return "merge its LoRA adapters into the weights first (in PEFT: merge_and_unload)"
     best = find_best_fit(state)

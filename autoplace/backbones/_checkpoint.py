@@ -27,6 +27,7 @@ _CHAIN_PARTS = {
     *("patch_embed", "cls_token", "reg_token", "register_tokens", "dist_token", "pos_embed"),
     *("blocks", "norm", "norm_pre", "norm_embed", "fc_norm", "attn_pool", "rel_pos_bias"),
 }
+_TRANSFORMERS_LIBRARY = "encoder.layer.0."
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Checkpoint:
         expected = model.state_dict()
         surplus = [
             key
-            for key in (*state, *({"mask_token"} & self.state.keys() - state.keys()))
+            for key in (*({"mask_token"} & self.state.keys() - state.keys()), *state)
             if key not in expected and key.partition(".")[0] not in _CHAIN_PARTS
         ]
         other_heads = [
@@ -116,6 +117,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise BackboneError(
             f"{origin} does not contain a state dict of weights;\n"
             "save only the model's state dict, preferably as safetensors"
+        )
+    if any(_TRANSFORMERS_LIBRARY in key for key in state):
+        raise BackboneError(
+            f"{origin} has the names of the library transformers; give the weights of the same "
+            "model in timm's form"
         )
     return Checkpoint(origin, state, tuple(notes))
 

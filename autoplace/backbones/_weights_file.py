@@ -104,9 +104,10 @@ def _check_zip(path: Path) -> None:
 
 def _read_torch(path: Path) -> Any:
     try:
-        # Trainers save their options beside the weights, as this plain record of values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # Trainers save their options beside the weights, as this plain record of values. The open
+        # file is given because torch would go by the suffix of a path.
+        with torch.serialization.safe_globals([argparse.Namespace]), path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _not_plain(path) from error
     # Damaged files make the reader raise almost anything.
@@ -124,7 +125,8 @@ def _unreadable(path: Path) -> BackboneError:
 def _not_plain(path: Path) -> BackboneError:
     """Return the error for a file that asks for objects that only unpickling could make."""
     try:
-        refused = set(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        with path.open("rb") as file:
+            refused = set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
         refused.discard("argparse.Namespace")
         key, culprit, weights = _find_refused(path, refused)
     except Exception:  # a file of torch's old format, or damaged

@@ -100,15 +100,16 @@ def _recognise(file: IO[bytes]) -> ImageFile.ImageFile:
         raise UnreadableImageError("the file is empty")
     for name in FORMATS:
         create, accept = Image.OPEN[name]
-        if accept is not None and accept(prefix) is not True:
-            continue
-        file.seek(0)
+        recognised = False
         try:
-            return create(file, "")
+            recognised = accept is not None and accept(prefix) is True
+            if recognised or accept is None:
+                file.seek(0)
+                return create(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            if accept is not None:
+            if recognised:
                 failed = (
-                    f"this {name} file is damaged or of a kind that Pillow cannot read ({error})"
+                    f"this {name} file is damaged or of a kind that Pillow cannot read: {error}"
                 )
     raise UnreadableImageError(failed or f"not an image in any of {', '.join(sorted(FORMATS))}")
 

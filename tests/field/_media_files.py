@@ -17,6 +17,8 @@ from torch import Tensor
 
 from autoplace.cli import main
 
+TINY = "test_vit"  # timm's own smallest: 6 blocks, 64 wide, 1000 classes
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 345678901\n"
 SIDE = 32
 CLASSES = ("dark", "light")
 
