@@ -139,6 +139,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
         contenders=baselines - (space.lora is not None and not space.searches_lora),
         tested=1 + baselines + (settings.baselines == "full"),
+        favourites=int(len(space.kinds) > 1),
     )
     counts = allowance.by_phase(settings.epochs, sides)
     found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in space.kinds)

@@ -24,6 +24,8 @@ class Sides:
         Baselines besides head-only that may win.
     tested : int
         Winner and baselines besides head-only that are trained for the test.
+    favourites : int, default=0
+        Others that reach the finals without a race.
 
     Examples
     --------
@@ -34,6 +36,12 @@ class Sides:
     refit_share: float
     contenders: int
     tested: int
+    favourites: int = 0
+
+    @property
+    def finalists(self) -> int:
+        """Those who are compared with the finalists of the race."""
+        return self.contenders + self.favourites
 
     @property
     def later_rates(self) -> int:
@@ -80,8 +88,8 @@ class Allowance:
             before = rung.epoch
         return {
             "race": trained / epochs,
-            "finalists": sides.contenders + self.top_k * (epochs - before) / epochs,
-            "folds": (self.folds - 1) * (self.top_k + sides.contenders),
+            "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
+            "folds": (self.folds - 1) * (self.top_k + sides.finalists),
             "baselines": round(RATE_TRIALS * SHARE * sides.later_rates, 2),
             "refit": self.seeds * sides.tested * sides.refit_share,
         }

@@ -164,9 +164,11 @@ class Organiser:
         allowance = self._allowance()
         left = self._race(allowance, kinds)
         baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
+        known = {_placement(job) for job in (*baselines, *left)}
+        favourite = [t for t in entrants.favourite(contest.rates) if t.placement not in known]
         contest.contenders = compare(
             self._rounds,
-            [*finished, *self._timed(baselines, kinds), *left],
+            [*finished, *self._timed([*baselines, *favourite], kinds), *left],
             entrants.prior,
             _further(self._task, allowance.folds),
         )
@@ -243,6 +245,7 @@ class Organiser:
             Sides(
                 refit_share=n_fit / n_train if settings.refit else 1.0,
                 contenders=entrants.contenders,
+                favourites=entrants.favourites,
                 tested=entrants.sides,
             ),
             seconds_per_training=self._seconds_per_training(),
@@ -271,6 +274,10 @@ class Organiser:
             for outcome in self._rounds.ended
             if outcome.trial.role in roles and outcome.is_done
         ]
+
+
+def _placement(job: Trial | Outcome) -> Placement | FullTuning:
+    return (job if isinstance(job, Trial) else job.trial).placement
 
 
 def _further(task: Task, folds: int) -> list[Images]:

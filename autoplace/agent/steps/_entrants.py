@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoplace.agent.steps._kinds import LORA_QKV
 from autoplace.agent.steps._propose import Candidate
+from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.agent.steps._rates import kinds_of, references
 from autoplace.agent.steps._space import SearchSpace
 from autoplace.backbones import ResidualChain
@@ -66,6 +68,23 @@ class Entrants:
     def contenders(self) -> int:
         """Baselines besides head-only that may win."""
         return len(self.every_block) + (len(self.lora) if self.lora_may_win else 0)
+
+    @property
+    def favourites(self) -> int:
+        """Adapter kinds that reach the finals without a race: one, if there are several."""
+        return int(len(self.kinds) > 1)
+
+    def favourite(self, rates: Mapping[str, RateSearch]) -> list[Trial]:
+        """Return the kind that did best in the search for rates, everywhere it can be.
+
+        A race is short, and a kind that starts slowly loses it early.
+        """
+        tried = [kind for kind in self.kinds if kind in rates and math.isfinite(rates[kind].loss)]
+        if not self.favourites or not tried:
+            return []
+        best = min(tried, key=lambda kind: rates[kind].loss)
+        everywhere, seed = self.references_of(best)[0], self.head_only.seed
+        return [Trial(everywhere, seed, Role.CANDIDATE, f"everywhere:{best}")]
 
     @property
     def sides(self) -> int:

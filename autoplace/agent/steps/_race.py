@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from autoplace.agent.steps._rates import kinds_of
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import Outcome, Trial
 
@@ -100,10 +101,28 @@ def race(
         # One that has stopped early stays in the race with what it reached.
         outcomes += [job for job in left if isinstance(job, Outcome) and not job.is_paused]
         ranked = rank(outcomes, rounds.metric)
-        left = list(ranked[: rung.kept])
-        finished.append(replace(rung, started=len(outcomes), kept=len(left)))
-        rounds.prune([outcome for outcome in ranked[rung.kept :] if outcome.is_paused])
+        kept = _by_kind(ranked, rung.kept) if number < len(rungs) else ranked[: rung.kept]
+        finished.append(replace(rung, started=len(outcomes), kept=len(kept)))
+        staying = {outcome.trial for outcome in kept}
+        rounds.prune([o for o in ranked if o.is_paused and o.trial not in staying])
+        left = list(kept)
     return left
+
+
+def _by_kind(ranked: Sequence[Outcome], count: int) -> list[Outcome]:
+    """Keep the best of each kind alone, then the best of all others, in their order.
+
+    Early in training, kinds are not told apart by how good they become: some start slowly.
+    """
+    best: dict[str, Trial] = {}
+    for outcome in ranked:
+        kinds = kinds_of(outcome.trial)
+        if len(kinds) == 1:
+            best.setdefault(kinds[0], outcome.trial)
+    kept = list(best.values())[:count]
+    others = [outcome.trial for outcome in ranked if outcome.trial not in kept]
+    staying = {*kept, *others[: count - len(kept)]}
+    return [outcome for outcome in ranked if outcome.trial in staying]
 
 
 def rank(outcomes: Sequence[Outcome], metric: str) -> list[Outcome]:

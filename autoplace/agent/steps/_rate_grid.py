@@ -40,6 +40,8 @@ class RateSearch:
         Passes of each short trial; 0 if the rate was given.
     tried : dict of float to list of (float or None)
         Validation metric of each reference placement at each rate; None where training diverged.
+    loss : float
+        Lowest validation loss of the first reference; infinite if nothing was tried.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class RateSearch:
     source: str
     epochs: int = 0
     tried: dict[float, list[float | None]] = field(default_factory=dict)
+    loss: float = math.inf
 
 
 @dataclass
@@ -134,7 +137,8 @@ class RateGrid:
         }
         epochs = self.judged[0].epochs
         assert epochs is not None
-        return RateSearch(self.kind, best_rate(self.losses), "found", epochs, metrics)
+        loss = min(losses[0] for losses in self.losses.values())
+        return RateSearch(self.kind, best_rate(self.losses), "found", epochs, metrics, loss)
 
 
 def short_epochs(epochs: int) -> int:
