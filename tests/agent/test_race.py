@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoplace.agent.steps._afford import Allowance, Sides, afford
 from autoplace.agent.steps._choose import Contender, choose
-from autoplace.agent.steps._race import plan_rungs, rank
+from autoplace.agent.steps._race import keep_kinds, plan_rungs, rank
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Epoch, Outcome, Scores, Trial
@@ -48,6 +48,19 @@ def test_a_failed_candidate_has_no_rank_and_the_loss_decides_between_equal_accur
         "accuracy",
     )
     assert [str(o.placement.edges[0]) for o in ranked] == ["2>3", "1>2"]
+
+
+def test_an_early_rung_keeps_the_best_of_each_kind_and_then_the_best_of_all():
+    texts = ("0>1", "2>3", "4>5@arc+5>6", "6>7", "0>1@lora", "2>3@lora", "8>9@arc")
+    ranked = [outcome(text, 0.5, loss / 10) for loss, text in enumerate(texts)]
+
+    def kept(count):
+        return [ranked.index(each) for each in keep_kinds(ranked, count)]
+
+    assert kept(5) == [0, 1, 2, 4, 6]
+    assert kept(3) == [0, 4, 6]
+    assert kept(2) == [0, 4]
+    assert kept(9) == list(range(7))
 
 
 def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0):

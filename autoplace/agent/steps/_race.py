@@ -101,7 +101,7 @@ def race(
         # One that has stopped early stays in the race with what it reached.
         outcomes += [job for job in left if isinstance(job, Outcome) and not job.is_paused]
         ranked = rank(outcomes, rounds.metric)
-        kept = _by_kind(ranked, rung.kept) if number < len(rungs) else ranked[: rung.kept]
+        kept = keep_kinds(ranked, rung.kept) if number < len(rungs) else ranked[: rung.kept]
         finished.append(replace(rung, started=len(outcomes), kept=len(kept)))
         staying = {outcome.trial for outcome in kept}
         rounds.prune([o for o in ranked if o.is_paused and o.trial not in staying])
@@ -109,10 +109,17 @@ def race(
     return left
 
 
-def _by_kind(ranked: Sequence[Outcome], count: int) -> list[Outcome]:
-    """Keep the best of each kind alone, then the best of all others, in their order.
+def keep_kinds(ranked: Sequence[Outcome], count: int) -> list[Outcome]:
+    """Keep the best of each adapter kind, then the best of all others, in their order.
 
-    Early in training, kinds are not told apart by how good they become: some start slowly.
+    Early in training, kinds differ in how fast they start more than in how good they become.
+
+    Parameters
+    ----------
+    ranked : sequence of Outcome
+        The best first.
+    count : int
+        How many to keep.
     """
     best: dict[str, Trial] = {}
     for outcome in ranked:
