@@ -23,13 +23,13 @@ from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._save import save_winner
 from autoplace.agent.steps._starts import Starts
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import TestReport
 from autoplace.errors import UserError
 from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.procedures import Cost, Method, check_mergeable
 from autoplace.settings import DataSettings, MergeSettings, TaskSettings
-from autoplace.tracking import Store
 from autoplace.training import (
     Deadline,
     Outcome,
@@ -71,10 +71,10 @@ def merge(
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
     models = _load(runs, settings)
     task = _open(source, models[0], settings, progress)
+    store.require_experiment(store.experiment_name(task.data.name))
     read_images(task, progress)
     starts = Starts(
         task, settings, {f"run {number}": model for number, model in enumerate(models, start=1)}

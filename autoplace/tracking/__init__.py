@@ -11,6 +11,7 @@ from autoplace.tracking._error import ProbeMissingError, TrackingError
 from autoplace.tracking._json import to_json
 from autoplace.tracking.ledger import EventKind, Journal, Ledger, fetch_probe, push_unsent
 from autoplace.tracking.models import (
+    PREDICTOR_EXPERIMENT,
     champion,
     fetch_winner,
     log_winner_model,
@@ -29,6 +30,7 @@ from autoplace.tracking.store import (
 )
 
 __all__ = [
+    "PREDICTOR_EXPERIMENT",
     "EventKind",
     "Journal",
     "Ledger",

@@ -49,10 +49,11 @@ def translated(action: str, address: str) -> Iterator[None]:
     """
     # mlflow takes seconds to import; callers have a client, so it is imported already.
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
         raise TrackingError(
             f"could not {action} in the MLflow store {address}: {reason}\n"
