@@ -49,7 +49,7 @@ def check_folder(folder: Path, address: str) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise TrackingError(
-            f"the MLflow store {address} cannot be created: {folder} is a file; {_HINT}"
+            f"the MLflow store {address} cannot be written: {folder} is a file; {_HINT}"
         )
     try:
         # Permission bits do not tell all (read-only mounts, full disks, /proc): try it.
@@ -169,7 +169,7 @@ def _check_sqlite_file(path: Path, write: bool) -> None:
         raise TrackingError(f"the MLflow store {path} is not a file; {_HINT}")
     if write:
         for name in ("", "artifacts", "runs"):  # SQLite keeps its journal beside the file
-            if (path.parent / name).is_dir():
+            if (path.parent / name).exists():
                 check_folder(path.parent / name, str(path))
     for allowed, what in ((os.R_OK, "readable"), (os.W_OK if write else os.F_OK, "writable")):
         if not os.access(path, allowed):
