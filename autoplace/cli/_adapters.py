@@ -15,7 +15,8 @@ from autoplace.cli._options import json_option
 def adapters(pattern: str, as_json: bool) -> None:
     """List adapter kinds with their options; a PATTERN such as 'lo*' selects some of them."""
     from autoplace.adapters import describe_adapters
-    from autoplace.cli._render import print_json, table
+    from autoplace.cli._render import print_json
+    from autoplace.cli._table import table
     from autoplace.errors import UserError
 
     found = describe_adapters(pattern)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 from autoplace.agent import Progress
+
+_WIDE = 70  # columns that a terminal needs for a bar and two times
 
 
 class LineProgress(Progress):
@@ -40,23 +44,26 @@ class LineProgress(Progress):
         self._print(f"  note: {text}")
 
     def _print(self, text: str) -> None:
-        print(f"{time.monotonic() - self._started:7.1f} s  {text}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # a log that cannot be written must not end the command
+            print(f"{time.monotonic() - self._started:7.1f} s  {text}", file=sys.stderr, flush=True)
 
 
 class BarProgress(Progress):
     """A bar per stage with elapsed and remaining time; messages stay above it."""
 
     def __init__(self) -> None:
-        self.rich = RichProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
+        console = Console(stderr=True)
+        columns: list[ProgressColumn] = [
+            TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
+        ]
+        if console.width >= _WIDE:
+            columns[1:1] = [BarColumn(console.width // 4)]
+            columns += [TimeElapsedColumn(), TextColumn("ETA")]
+        self.rich = RichProgress(
+            SpinnerColumn(), *columns, TimeRemainingColumn(), console=console, transient=True
         )
 
     def stage(self, text: str, total: int | None = None) -> None:

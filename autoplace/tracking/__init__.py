@@ -7,7 +7,7 @@ Importing this room is cheap: mlflow, which takes seconds to import, is imported
 that needs it.
 """
 
-from autoplace.tracking._error import ProbeMissingError, TrackingError
+from autoplace.tracking._error import ProbeMissingError, TrackingError, WriteError
 from autoplace.tracking._json import to_json
 from autoplace.tracking.ledger import EventKind, Journal, Ledger, fetch_probe, push_unsent
 from autoplace.tracking.models import (
@@ -38,6 +38,7 @@ __all__ = [
     "Run",
     "Store",
     "TrackingError",
+    "WriteError",
     "champion",
     "fetch_probe",
     "fetch_winner",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoplace.tracking import Store, TrackingError, champion, find_run, register_version, start_run
+from autoplace.tracking import Store, champion, find_run, register_version, start_run
 from autoplace.tracking.store._address import read_sqlite, write_sqlite
 from tests.field._stores import NAMES, change, clean_environment, make_images, read_only, run_here
 
@@ -172,13 +173,9 @@ def test_store_that_cannot_be_used_is_refused_at_the_start_with_the_cure(case, n
         assert done.code == 2, done.err
         (_, message) = done.err.split("Error: ")
         assert len(message.splitlines()) <= 2
-        pytest.raises(TrackingError, _raise, message).match(expected)
+        assert re.search(expected, message), message
         assert "probe" not in done.err.lower()
     assert files(store.folder) == before
-
-
-def _raise(message: str) -> None:
-    raise TrackingError(message)
 
 
 def test_experiment_named_by_the_user_that_was_deleted_is_refused(new_store, images):
