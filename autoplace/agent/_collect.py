@@ -55,9 +55,9 @@ def collect(
         trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)
     else:
         trials = sample_trials(chain.shape, settings)
-    tasks = [open_task(each, settings, settings, progress, chain=chain) for each in sources]
-    for task in tasks:
-        store.require_experiment(store.experiment_name(task.data.name))
+    tasks = [
+        open_task(each, settings, settings, progress, chain=chain, store=store) for each in sources
+    ]
     while tasks:  # popped, so that the cached activations of a finished task are freed
         yield from collect_task(tasks.pop(0), trials, settings, store, progress)
 

@@ -51,10 +51,15 @@ class DryRun:
         Bounds that the real time should keep to, in seconds.
     predictor : str
         `shipped`, `champion` or a folder.
+    classes : dict of str to dict
+        Images of each class in train, val and test.
+    notes : list of str
+        What was understood: what was recognised or ignored and why, the metric, the store.
 
     Examples
     --------
-    >>> DryRun(868, 24, 3, 2, 3, {"race": 60.0}, 60.0, 42.0, 96.0, "shipped").to_dict()["field"]
+    >>> run = DryRun(868, 24, 3, 2, 3, {"race": 60.0}, 60.0, 42.0, 96.0, "shipped", {}, [])
+    >>> run.to_dict()["field"]
     24
     """
 
@@ -68,10 +73,30 @@ class DryRun:
     low: float
     high: float
     predictor: str
+    classes: dict[str, dict[str, int]]
+    notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
+
+
+class _KeptNotes(Progress):
+    """Passes messages on, and keeps the notes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.notes: list[str] = []
+
+    def stage(self, text: str, total: int | None = None) -> None:
+        self._progress.stage(text, total)
+
+    def advance(self, text: str = "") -> None:
+        self._progress.advance(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self._progress.note(text)
 
 
 def dry_run(source: str, settings: PickSettings, progress: Progress | None = None) -> DryRun:
@@ -88,13 +113,14 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     >>> plan = dry_run("builtin:digits", PickSettings(top_k=1, probe_images=32))
     >>> plan.finalists, plan.predictor, plan.low < plan.estimated_seconds < plan.high
     (1, 'shipped', True)
+    >>> plan.classes["7"], [note for note in plan.notes if note.startswith("metric")]
+    ({'train': 80, 'val': 20, 'test': ...}, ['metric: accuracy, on validation images'])
     """
-    progress = progress or Progress()
+    progress = _KeptNotes(progress or Progress())
     deadline = Deadline.parse(settings.budget)
     store = open_store(settings.store, progress)
     active = load_active_predictor(store, settings.predictor, progress)
-    task = open_task(source, settings, settings, progress)
-    store.require_experiment(store.experiment_name(task.data.name))
+    task = open_task(source, settings, settings, progress, store=store)
     space = search_space(task.chain, settings, settings.top_k)
     progress.stage("Timing a few images")
     reading = _seconds_to_read(task)
@@ -138,6 +164,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         LOW * total,
         HIGH * total,
         active.origin,
+        task.data.class_counts(),
+        progress.notes,
     )
 
 

@@ -30,6 +30,7 @@ from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.procedures import Cost, Method, check_mergeable
 from autoplace.settings import DataSettings, MergeSettings, TaskSettings
+from autoplace.tracking import Store
 from autoplace.training import (
     Deadline,
     Outcome,
@@ -73,8 +74,7 @@ def merge(
     progress = progress or Progress()
     store = open_store(settings.store, progress)
     models = _load(runs, settings)
-    task = _open(source, models[0], settings, progress)
-    store.require_experiment(store.experiment_name(task.data.name))
+    task = _open(source, models[0], settings, progress, store)
     read_images(task, progress)
     starts = Starts(
         task, settings, {f"run {number}": model for number, model in enumerate(models, start=1)}
@@ -141,10 +141,12 @@ def _load(runs: Sequence[str | Path], settings: MergeSettings) -> list[AdaptedMo
     return models
 
 
-def _open(source: str, model: AdaptedModel, settings: MergeSettings, progress: Progress) -> Task:
+def _open(
+    source: str, model: AdaptedModel, settings: MergeSettings, progress: Progress, store: Store
+) -> Task:
     given = {each.name: getattr(settings, each.name) for each in fields(DataSettings)}
     task_settings = TaskSettings(backbone=model.chain.name, checkpoint=settings.checkpoint, **given)
-    return open_task(source, task_settings, settings, progress, chain=model.chain)
+    return open_task(source, task_settings, settings, progress, chain=model.chain, store=store)
 
 
 def _test(

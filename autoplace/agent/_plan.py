@@ -65,8 +65,7 @@ def make_plan(
         The time budget ran out.
     """
     active = load_active_predictor(store, settings.predictor, progress)
-    task = open_task(source, settings, settings, progress)
-    store.require_experiment(store.experiment_name(task.data.name))
+    task = open_task(source, settings, settings, progress, store=store)
     space = search_space(task.chain, settings, settings.top_k)
     count_comparisons(task, settings)  # refused before the probe if it cannot be
     probe = probe_task(task, settings, progress, deadline)

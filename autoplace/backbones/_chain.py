@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,9 +35,13 @@ class ResidualChain(nn.Module):
     data_config : dict or None, default=None
         timm's data config (input_size, mean, std, interpolation, crop_pct). None takes that of
         the model, at the image size that the model was built for.
+    notes : sequence of str, default=()
+        What the user should know of the weights.
 
     Attributes
     ----------
+    notes : tuple of str
+        What the user should know of the weights.
     n_nodes : int
         Number of nodes.
     tokens : int
@@ -71,11 +76,17 @@ class ResidualChain(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, *, name: str, data_config: dict[str, Any] | None = None
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        data_config: dict[str, Any] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         super().__init__()
         split = split_blocks(model, name)
         self.name = name
+        self.notes = tuple(notes)
         # Any: timm's methods (forward_features, forward_head, norm) are not nn.Module's.
         self.model: Any = model.requires_grad_(False).eval()
         self.data_config = data_config or resolve_data_config(model)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoplace.backbones._chain import ResidualChain
-from autoplace.backbones._checkpoint import fit_state, read_checkpoint
+from autoplace.backbones._checkpoint import read_checkpoint
 from autoplace.backbones._registry import find_packaged
 from autoplace.backbones._shipped import STARTER
-from autoplace.backbones._timm import build_timm
+from autoplace.backbones._timm import build_timm, check_timm, load_timm
 
 
 def create_chain(
@@ -24,8 +24,9 @@ def create_chain(
         `vit_tiny_patch16_224.augreg_in21k`.
     checkpoint : str or Path or None, default=None
         A local weights file, used instead of the hub: safetensors, or a torch file, which is
-        read weights-only. For a timm backbone its classifier may be missing or have any number
-        of classes.
+        read weights-only. Wrappers and prefixes of trainers are removed, averaged weights are
+        preferred, position embeddings are resampled; heads, decoders and mask tokens are left
+        out. The chain's `notes` say so.
     pretrained : bool, default=True
         Whether to load weights; False gives random weights from torch's global generator.
 
@@ -48,12 +49,18 @@ def create_chain(
     """
     packaged = find_packaged(name)
     if packaged is None:
-        model = build_timm(name, checkpoint=checkpoint, pretrained=pretrained)
-        return ResidualChain(model, name=name)
+        check_timm(name)  # before any weights are read
+    found = None if checkpoint is None else read_checkpoint(checkpoint)
+    if packaged is None:
+        if found is None:
+            return ResidualChain(build_timm(name, pretrained=pretrained), name=name)
+        model, found = load_timm(name, found)
+        return ResidualChain(model, name=name, notes=found.notes)
     model, data_config = packaged.build()
-    if checkpoint is not None:
-        state = read_checkpoint(checkpoint)
-        fit_state(model, state, name=name, origin=f"checkpoint {str(checkpoint)!r}")
+    if found is not None:
+        found = found.fitted_to(model)
+        found.load_into(model, name=name)
     elif pretrained:
         packaged.load(model)
-    return ResidualChain(model, name=name, data_config=data_config)
+    notes = found.notes if found else ()
+    return ResidualChain(model, name=name, data_config=data_config, notes=notes)

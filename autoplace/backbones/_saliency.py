@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoplace.backbones._checkpoint import fit_state
 from autoplace.backbones._error import BackboneError
+from autoplace.backbones._fit import fit_state
 from autoplace.backbones._registry import PackagedBackbone, register_backbone
 
 SALIENCY = "saliency-vits14"

@@ -11,8 +11,8 @@ from safetensors.torch import load as load_safetensors
 from timm.models import VisionTransformer
 from torch import nn
 
-from autoplace.backbones._checkpoint import fit_state
 from autoplace.backbones._error import BackboneError
+from autoplace.backbones._fit import fit_state
 from autoplace.backbones._registry import PackagedBackbone, register_backbone
 
 STARTER = "starter"

@@ -3,35 +3,65 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from torch import nn
 
-from autoplace.backbones._checkpoint import fit_state, read_checkpoint
+from autoplace.backbones._checkpoint import Checkpoint
 from autoplace.backbones._error import BackboneError
 from autoplace.backbones._hub import load_from_hub
 from autoplace.backbones._registry import list_packaged
 from autoplace.backbones._sublayers import split_blocks
 
 
-def build_timm(name: str, *, checkpoint: str | Path | None, pretrained: bool) -> nn.Module:
-    """Create a timm model; a checkpoint takes precedence over the hub.
-
-    The name and the architecture are checked before any weights are read.
+def check_timm(name: str) -> None:
+    """Check name and architecture of a timm model; no weights are read.
 
     Raises
     ------
     BackboneError
-        If the name is unknown, the model is not a residual chain, or the weights cannot be
-        downloaded or read or do not fit.
+        If the name is unknown, or the model is not a residual chain.
     """
     split_blocks(build_on_meta(name), name)
-    if checkpoint is not None:
-        return _load_local(name, checkpoint)
+
+
+def build_timm(name: str, *, pretrained: bool) -> nn.Module:
+    """Create a timm model with weights from the hub, or with random ones.
+
+    Raises
+    ------
+    BackboneError
+        If the weights cannot be downloaded.
+    """
     return load_from_hub(name) if pretrained else timm.create_model(name)
+
+
+def load_timm(name: str, checkpoint: Checkpoint) -> tuple[nn.Module, Checkpoint]:
+    """Create a timm model with the classifier of a checkpoint, or without one if it has none.
+
+    Returns
+    -------
+    model : Module
+        The model with its weights.
+    checkpoint : Checkpoint
+        What of the checkpoint was loaded, with notes.
+
+    Raises
+    ------
+    BackboneError
+        If the weights do not fit.
+    """
+    classifier = timm.get_pretrained_cfg_value(name, "classifier") or "head"
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    fitted = checkpoint.fitted_to(build_on_meta(name), heads)
+    n_classes = fitted.n_classes(heads)
+    model = timm.create_model(name, num_classes=n_classes)
+    if not n_classes:
+        fitted = fitted.fitted_to(model)
+    fitted.load_into(model, name=name)
+    return model, fitted
 
 
 def build_on_meta(name: str) -> Any:
@@ -51,18 +81,6 @@ def build_on_meta(name: str) -> Any:
             raise _unknown(name, [*tagged, architecture])
     with torch.device("meta"):
         return timm.create_model(name)
-
-
-def _load_local(name: str, checkpoint: str | Path) -> nn.Module:
-    """Create the model with the classifier of the checkpoint, or without one if it has none."""
-    state = read_checkpoint(checkpoint)
-    classifier = timm.get_pretrained_cfg_value(name, "classifier") or "head"
-    head = classifier if isinstance(classifier, str) else classifier[0]
-    weight = state.get(f"{head}.weight")
-    n_classes = 0 if weight is None else weight.shape[0]
-    model = timm.create_model(name, num_classes=n_classes)
-    fit_state(model, state, name=name, origin=f"checkpoint {str(checkpoint)!r}")
-    return model
 
 
 def _unknown(name: str, known: list[str]) -> BackboneError:

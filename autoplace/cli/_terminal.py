@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TextIO
 
 import click
@@ -62,10 +62,10 @@ class HelpFormatter(click.HelpFormatter):
         super().__init__(indent_increment, width or max(columns - 2, 30))
 
     def write_dl(
-        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write pairs of a term and its text, the terms in at most a third of the width."""
-        super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+        super().write_dl(list(rows), min(col_max, self.width // 3), col_spacing)
 
 
 class Context(click.Context):

@@ -1,21 +1,42 @@
-"""Decode an image file of any kind to an RGB picture."""
+"""Open image files: formats by content, reduced sizes of large pictures, limits."""
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from PIL import Image, ImageFile, JpegImagePlugin
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+Image.init()  # registers Pillow's decoders
 
 # Files are recognised by content and decoded only by these decoders. Some of Pillow's others start
-# external programs (EPS), and none of them is for a usual format of photographs.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# external programs (EPS), and none of them is for a usual format of photographs. TGA has no
+# signature, so it is tried last. AVIF and QOI need a newer Pillow.
+FORMATS = tuple(
+    name
+    for name in (
+        *("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000"),
+        *("PCX", "PNG", "PPM", "QOI", "TIFF", "WEBP", "TGA"),
+    )
+    if name in Image.OPEN
+)
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+# MPO is JPEG with more than one picture; cameras write it.
+SUFFIXES = tuple(
+    sorted(
+        suffix
+        for suffix, name in Image.registered_extensions().items()
+        if name in (*FORMATS, "MPO")
+    )
 )
 
 # Pillow's own threshold for its warning. A larger picture would take more than 256 MiB of memory.
 MAX_PIXELS = 89_478_485
+
+_JPEG_SCALES = (2, 4, 8)  # that libjpeg can decode at
 
 
 class UnreadableImageError(Exception):
@@ -32,80 +53,103 @@ class UnreadableImageError(Exception):
     """
 
 
-def read_image(path: str) -> Image.Image:
-    """Decode the first frame of an image file, upright, as 8-bit RGB.
+@contextmanager
+def opened(path: str, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """Open an image file without decoding it.
+
+    A JPEG or JPEG 2000 picture of more than `max_pixels` will be decoded at the largest of its
+    reduced sizes that has no more.
 
     Parameters
     ----------
     path : str
-        File to open. Its format is recognised by content, not by its suffix.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture in mode RGB.
+        File to open.
+    max_pixels : int
+        Most pixels to decode.
 
     Raises
     ------
     UnreadableImageError
-        If the file is missing, damaged, not an image, or has more than `MAX_PIXELS` pixels. No
-        other exception is raised.
-
-    Examples
-    --------
-    Transparent parts become white:
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> from autoplace.data import read_image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("RGBA", (4, 2), (200, 0, 0, 0)).save(f"{folder}/x.png")
-    ...     image = read_image(f"{folder}/x.png")
-    >>> image.mode, image.size, image.getpixel((0, 0))
-    ('RGB', (4, 2), (255, 255, 255))
+        If the file is missing or is not an image, if it has too many pixels in a format that
+        cannot be decoded at a reduced size, or if it turns out to be damaged while it is open.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open(path, "rb") as file:
+            image = _recognise(file)
             width, height = image.size
-            if width * height > MAX_PIXELS:
+            if width * height > max_pixels and not _reduce(image, max_pixels):
                 raise UnreadableImageError(
-                    f"{width}x{height} pixels; the limit is {MAX_PIXELS:,} in total"
+                    f"{width}x{height} pixels, and at most {max_pixels:,} are read "
+                    "(--max-pixels); make the picture smaller or raise the limit"
                 )
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            yield image
     except UnreadableImageError:
         raise
     except FileNotFoundError:
         raise UnreadableImageError("no such file") from None
-    except UnidentifiedImageError:
-        raise UnreadableImageError(f"not an image in any of {', '.join(FORMATS)}") from None
     except Exception as error:
         # Decoders raise almost anything on damaged bytes: OSError, SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(reason) from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to 8-bit RGB.
+def _recognise(file: IO[bytes]) -> ImageFile.ImageFile:
+    """Do what `Image.open` does, but for its limit on pixels, which is one for all threads."""
+    prefix, failed = file.read(16), ""
+    if not prefix:
+        raise UnreadableImageError("the file is empty")
+    for name in FORMATS:
+        create, accept = Image.OPEN[name]
+        if accept is not None and accept(prefix) is not True:
+            continue
+        file.seek(0)
+        try:
+            return create(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            if accept is not None:
+                failed = (
+                    f"this {name} file is damaged or of a kind that Pillow cannot read ({error})"
+                )
+    raise UnreadableImageError(failed or f"not an image in any of {', '.join(sorted(FORMATS))}")
 
-    Transparent parts become white. 16-bit values are scaled to 8 bits and rounded (`convert` would
-    clip them).
 
-    Raises
-    ------
-    UnreadableImageError
-        If pixels are floats, whose range is unknown, or have more than 16 bits.
-    """
-    if image.mode == "F":
-        raise UnreadableImageError("float pixels have no known range; save it with 8 or 16 bits")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
-            raise UnreadableImageError("pixels of more than 16 bits; save it with 8 or 16 bits")
-        nearest = (values + 128) // 257  # 65535 / 257 = 255
-        return Image.fromarray(nearest.astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, with_alpha).convert("RGB")
-    return image.convert("RGB")
+def _reduce(image: ImageFile.ImageFile, max_pixels: int) -> bool:
+    """Let a picture be decoded at a reduced size; returns whether that is small enough."""
+    width, height = image.size
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        for scale in _JPEG_SCALES:
+            if -(-width // scale) * -(-height // scale) <= max_pixels:
+                image.draft(image.mode, (max(1, width // scale), max(1, height // scale)))
+                return True
+    if isinstance(image, Jpeg2KImageFile):
+        for levels in range(1, _jpeg2000_levels(image) + 1):
+            size = -(-width >> levels), -(-height >> levels)
+            if size[0] * size[1] <= max_pixels:
+                _reduce_jpeg2000(image, levels, size)
+                return True
+    return False
+
+
+def _reduce_jpeg2000(image: Any, levels: int, size: tuple[int, int]) -> None:
+    """Do what Pillow's `reduce` does, but for odd sizes, too: the decoder rounds them up."""
+    codec, _, *rest = image.tile[0][3]
+    image._size = size
+    image.tile = [changed_tile(image.tile[0], (codec, levels, *rest), (0, 0, *size))]
+
+
+def changed_tile(tile: Any, arguments: Any, box: tuple[int, ...] | None = None) -> Any:
+    """Change what Pillow tells a decoder of a part of a picture: arguments, and where it is."""
+    decoder, given, offset, _ = tile
+    # A named tuple in newer versions of Pillow.
+    make = getattr(tile, "_make", tuple)
+    return make((decoder, box or given, offset, arguments))
+
+
+def _jpeg2000_levels(image: Jpeg2KImageFile) -> int:
+    """Return how often the size of a JPEG 2000 picture can be halved."""
+    assert image.fp is not None
+    image.fp.seek(0)
+    head = image.fp.read(1 << 16)
+    found = head.find(b"\xff\x52")  # the marker of coding style (COD)
+    # After the marker: length, style, progression, layers (2, 1, 1, 2 bytes), transform, levels.
+    return head[found + 9] if 0 <= found < len(head) - 9 else 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def fingerprint(
-    rows: Iterable[tuple[str, str, str, int]], contents: Mapping[str, str] | None = None
+    rows: Iterable[tuple[str, str, str, int]],
+    contents: Mapping[str, str] | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> str:
     """Compute the SHA-256 of a data set's list of images and of some images' contents.
 
@@ -20,6 +23,8 @@ def fingerprint(
         Split, path relative to the data, class name and number of bytes of every image.
     contents : mapping of str to str, default=None
         Maps the relative path of each image that was read to the digest of its bytes.
+    reading : mapping of str to JSON values, default=None
+        What is unusual about how images are read, since other pixels make another data set.
 
     Returns
     -------
@@ -27,7 +32,8 @@ def fingerprint(
         64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for row in (*sorted(rows), *sorted((contents or {}).items())):
+    parts = (contents or {}, reading or {})
+    for row in (*sorted(rows), *(item for part in parts for item in sorted(part.items()))):
         digest.update(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape"))
         digest.update(b"\n")
     return digest.hexdigest()

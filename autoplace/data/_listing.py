@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Names that users give to splits, and our name of each.
-SPLIT_NAMES = {
-    "train": "train",
-    "val": "val",
-    "validation": "val",
-    "valid": "val",
-    "test": "test",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
@@ -28,7 +19,7 @@ class ImageFile:
     n_bytes : int
         Size of the file; -1 if it does not exist.
     label : str
-        Name of the class.
+        Name of the class, in composed Unicode.
     split : str or None, default=None
         "train", "val" or "test"; None if the data does not give one.
     group : str or None, default=None
@@ -49,14 +40,12 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a data set, and notes for the user on how they were found."""
+    """The files of a data set, and notes for the user on how they were found.
+
+    `hint` says where missing files may be; it is empty if nothing is known.
+    """
 
     name: str
     files: list[ImageFile]
     notes: list[str] = field(default_factory=list)
-
-
-def shorten(names: list[str]) -> str:
-    """Join the first three names and the number of other names, for a note."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+    hint: str = ""

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from autoplace.data import _manifest
+from autoplace.data._checks import (
+    check_classes,
+    check_groups,
+    check_presence,
+    check_readable,
+    check_splits,
+)
+from autoplace.data._columns import ColumnNames
 from autoplace.data._contents import content_digests, smallest_digests
-from autoplace.data._decoding import read_image
+from autoplace.data._decoding import MAX_PIXELS
 from autoplace.data._errors import DataError
 from autoplace.data._fingerprint import fingerprint
 from autoplace.data._folder import list_folder
-from autoplace.data._listing import ImageFile, Listing, shorten
+from autoplace.data._listing import ImageFile, Listing
+from autoplace.data._manifest import list_manifest
+from autoplace.data._names import check_utf8, shown
 from autoplace.data._record import DecodingRecord
 from autoplace.data._split import ImageSplit
 from autoplace.data._splitting import HELD_OUT_FRACTION, carve
+from autoplace.data._table import SUFFIXES as TABLE_SUFFIXES
 from autoplace.data._task_data import TaskData, default_family
 from autoplace.data._transforms import ImageTransform
+from autoplace.data._value_range import find_reading
 from autoplace.data.builtin import PREFIX, list_builtin, load_builtin
 from predictors.vocabulary import FamilySource
-
-SPLITS = ("train", "val", "test")
-MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
 
 
 def load_data(
@@ -37,13 +44,20 @@ def load_data(
     max_bad: float = 0.05,
     family: str | None = None,
     measure: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
 ) -> TaskData:
-    """Read a data set's list of images, classes and splits; no image is decoded yet.
+    """Read a data set's list of images, classes and splits.
+
+    Only one image of each class is decoded yet, and a sample of those of more than 8 bits, to find
+    the range of values that they use.
 
     Parameters
     ----------
     source : str or path-like
-        An image folder, a .csv or .parquet manifest, or "builtin:NAME".
+        An image folder, a table (.csv, .tsv, .parquet), or "builtin:NAME".
     transform : ImageTransform
         Maps an RGB picture to a tensor of shape (3, height, width); see `create_transform`.
     seed : int, default=0
@@ -56,11 +70,17 @@ def load_data(
         family.
     measure : bool, default=False
         Whether a built-in task gets its measurement split; other data has none.
+    max_pixels : int, default=89_478_485
+        Most pixels of an image that are decoded. Larger JPEG and JPEG 2000 images are decoded at a
+        reduced size; others are unreadable.
+    path_column, label_column, split_column : str or None, default=None
+        Columns of a table that hold the paths, labels and splits; by default, they are found by
+        their names. `split_column="none"` leaves the table's splits aside.
 
     Returns
     -------
     TaskData
-        Its images are decoded when they are needed.
+        Its other images are decoded when they are needed.
 
     Raises
     ------
@@ -91,13 +111,15 @@ def load_data(
             family=family,
             measure=measure,
         )
-    listing = _list(text)
+    columns = ColumnNames(path_column, label_column, split_column)
+    listing = _list(text, columns)
     files = sorted(listing.files, key=lambda file: file.key)
-    _check_classes(text, files)
-    _check_presence(text, files, max_bad)
+    check_utf8(file.path for file in files)
+    check_classes(shown(text), files)
+    check_presence(shown(text), listing, max_bad)
     made_val = not any(file.split == "val" for file in files)
-    files = _complete_splits(text, files, seed, listing.notes)
-    classes = _check_splits(text, files, listing.notes)
+    files = _complete_splits(shown(text), files, seed, listing.notes)
+    classes = check_splits(shown(text), files, listing.notes)
     return _build(
         text,
         replace(listing, files=files),
@@ -106,19 +128,23 @@ def load_data(
         max_bad=max_bad,
         family=family,
         made_val=made_val,
+        max_pixels=max_pixels,
     )
 
 
-def _list(text: str) -> Listing:
+def _list(text: str, columns: ColumnNames) -> Listing:
     path = Path(text).expanduser()
     if os.path.isdir(path):
-        return list_folder(path)
+        listing = list_folder(path)
+        if any(columns):
+            listing.notes.append("the options for columns have no effect: the data is no table")
+        return listing
     if os.path.isfile(path):
-        if path.suffix.lower() in _manifest.SUFFIXES:
-            return _manifest.list_manifest(path)
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return list_manifest(path, columns)
         raise DataError(
-            f"'{text}' is neither a folder nor a manifest; "
-            f"the name of a manifest ends in {' or '.join(_manifest.SUFFIXES)}"
+            f"'{shown(text)}' is neither a folder nor a manifest; "
+            f"the name of a manifest ends in {', '.join(TABLE_SUFFIXES)}"
         )
     names = [name.removeprefix(PREFIX) for name in list_builtin()]
     near = difflib.get_close_matches(text, names, n=1)
@@ -127,36 +153,7 @@ def _list(text: str) -> Listing:
         if near
         else "'autoplace tasks' lists the built-in tasks"
     )
-    raise DataError(f"no such folder or manifest: '{text}'; {hint}")
-
-
-def _check_classes(text: str, files: list[ImageFile]) -> None:
-    counts = Counter(file.label for file in files)
-    if not files:
-        raise DataError(
-            f"no images in '{text}'; each class needs a folder with at least {MIN_IMAGES} images"
-        )
-    if len(counts) == 1:
-        raise DataError(
-            f"'{text}' has only one class, '{next(iter(counts))}'; at least two are needed, "
-            "each with its own folder or label"
-        )
-    few = sorted(label for label, count in counts.items() if count < MIN_IMAGES)
-    if few:
-        raise DataError(
-            f"class '{few[0]}' in '{text}' has {counts[few[0]]} images, but at least {MIN_IMAGES} "
-            f"are needed{f' (also in {len(few) - 1} more classes)' if len(few) > 1 else ''}; "
-            "add images or remove the class"
-        )
-
-
-def _check_presence(text: str, files: list[ImageFile], max_bad: float) -> None:
-    absent = [file for file in files if file.n_bytes < 0]
-    if len(absent) > max_bad * len(files):
-        raise DataError(
-            f"{len(absent)} of {len(files)} images in '{text}' do not exist, the first: "
-            f"{absent[0].path}\ncorrect the paths: they are relative to the manifest's folder"
-        )
+    raise DataError(f"no such folder or manifest: '{shown(text)}'; {hint}")
 
 
 def _complete_splits(
@@ -166,7 +163,7 @@ def _complete_splits(
     present = {file.split or "train" for file in files}
     if "train" not in present:
         raise DataError(f"'{text}' has no training images; put some images in train")
-    _check_groups(text, files)
+    check_groups(text, files)
     missing = [split for split in ("val", "test") if split not in present]
     if not missing:
         return files
@@ -181,40 +178,6 @@ def _complete_splits(
     return [file.in_split(new_split.get(file.key, file.split)) for file in files]
 
 
-def _check_groups(text: str, files: list[ImageFile]) -> None:
-    splits_of = defaultdict(set)
-    for file in files:
-        if file.group is not None and file.split is not None:
-            splits_of[file.group].add(file.split)
-    for group, splits in splits_of.items():
-        if len(splits) > 1:
-            raise DataError(
-                f"group '{group}' in '{text}' is in {' and '.join(sorted(splits))}; "
-                "put all its images in one split, or remove the split column"
-            )
-
-
-def _check_splits(text: str, files: list[ImageFile], notes: list[str]) -> tuple[str, ...]:
-    """Return the classes, sorted by name. Raises DataError for one that is not in train."""
-    labels = {split: {f.label for f in files if f.split == split} for split in SPLITS}
-    for split in ("val", "test"):
-        if not labels[split]:
-            raise DataError(
-                f"no images are left for {split} in '{text}'; "
-                "add images, make groups smaller or add a split column"
-            )
-        unknown = sorted(labels[split] - labels["train"])
-        if unknown:
-            raise DataError(
-                f"class '{unknown[0]}' is in {split} but not in train of '{text}'; "
-                "add images of it to train (or make groups smaller), or remove the class"
-            )
-        absent = sorted(labels["train"] - labels[split])
-        if absent:
-            notes.append(f"classes without an image in {split}: {shorten(absent)}")
-    return tuple(sorted(labels["train"]))
-
-
 def _build(
     text: str,
     listing: Listing,
@@ -224,17 +187,25 @@ def _build(
     max_bad: float,
     family: str | None,
     made_val: bool,
+    max_pixels: int,
 ) -> TaskData:
     record = DecodingRecord(len(listing.files), max_bad)
     index_of = {label: index for index, label in enumerate(classes)}
     contents = content_digests(listing.files)
-    identity = fingerprint(
-        ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files), contents
-    )
-    digests = smallest_digests(contents)
 
     def files_of(split: str) -> list[ImageFile]:
         return [file for file in listing.files if file.split == split]
+
+    reading, notes = find_reading(
+        (file.path for file in [*files_of("train"), *files_of("val")]), max_pixels
+    )
+    check_readable(files_of("train"), reading)
+    identity = fingerprint(
+        ((str(file.split), file.key, file.label, file.n_bytes) for file in listing.files),
+        contents,
+        reading.changes(),
+    )
+    digests = smallest_digests(contents)
 
     def split_of(name: str) -> ImageSplit:
         files = files_of(name)
@@ -243,7 +214,7 @@ def _build(
             name,
             paths,
             np.array([index_of[file.label] for file in files]),
-            read=lambda index: read_image(paths[index]),
+            read=lambda index: reading(paths[index]),
             transform=transform,
             record=record,
         )
@@ -263,7 +234,8 @@ def _build(
         groups=_group_numbers([*files_of("train"), *files_of("val")]),
         made_val=made_val,
         record=record,
-        notes=listing.notes,
+        reading=reading,
+        notes=[*listing.notes, *notes],
     )
 
 

@@ -37,8 +37,8 @@ class BadImage:
     ...     _ = Path(folder, "cat", "3.png").write_bytes(b"")
     ...     data = load_data(folder, transform=transform, max_bad=0.2)
     ...     n_read = sum(len(split.load(range(len(split)))) for split in data.splits)
-    >>> n_read, [(Path(bad.path).name, bad.reason[:12]) for bad in data.bad_images()]
-    (11, [('3.png', 'not an image')])
+    >>> n_read, [(Path(bad.path).name, bad.reason) for bad in data.bad_images()]
+    (11, [('3.png', 'the file is empty')])
     """
 
     path: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autoplace.data._reading import PictureReading
 from autoplace.data._record import BadImage, DecodingRecord, DuplicateImage
 from autoplace.data._split import ImageSplit
 from predictors.vocabulary import FamilySource
@@ -68,6 +69,8 @@ class TaskData:
         Group number of each image of `fit`, of shape (images,); None if the data has no groups.
     made_val : bool, default=False
         Whether val was taken from train by this tool instead of given by the user.
+    reading : PictureReading, optional
+        How image files are read; a model that was trained on them reads others so.
     notes : list of str
         Notes for the user on how the data was read, one sentence each.
 
@@ -101,6 +104,7 @@ class TaskData:
     image_digests: tuple[str, ...] = ()
     groups: np.ndarray | None = field(default=None, repr=False, compare=False)
     made_val: bool = False
+    reading: PictureReading = field(default_factory=PictureReading)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -127,6 +131,17 @@ class TaskData:
     def duplicates(self) -> list[DuplicateImage]:
         """List equal pictures in different splits, among the images decoded so far."""
         return self.record.duplicates()
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Count the images of each class in train, val and test."""
+        counts = {
+            split.name: np.bincount(split.labels, minlength=len(self.classes)).tolist()
+            for split in self.splits
+        }
+        return {
+            label: {split: row[index] for split, row in counts.items()}
+            for index, label in enumerate(self.classes)
+        }
 
     def profile(self) -> dict[str, Any]:
         """Count images per split and class, in plain JSON values, for MLflow's data set input."""

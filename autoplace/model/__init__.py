@@ -2,7 +2,7 @@
 
 from autoplace.model._adapted import AdaptedModel, frozen_activations, frozen_features
 from autoplace.model._alone import Alone
-from autoplace.model._artifact import load_adapted, save_adapted
+from autoplace.model._artifact import load_adapted, read_pictures, save_adapted
 from autoplace.model._head import LinearHead, fit_head
 from autoplace.model._merge import MergedModel, merge_adapters
 from autoplace.model._population import Population
@@ -30,5 +30,6 @@ __all__ = [
     "frozen_features",
     "load_adapted",
     "merge_adapters",
+    "read_pictures",
     "save_adapted",
 ]

@@ -50,6 +50,9 @@ class AdaptedModel(Trainable):
     transform : callable
         Maps an RGB PIL image to a tensor (3, height, width). Set only on models that
         `autoplace.load` returns.
+    read_image : callable
+        Reads an image file as an RGB PIL image, as those that the model was trained on were read.
+        Set only on models that `autoplace.load` returns.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class AdaptedModel(Trainable):
     """
 
     transform: Callable[[Image], Tensor]
+    read_image: Callable[[str], Image]
 
     def __init__(
         self, chain: ResidualChain, placement: Placement, classes: tuple[str, ...]

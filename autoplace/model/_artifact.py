@@ -19,6 +19,7 @@ from autoplace.placement import Placement
 
 PLACEMENT, TENSORS, CLASSES = "placement.json", "adapter.safetensors", "classes.json"
 PREPROCESSING, CARD = "preprocessing.json", "card.md"
+PICTURES = "pictures"  # in PREPROCESSING
 
 
 def save_adapted(
@@ -28,6 +29,7 @@ def save_adapted(
     checkpoint: str | None = None,
     merge: bool = False,
     procedure: Mapping[str, Any] | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> Path:
     """Save what was trained, and how to find the backbone.
 
@@ -50,6 +52,8 @@ def save_adapted(
     procedure : mapping of str to JSON values, optional
         The procedure that the model was trained with and what it chose, for people to read;
         loading does not need it.
+    pictures : mapping of str to JSON values, optional
+        How the image files that it was trained on were read; `read_pictures` returns it.
 
     Returns
     -------
@@ -87,7 +91,10 @@ def save_adapted(
     # `save_file` would raise an error of its own if the disk is full.
     (folder / TENSORS).write_bytes(safetensors.torch.save(tensors))
     _write_json(folder / CLASSES, list(model.classes))
-    _write_json(folder / PREPROCESSING, model.chain.data_config)
+    preprocessing = dict(model.chain.data_config)
+    if pictures is not None:
+        preprocessing[PICTURES] = dict(pictures)
+    _write_json(folder / PREPROCESSING, preprocessing)
     (folder / CARD).write_text(card, encoding="utf-8")
     _write_json(folder / PLACEMENT, description)  # last, so that a folder with it is complete
     return folder
@@ -146,6 +153,33 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
     except RuntimeError as error:  # the tensors are for another placement or other classes
         raise _incomplete(folder, error) from error
     return merge_adapters(model.eval()).model if description.get("merge") else model.eval()
+
+
+def read_pictures(folder: Path | str) -> dict[str, Any] | None:
+    """Return the `pictures` that a model was saved with; None if it was saved without.
+
+    Raises
+    ------
+    UserError
+        If the file that holds them is missing or damaged.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.placement import Placement
+    >>> model = AdaptedModel(create_chain("starter"), Placement.parse("7>3"), ("cat", "dog"))
+    >>> with TemporaryDirectory() as folder:
+    ...     saved = save_adapted(model, folder, card="# An example", pictures={"max_pixels": 100})
+    ...     read_pictures(saved)
+    {'max_pixels': 100}
+    """
+    try:
+        preprocessing = json.loads((Path(folder) / PREPROCESSING).read_text("utf-8"))
+        found: dict[str, Any] | None = preprocessing.get(PICTURES)
+    except (OSError, AttributeError, ValueError) as error:
+        raise _incomplete(Path(folder), error) from error
+    return found
 
 
 def _incomplete(folder: Path, error: Exception) -> UserError:

@@ -47,6 +47,23 @@ class DataSettings(Settings):
     max_bad: float = option(
         0.05, "Stop if more than this share of the images is unreadable.", low=0.0, high=1.0
     )
+    path_column: str | None = option(
+        None, "Column of a table that holds the paths; default: found by its name."
+    )
+    label_column: str | None = option(
+        None, "Column of a table that holds the labels; default: found by its name."
+    )
+    split_column: str | None = option(
+        None,
+        "Column of a table that holds the splits; default: found by its name. 'none': splits are "
+        "made, whatever the table says.",
+    )
+    max_pixels: int = option(
+        89_478_485,
+        "Most pixels of an image that are decoded (89 million take 256 MiB). Larger JPEG and JPEG "
+        "2000 images are decoded at a reduced size; others count as unreadable.",
+        low=1,
+    )
     family: str | None = option(
         None,
         "Source or generator of the data. When predictors are compared, a family is left out as a "

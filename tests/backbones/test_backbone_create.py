@@ -111,13 +111,13 @@ def test_a_checkpoint_may_lack_the_classifier_or_have_its_own(n_classes, tiny_st
 
 def test_a_checkpoint_that_does_not_fit_is_refused_with_a_few_keys(tiny_state, tmp_path):
     state = {key: tensor for key, tensor in tiny_state.items() if not key.startswith("blocks.5")}
-    state |= {"stranger": torch.zeros(1), "norm.weight": torch.zeros(3)}
+    state |= {"blocks.0.stranger": torch.zeros(1), "norm.weight": torch.zeros(3)}
     safetensors.torch.save_file(state, tmp_path / "weights.safetensors")
     with pytest.raises(BackboneError) as error:
         create_chain(TINY, checkpoint=tmp_path / "weights.safetensors")
     message = str(error.value)
     assert "missing: blocks.5.attn.proj.bias, blocks.5.attn.proj.weight and 10 more" in message
-    assert "unexpected: stranger" in message
+    assert "unexpected: blocks.0.stranger" in message
     assert "norm.weight (3,), not (64,)" in message
     assert len(message.splitlines()) <= 2
 

@@ -90,7 +90,7 @@ DATA = {
         lambda g: ["pick", g.file("m.csv", "path,lable\na.png,red\n")], "lable"
     ),
     "unknown split name": (
-        lambda g: ["pick", g.file("m.csv", "path,label,split\na.png,red,holdout\n")], "holdout"
+        lambda g: ["pick", g.file("m.csv", "path,label,split\na.png,red,later\n")], "later"
     ),
     "path out of the manifest's folder": (
         lambda g: ["pick", g.file("m.csv", "path,label\n../a.png,red\n")], r"\.\./a\.png"

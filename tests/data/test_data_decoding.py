@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoplace.data import DataError, load_data
-from autoplace.data._decoding import UnreadableImageError, read_image
+from autoplace.data import DataError, UnreadableImageError, load_data, read_image
 
 
 def colours(path):
@@ -100,7 +99,7 @@ def test_an_animation_gives_its_first_frame(tmp_path):
 
 def test_float_pixels_are_refused(tmp_path):
     Image.new("F", (4, 4), 0.5).save(tmp_path / "x.tif")
-    with pytest.raises(UnreadableImageError, match="float pixels"):
+    with pytest.raises(UnreadableImageError, match="float pixels of unknown range"):
         read_image(str(tmp_path / "x.tif"))
 
 
@@ -146,10 +145,9 @@ def test_a_damaged_image_is_skipped_and_listed_with_its_reason(
     assert "\n" not in bad.reason
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_an_image_between_pillow_s_warning_and_its_error_is_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(bomb(10_000))
-    with pytest.raises(UnreadableImageError, match="10000x10000 pixels; the limit is"):
+    with pytest.raises(UnreadableImageError, match="10000x10000 pixels, and at most 89,478,485"):
         read_image(str(tmp_path / "x.png"))
 
 

@@ -1,4 +1,4 @@
-"""Open a task from DATA and settings; no image is decoded yet."""
+"""Open a task from DATA and settings, and say what was understood."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.data import TaskData, create_transform, load_data, short_digest
 from autoplace.settings import InputSettings, TaskSettings
+from autoplace.tracking import Store
 from autoplace.training import Task, resolve_device
 
+NAMED = 12  # classes that are named at the start; a dry run lists all
 IMBALANCED = 4  # times as many images in one class as in another
 
 
@@ -21,8 +23,9 @@ def open_task(
     *,
     chain: ResidualChain | None = None,
     measure: bool = False,
+    store: Store | None = None,
 ) -> Task:
-    """Load a backbone and the list of a data set's images.
+    """Load a backbone and the list of a data set's images, and say what was understood.
 
     Parameters
     ----------
@@ -33,11 +36,15 @@ def open_task(
     inputs : InputSettings, optional
         What trials read, and where it is cached.
     progress : Progress, optional
-        Receives notes about the data.
+        Receives notes on what was understood: classes with their counts, what was ignored, metric
+        and store.
     chain : ResidualChain, optional
         The backbone named in the settings, if it is already loaded for another task.
     measure : bool, default=False
         Whether a built-in task gets its measurement split; for collecting the placement log.
+    store : Store, optional
+        Where results will be recorded: it is named in a note, and its experiment must not have been
+        deleted.
 
     Returns
     -------
@@ -64,11 +71,20 @@ def open_task(
         transform=create_transform(chain.data_config),
         seed=settings.seed,
         max_bad=settings.max_bad,
+        max_pixels=settings.max_pixels,
         family=settings.family,
         measure=measure,
+        path_column=settings.path_column,
+        label_column=settings.label_column,
+        split_column=settings.split_column,
     )
-    for note in [*data.notes, *_imbalance(data)]:
+    weights = [f"checkpoint: {note}" for note in chain.notes]
+    metric = f"metric: {settings.metric}, on validation images"
+    for note in [*_counts(data), *data.notes, *_imbalance(data), *weights, metric]:
         progress.note(note)
+    if store is not None:
+        progress.note(f"store: {store.address}")
+        store.require_experiment(store.experiment_name(data.name))
     fingerprint = short_digest(
         {
             "data": data.fingerprint,
@@ -88,6 +104,17 @@ def open_task(
         inputs=inputs or InputSettings(),
         notify=progress.note,
     )
+
+
+def _counts(data: TaskData) -> list[str]:
+    """Name the classes with their images in each split."""
+    classes = list(data.class_counts().items())
+    listed = ", ".join(
+        f"{label} {'/'.join(map(str, counts.values()))}" for label, counts in classes[:NAMED]
+    )
+    more = f" and {len(classes) - NAMED} more" if len(classes) > NAMED else ""
+    images = ", ".join(f"{len(split)} {split.name}" for split in data.splits)
+    return [f"{len(classes)} classes, {images} images: {listed}{more} (train/val/test)"]
 
 
 def _imbalance(data: TaskData) -> list[str]:

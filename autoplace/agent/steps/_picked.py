@@ -94,7 +94,7 @@ def read_picked(store: Store, run_id: str, settings: RefineSettings, progress: P
     source = settings.data or str(config["data"])
     about = _of(TaskSettings, config)
     try:
-        task = open_task(source, about, _of(InputSettings, config), progress)
+        task = open_task(source, about, _of(InputSettings, config), progress, store=store)
     except UserError as error:
         if settings.data is not None:
             raise

@@ -46,7 +46,8 @@ def save_winner(
     """
     progress.stage("Saving and re-reading the winner")
     merge = merge and _can_merge(report.model, progress)
-    save_adapted(report.model, folder, card, checkpoint, merge, procedure)
+    pictures = task.data.reading.to_dict()
+    save_adapted(report.model, folder, card, checkpoint, merge, procedure, pictures)
     _write_predictions(task, report, folder)
     reloaded = load(folder, checkpoint=checkpoint)
     _check(task, reloaded.to(task.device), report.logits)

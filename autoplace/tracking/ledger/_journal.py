@@ -21,7 +21,7 @@ from autoplace.tracking.ledger._events import (
     UnsentEvent,
 )
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
-from autoplace.tracking.ledger._probe_files import RUNS, write_probe
+from autoplace.tracking.ledger._probe_files import write_probe
 from autoplace.tracking.ledger._push import INVOCATION_TAG
 from autoplace.tracking.store import (
     TRIAL_TAG,
@@ -106,7 +106,7 @@ class Journal:
         full_tags = {INVOCATION_TAG: invocation, **tags}
         try:
             self.run: Run = start_run(store, task_name, run_name, params, full_tags)
-            self.folder: Path = store.folder / RUNS / self.run.run_id
+            self.folder: Path = store.run_folder(self.run.run_id)
             self._ledger = Ledger(self.folder / LEDGER_FILE)
             self._ledger.append(
                 RunEvent(invocation, self.run.run_id, task_name, run_name, params, full_tags)

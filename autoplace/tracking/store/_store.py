@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 _FOLDER = "autoplace-store"
+RUNS = "runs"  # in a store's folder; it holds the run folders
 _DATABASES = ("postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
 
@@ -221,6 +222,10 @@ class Store:
             return None
         path = self.folder / "artifacts" / run_id / "artifacts" / artifact_path
         return path if path.exists() else None
+
+    def run_folder(self, run_id: str) -> Path:
+        """Local folder of an invocation: its ledger, its probe and its winner."""
+        return self.folder / RUNS / run_id
 
     def _look(self, *, write: bool) -> None:
         """Look at the database or server."""
