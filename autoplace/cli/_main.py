@@ -45,6 +45,10 @@ def verbose_option(**extra: Any) -> click.Option:
     )
 
 
+class _Interrupted(BaseException):
+    """Stands for a KeyboardInterrupt, of which click would print its own account."""
+
+
 class LazyGroup(click.Group):
     """Imports a command's module only when that command runs, so that help is quick."""
 
@@ -62,6 +66,12 @@ class LazyGroup(click.Group):
         if not any(option.name == "verbose" for option in command.params):
             command.params.append(verbose_option(expose_value=False))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -122,8 +132,8 @@ def _run(arguments: list[str], verbose: bool) -> int:
         return ExitCode.BAD_INPUT
     except click.ClickException as error:
         return _end(error, error.format_message(), verbose)
-    except (KeyboardInterrupt, click.Abort) as error:
-        return _end(error, "; ".join(["interrupted", *_notes(error)]), verbose)
+    except (_Interrupted, KeyboardInterrupt) as error:
+        return _end(error, "; ".join(["interrupted", *_notes(error.__cause__ or error)]), verbose)
     except BrokenPipeError:  # whoever read the results has seen enough, as `head` does
         return ExitCode.FAILED
     except (WriteError, OSError) as error:
@@ -136,11 +146,13 @@ def _run(arguments: list[str], verbose: bool) -> int:
 
 def _end(error: BaseException, message: str, verbose: bool) -> int:
     """Print one message about an error; the exit code."""
-    interrupted = isinstance(error, KeyboardInterrupt | click.Abort)
+    interrupted = isinstance(error, _Interrupted | KeyboardInterrupt)
     with suppress(OSError):  # the terminal may be gone
         if verbose and not interrupted:
             traceback.print_exception(error)
         text = message if interrupted else f"Error: {message}"
+        if interrupted and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line on which the terminal shows ^C
         click.echo(wrapped(text, sys.stderr), err=True)
     if interrupted:
         return ExitCode.INTERRUPTED
