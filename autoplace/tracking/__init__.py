@@ -26,6 +26,7 @@ from autoplace.tracking.store import (
     log_probe,
     open_ui_command,
     read_rows,
+    run_ui,
     start_run,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "push_unsent",
     "read_rows",
     "register_version",
+    "run_ui",
     "start_run",
     "to_json",
 ]
