@@ -18,7 +18,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
-from rich.table import Column
 
 from autoplace.agent import Progress
 
@@ -52,32 +51,36 @@ class BarProgress(Progress):
     """A bar per stage with elapsed and remaining time; messages stay above it."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns: list[ProgressColumn] = [
-            TextColumn(
-                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
-            ),
-            MofNCompleteColumn(),
-        ]
-        if console.width >= _WIDE:
-            columns[1:1] = [BarColumn(console.width // 4)]
-            columns += [TimeElapsedColumn(), TextColumn("ETA")]
+        self._console = Console(stderr=True)
+        width = self._console.width
+        columns: list[ProgressColumn] = [MofNCompleteColumn(), TimeRemainingColumn()]
+        self._room = width - 26  # spinner, count and time take the rest
+        if width >= _WIDE:
+            columns[:0] = [BarColumn(width // 4)]
+            columns[2:2] = [TimeElapsedColumn(), TextColumn("ETA")]
+            self._room -= width // 4 + 14
+        text = TextColumn("{task.description}", markup=False)
         self.rich = RichProgress(
-            SpinnerColumn(), *columns, TimeRemainingColumn(), console=console, transient=True
+            SpinnerColumn(), text, *columns, console=self._console, transient=True
         )
 
     def stage(self, text: str, total: int | None = None) -> None:
         for task in self.rich.task_ids:
             self.rich.remove_task(task)
-        self.rich.add_task(text, total=total)
+        short = text if len(text) <= self._room else f"{text[: self._room - 1]}…"
+        self.rich.add_task(short, total=total)
 
     def advance(self, text: str = "") -> None:
         if text:
-            self.rich.console.print(text, highlight=False, markup=False)
+            self._print(text)
         self.rich.advance(self.rich.task_ids[-1])
 
     def note(self, text: str) -> None:
-        self.rich.console.print(f"note: {text}", highlight=False, markup=False)
+        self._print(f"note: {text}")
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be gone; the command goes on
+            self._console.print(text, highlight=False, markup=False)
 
 
 @contextmanager
@@ -87,5 +90,9 @@ def terminal_progress() -> Iterator[Progress]:
         yield LineProgress()
         return
     bars = BarProgress()
-    with bars.rich:
+    bars.rich.start()
+    try:
         yield bars
+    finally:
+        with suppress(OSError):
+            bars.rich.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -65,7 +66,17 @@ class HelpFormatter(click.HelpFormatter):
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write pairs of a term and its text, the terms in at most a third of the width."""
-        super().write_dl(list(rows), min(col_max, self.width // 3), col_spacing)
+        broken = [(self._broken(term), text) for term, text in rows]
+        super().write_dl(broken, min(col_max, self.width // 3), col_spacing)
+
+    def _broken(self, term: str) -> str:
+        """Break a term that is too long, between the words that an option may have."""
+        lines = [""]
+        for part in re.split(r"(?<=[| ])", term):
+            if lines[-1] and len(lines[-1] + part.rstrip()) > self.width - self.current_indent:
+                lines.append(" " * (self.current_indent + 4))
+            lines[-1] += part
+        return "\n".join(line.rstrip() for line in lines)
 
 
 class Context(click.Context):

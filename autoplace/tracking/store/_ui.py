@@ -120,7 +120,7 @@ def _check_port(arguments: Sequence[str]) -> None:
     """Raise TrackingError if the port is taken; MLflow would find out late."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-p", "--port", default=os.environ.get("MLFLOW_PORT", "5000"))
-    parser.add_argument("-h", "--host", default="127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1")
     given, _ = parser.parse_known_args(arguments)
     if not given.port.isdecimal() or not 0 < int(given.port) < 65536:
         raise TrackingError(f"--port is {given.port}; it must be a number from 1 to 65535")
