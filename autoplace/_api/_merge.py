@@ -63,7 +63,7 @@ def merge(
         Two or more MLflow run ids, or winners' folders, of one placement and backbone. Ranks may
         differ; the first run gives them.
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace merge`; `autoplace.settings.MergeSettings` describes each.
 

@@ -66,7 +66,7 @@ def pick(
     Parameters
     ----------
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace pick`; `autoplace.settings.PickSettings` describes each.
 

@@ -44,7 +44,7 @@ def probe(
     Parameters
     ----------
     data : path or str
-        An image folder, a CSV or Parquet manifest, or `builtin:NAME`.
+        An image folder, a CSV or Parquet table, or `builtin:NAME`.
     **options
         As the flags of `autoplace probe`; `autoplace.settings.ProbeCommandSettings` describes each.
 

@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
 def autoplace() -> None:
     """Decide where in a frozen vision backbone to put adapters.
 
-    DATA is an image folder, a CSV or Parquet manifest, or builtin:NAME. Results go to stdout,
+    DATA is an image folder, a CSV or Parquet table, or builtin:NAME. Results go to stdout,
     progress to stderr. Exit codes: 0 done, 1 failed, 2 bad input, 3 --budget ran out.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from unicodedata import category
 
 from autoplace.data._decoding import UnreadableImageError
 from autoplace.data._errors import DataError
@@ -18,7 +19,7 @@ MIN_IMAGES = 4  # of each class: two to train on, one to validate, one to test
 
 
 def check_classes(text: str, files: Sequence[ImageFile]) -> None:
-    """Raise DataError for fewer than two classes, and for classes with too few images."""
+    """Raise DataError for fewer than two classes, odd names, and classes with too few images."""
     counts = Counter(file.label for file in files)
     if not files:
         raise DataError(
@@ -28,6 +29,12 @@ def check_classes(text: str, files: Sequence[ImageFile]) -> None:
         raise DataError(
             f"'{text}' has only one class, '{shown(next(iter(counts)))}'; at least two are needed, "
             "each with its own folder or label"
+        )
+    odd = sorted(label for label in counts if any(category(c) == "Cc" for c in label))
+    if odd:
+        raise DataError(
+            f"class '{shown(odd[0])}' in '{text}' has a line break or another control character in "
+            "its name; rename it"
         )
     few = sorted(label for label, count in counts.items() if count < MIN_IMAGES)
     if few:
@@ -140,6 +147,6 @@ def check_readable(files: Sequence[ImageFile], reading: PictureReading) -> None:
         more = f" (nor of {len(broken) - 1} more classes)" if len(broken) > 1 else ""
         raise DataError(
             f"none of the {len(paths)} training images of class '{shown(first)}' can be read{more}"
-            f", e.g. {shown(paths[0])}: {reasons[first]}\nsave them as PNG or JPEG, or remove the "
+            f", e.g. {shown(paths[0])}: {reasons[first]}\nrepair or replace them, or remove the "
             "class"
         )

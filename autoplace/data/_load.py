@@ -114,7 +114,7 @@ def load_data(
     columns = ColumnNames(path_column, label_column, split_column)
     listing = _list(text, columns)
     files = sorted(listing.files, key=lambda file: file.key)
-    check_utf8(file.path for file in files)
+    check_utf8([text, listing.name, *(file.path for file in files)])
     check_classes(shown(text), files)
     check_presence(shown(text), listing, max_bad)
     made_val = not any(file.split == "val" for file in files)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from autoplace.cli._main import autoplace
 from autoplace.data import DataError
-from tests.field._data_files import load, splits, totals, write_table, write_tree
+from tests.field._data_files import load, splits, totals, under_bytes, write_table, write_tree
 
 FLAT = {"cat": 10, "dog": 10}
 SPLIT = {"cat": (6, 2, 2), "dog": (6, 2, 2)}
@@ -164,6 +164,9 @@ REFUSED = {
     "one image of two classes": (
         lambda t: rewritten(t, "img/a1.png,cat", "img/a0.png,dog"), "twice, as 'cat' and 'dog'",
     ),
+    "a line break in a label": (
+        lambda t: rewritten(t, ",cat", ',"ca\nt"'), r"class 'ca\\nt' .* line break",
+    ),
     "another encoding": (
         lambda t: (t.write_bytes(t.read_text().replace("cat", "café").encode("latin-1")), t)[1],
         "must be a table of text in UTF-8",
@@ -233,6 +236,13 @@ def test_a_table_of_links_in_a_snapshot_is_read(tmp_path):
     links = {f"img/{p.name}": p for p in (tmp_path / "blobs" / "img").iterdir()}
     snapshot = write_tree(tmp_path / "snapshots" / "0a", links | {"metadata.csv": table})
     assert totals(load(snapshot / "metadata.csv")) == FLAT
+
+
+def test_a_table_whose_name_is_not_utf_8_is_refused(tmp_path):
+    table = write_table(tmp_path)
+    other = table.rename(under_bytes(tmp_path, b"caf\xe9.csv"))
+    with pytest.raises(DataError, match=r"caf\\xe9.csv' is not UTF-8"):
+        load(other)
 
 
 def test_options_for_columns_do_nothing_to_a_folder_and_that_is_said(tmp_path):
