@@ -18,6 +18,7 @@ def predict(
     *,
     store: str | None = None,
     checkpoint: str | Path | None = None,
+    probabilities: bool = False,
 ) -> pd.DataFrame:
     """Classify image files with the winner of a pick.
 
@@ -26,16 +27,18 @@ def predict(
     run : str or path
         An MLflow run id, or a winner's folder.
     images : path or sequence of paths
-        Image files.
+        Image files, folders, which are searched for images, and patterns such as `photos/*.jpg`.
     store : str, optional
         MLflow tracking URI; default: as for the commands.
     checkpoint : path, optional
         Where the backbone's weights are now, if they have moved.
+    probabilities : bool, default=False
+        Whether to add a column with the probability of each class, named `probability:<class>`.
 
     Returns
     -------
     DataFrame (images, 3)
-        `path`, `predicted` class and its `probability`.
+        `path`, `predicted` class and its `probability`; more columns with `probabilities`.
 
     Raises
     ------
@@ -54,8 +57,11 @@ def predict(
     from autoplace import agent
 
     files = [images] if isinstance(images, str | Path) else images
-    found = [vars(each) for each in agent.predict(run, files, store=store, checkpoint=checkpoint)]
-    return pd.DataFrame(found, columns=["path", "predicted", "probability"])
+    found = agent.predict(
+        run, files, store=store, checkpoint=checkpoint, probabilities=probabilities
+    )
+    rows = [each.to_row() for each in found]
+    return pd.DataFrame(rows, columns=[*rows[0]] if rows else ["path", "predicted", "probability"])
 
 
 def load(

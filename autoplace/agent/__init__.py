@@ -19,9 +19,11 @@ from autoplace.agent.steps import (
     training_set,
 )
 from autoplace.agent.steps._errors import NothingFinishedError
+from autoplace.agent.steps._image_files import read_path_list
 from autoplace.agent.steps._load import load
 from autoplace.agent.steps._merge_result import MergeResult
 from autoplace.agent.steps._pick_result import PickResult, Tested
+from autoplace.agent.steps._prediction_file import check_out, write_predictions
 from autoplace.agent.steps._progress import Progress
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Side",
     "Tested",
     "Transfer",
+    "check_out",
     "collect",
     "collect_task",
     "dry_run",
@@ -52,9 +55,11 @@ __all__ = [
     "predict",
     "probe",
     "probe_task",
+    "read_path_list",
     "read_placements",
     "refine",
     "retrain",
     "sample_trials",
     "training_set",
+    "write_predictions",
 ]

@@ -17,6 +17,7 @@ from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._sample import read_trials, sample_trials
 from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import evaluated
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
@@ -48,8 +49,7 @@ def collect(
     """
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
     chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
     if settings.placements_file:
         trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)

@@ -77,7 +77,7 @@ def examine(settings: StoreSettings) -> Examination:
     found = Examination(versions, str(resolve_device("auto")), store.address)
     notes = _Notes()
     try:
-        store.check()
+        found.notes += store.check()
     except UserError as error:
         found.problems.append(str(error))
     try:

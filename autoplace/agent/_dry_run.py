@@ -16,12 +16,12 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rate_grid import START, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
+from autoplace.agent.steps._store import open_store
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features
 from autoplace.placement import Placement
 from autoplace.placement.generators import count_candidates
 from autoplace.settings import PickSettings
-from autoplace.tracking import Store
 from autoplace.training import (
     Deadline,
     Task,
@@ -119,8 +119,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     """
     progress = _KeptNotes(progress or Progress())
     deadline = Deadline.parse(settings.budget)
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
     space = search_space(task.chain, settings, settings.top_k)

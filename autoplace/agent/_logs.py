@@ -8,10 +8,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import predictors
+from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._training_rows import FOREIGN, read_log_rows
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
-from autoplace.tracking import ProbeMissingError, Store, fetch_probe, import_rows
+from autoplace.tracking import ProbeMissingError, fetch_probe, import_rows
 from predictors.vocabulary import Status
 
 NO_PROBE = "its probe is not in the log"
@@ -61,8 +63,7 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     >>> import_log(folder, StoreSettings()).rows
     3
     """
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, Progress())
     log = predictors.read_log(path)
     described = log.trials["probe_key"].isin(list(log.probes))
     reasons = log.reasons()
@@ -104,8 +105,7 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
     >>> export_log("exported", StoreSettings()).rows
     3
     """
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, Progress(), write=False)
     records, foreign = read_log_rows(store)
     over = records["status"].isin([Status.DONE, Status.FAILED])
     if not over.any():

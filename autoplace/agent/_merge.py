@@ -23,6 +23,7 @@ from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._save import save_winner
 from autoplace.agent.steps._starts import Starts
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import TestReport
 from autoplace.errors import UserError
 from autoplace.execution import map_side_by_side
@@ -71,8 +72,7 @@ def merge(
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
     models = _load(runs, settings)
     task = _open(source, models[0], settings, progress, store)
     read_images(task, progress)

@@ -20,9 +20,9 @@ from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._save import save_winner
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import test_winner
 from autoplace.settings import PickSettings
-from autoplace.tracking import Store
 from autoplace.training import Deadline, DeadlineReachedError, class_report, confusion
 
 
@@ -50,8 +50,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     started = time.perf_counter()
     progress = progress or Progress()
     deadline = Deadline.parse(settings.budget)
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
     try:
         plan = make_plan(source, settings, store, progress, deadline)
         task = plan.task

@@ -15,12 +15,12 @@ from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._store import open_store
 from autoplace.errors import UserError
 from autoplace.placement import Edge
 from autoplace.probing import SITE_COLUMNS, ProbeTables
 from autoplace.report import probe_heat_maps
 from autoplace.settings import ProbeCommandSettings
-from autoplace.tracking import Store
 from autoplace.training import TaskSummary
 from predictors.vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 
@@ -110,7 +110,9 @@ def probe(
     See `autoplace.probe`.
     """
     progress = progress or Progress()
-    active = load_active_predictor(Store(settings.store), settings.predictor, progress)
+    active = load_active_predictor(
+        open_store(settings.store, progress, write=False), settings.predictor, progress
+    )
     task = open_task(source, settings, progress=progress)
     budget = search_space(task.chain, settings).budget
     tables = probe_task(task, settings, progress).tables

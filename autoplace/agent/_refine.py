@@ -14,11 +14,11 @@ from autoplace.agent.steps._picked import Picked, read_picked
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._refine_record import RefineRecord
 from autoplace.agent.steps._save import save_winner
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import TestReport
 from autoplace.model import AdaptedModel
 from autoplace.procedures import Procedure, Refined, Trainer, parse_procedure
 from autoplace.settings import RefineSettings
-from autoplace.tracking import Store
 from autoplace.training import (
     Interval,
     Task,
@@ -147,7 +147,7 @@ def refine(
     started = time.perf_counter()
     progress = progress or Progress()
     procedure = parse_procedure(procedure_text)
-    store = Store(settings.store)
+    store = open_store(settings.store, progress)
     picked = read_picked(store, run, settings, progress)
     procedure.check(picked.placement, picked.task.chain.shape)
     procedure.check_epochs(picked.settings.epochs)

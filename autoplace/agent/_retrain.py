@@ -14,10 +14,11 @@ import pandas as pd
 import predictors
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._training_rows import read_learnable, training_set
 from autoplace.errors import UserError
 from autoplace.settings import StoreSettings
-from autoplace.tracking import Store, promote, push_unsent, register_version
+from autoplace.tracking import PREDICTOR_EXPERIMENT, Store, promote, push_unsent, register_version
 from predictors.vocabulary import HEAD_ONLY
 
 OLD_PROTOCOL = "their learning rate is from a table, and others have a rate found on their task"
@@ -90,8 +91,8 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
         There are too few families to compare predictors.
     """
     progress = progress or Progress()
-    store = Store(settings.store)
-    store.check()
+    store = open_store(settings.store, progress)
+    store.require_experiment(PREDICTOR_EXPERIMENT)
     progress.stage("Reading the records")
     pushed = push_unsent(store, progress.note)
     if pushed:

@@ -18,7 +18,8 @@ def adapters(pattern: str, as_json: bool) -> None:
     PATTERN selects some of them, for example 'lo*'.
     """
     from autoplace.adapters import describe_adapters
-    from autoplace.cli._render import print_json, table
+    from autoplace.cli._render import print_json
+    from autoplace.cli._table import table
     from autoplace.errors import UserError
 
     found = describe_adapters(pattern)

@@ -15,7 +15,8 @@ from autoplace.cli._options import json_option
 def backbones(pattern: str | None, as_json: bool) -> None:
     """List backbones with their nodes and edges; a PATTERN such as 'vit_small*' searches timm."""
     from autoplace.backbones import BackboneError, list_backbones
-    from autoplace.cli._render import print_json, table
+    from autoplace.cli._render import print_json
+    from autoplace.cli._table import table
 
     found = list_backbones(pattern)
     if not found:

@@ -18,6 +18,7 @@ def doctor(settings: StoreSettings, as_json: bool) -> int:
     """Show versions, device and store, and check that they work."""
     from autoplace.agent import examine
     from autoplace.cli._render import print_json
+    from autoplace.cli._terminal import wrapped
 
     found = examine(settings)
     if as_json:
@@ -29,5 +30,5 @@ def doctor(settings: StoreSettings, as_json: bool) -> int:
                 if isinstance(value, dict)
                 else value
             )
-            click.echo(f"{name:10} {shown}")
+            click.echo(wrapped(f"{name:10} {shown}"))
     return ExitCode.FAILED if found.problems else ExitCode.DONE

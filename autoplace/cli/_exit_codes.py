@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     """
 
     DONE = 0
-    FAILED = 1
+    FAILED = 1  # also: files cannot be written any more
     BAD_INPUT = 2
     DEADLINE = 3  # --budget ran out
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # by Ctrl-C, SIGTERM or SIGHUP

@@ -75,7 +75,8 @@ def validate(log: str | None, as_json: bool) -> None:
 @json_option()
 def stats(log: str | None, as_json: bool) -> None:
     """Describe LOG, per backbone and task; default: the shipped log."""
-    from autoplace.cli._render import print_json, table
+    from autoplace.cli._render import print_json
+    from autoplace.cli._table import table
     from predictors import log_stats, read_log, shipped_log
 
     found = log_stats(read_log(log or shipped_log()))

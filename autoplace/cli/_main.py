@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from autoplace.cli._exit_codes import ExitCode
+from autoplace.cli._signals import ending_signals
+from autoplace.cli._terminal import Context, wrapped
 from autoplace.errors import UserError
+from autoplace.tracking import WriteError
 from predictors import PredictorError
 
 COMMANDS = {
@@ -39,8 +45,14 @@ def verbose_option(**extra: Any) -> click.Option:
     )
 
 
+class _Interrupted(BaseException):
+    """Stands for a KeyboardInterrupt, of which click would print its own account."""
+
+
 class LazyGroup(click.Group):
     """Imports a command's module only when that command runs, so that help is quick."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,9 +62,16 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"autoplace.cli._{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        command.context_class = Context
         if not any(option.name == "verbose" for option in command.params):
             command.params.append(verbose_option(expose_value=False))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,27 +114,74 @@ def main(arguments: list[str] | None = None) -> None:
     # Read when torch is imported: threads that wait for others sleep instead of spinning, which
     # would take the cores from whatever else runs on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(_run(arguments, verbose))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names of files that are not text
+    with ending_signals():
+        code = _run(arguments, verbose)
+    _let_go(sys.stdout, sys.stderr)
+    sys.exit(code)
 
 
 def _run(arguments: list[str], verbose: bool) -> int:
     try:
         code: Any = autoplace.main(arguments, prog_name="autoplace", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return ExitCode.BAD_INPUT
     except click.ClickException as error:
-        return _refuse(error, error.format_message(), verbose)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; finished trials are recorded", err=True)
-        return ExitCode.INTERRUPTED
+        return _end(error, error.format_message(), verbose)
+    except (_Interrupted, KeyboardInterrupt) as error:
+        return _end(error, "; ".join(["interrupted", *_notes(error.__cause__ or error)]), verbose)
+    except BrokenPipeError:  # whoever read the results has seen enough, as `head` does
+        return ExitCode.FAILED
+    except (WriteError, OSError) as error:
+        kept = _notes(error) or ["what was recorded before is kept"]
+        return _end(error, "; ".join([_failed_write(error), *kept]), verbose)
     except (UserError, PredictorError) as error:
-        return _refuse(error, str(error), verbose)
+        return _end(error, str(error), verbose)
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _refuse(error: Exception, message: str, verbose: bool) -> int:
-    if verbose:
-        traceback.print_exception(error)
-    click.echo(f"Error: {message}", err=True)
-    return ExitCode.BAD_INPUT
+def _end(error: BaseException, message: str, verbose: bool) -> int:
+    """Print one message about an error; the exit code."""
+    interrupted = isinstance(error, _Interrupted | KeyboardInterrupt)
+    with suppress(OSError):  # the terminal may be gone
+        if verbose and not interrupted:
+            traceback.print_exception(error)
+        text = message if interrupted else f"Error: {message}"
+        if interrupted and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line on which the terminal shows ^C
+        click.echo(wrapped(text, sys.stderr), err=True)
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED if isinstance(error, WriteError | OSError) else ExitCode.BAD_INPUT
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What the steps of a command have added to an error: what is kept of its work."""
+    return list(getattr(error, "__notes__", []))
+
+
+def _failed_write(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or (str(error).splitlines() or [repr(error)])[0]
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason += "; free some space"
+    elif error.errno == errno.EFBIG:
+        reason += "; raise the limit on the size of files ('ulimit -f')"
+    return f"cannot read or write {error.filename or 'a file or the output'}: {reason}"
+
+
+def _let_go(*streams: TextIO | None) -> None:
+    """Forget output that cannot be written; Python would complain about it at the very end."""
+    for stream in streams:
+        if stream is None:  # closed by the caller
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -19,6 +20,8 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from autoplace.agent import Progress
+
+_WIDE = 70  # columns that a terminal needs for a bar and two times
 
 
 class LineProgress(Progress):
@@ -40,37 +43,44 @@ class LineProgress(Progress):
         self._print(f"  note: {text}")
 
     def _print(self, text: str) -> None:
-        print(f"{time.monotonic() - self._started:7.1f} s  {text}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # a log that cannot be written must not end the command
+            print(f"{time.monotonic() - self._started:7.1f} s  {text}", file=sys.stderr, flush=True)
 
 
 class BarProgress(Progress):
     """A bar per stage with elapsed and remaining time; messages stay above it."""
 
     def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        width = self._console.width
+        columns: list[ProgressColumn] = [MofNCompleteColumn(), TimeRemainingColumn()]
+        self._room = width - 26  # spinner, count and time take the rest
+        if width >= _WIDE:
+            columns[:0] = [BarColumn(width // 4)]
+            columns[2:2] = [TimeElapsedColumn(), TextColumn("ETA")]
+            self._room -= width // 4 + 14
+        text = TextColumn("{task.description}", markup=False)
         self.rich = RichProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
+            SpinnerColumn(), text, *columns, console=self._console, transient=True
         )
 
     def stage(self, text: str, total: int | None = None) -> None:
         for task in self.rich.task_ids:
             self.rich.remove_task(task)
-        self.rich.add_task(text, total=total)
+        short = text if len(text) <= self._room else f"{text[: self._room - 1]}…"
+        self.rich.add_task(short, total=total)
 
     def advance(self, text: str = "") -> None:
         if text:
-            self.rich.console.print(text, highlight=False, markup=False)
+            self._print(text)
         self.rich.advance(self.rich.task_ids[-1])
 
     def note(self, text: str) -> None:
-        self.rich.console.print(f"note: {text}", highlight=False, markup=False)
+        self._print(f"note: {text}")
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be gone; the command goes on
+            self._console.print(text, highlight=False, markup=False)
 
 
 @contextmanager
@@ -80,5 +90,9 @@ def terminal_progress() -> Iterator[Progress]:
         yield LineProgress()
         return
     bars = BarProgress()
-    with bars.rich:
+    bars.rich.start()
+    try:
         yield bars
+    finally:
+        with suppress(OSError):
+            bars.rich.stop()

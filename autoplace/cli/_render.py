@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from autoplace.cli._table import table
+from autoplace.cli._terminal import wrapped
 
 if TYPE_CHECKING:
     from autoplace.agent import (
@@ -28,21 +29,6 @@ def print_json(value: Any) -> None:
     from autoplace.tracking import to_json
 
     click.echo(to_json(value))
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Align columns by their widest cell; floats have four decimals, a dash means missing."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 def _without_rank(spec: str) -> str:
@@ -142,7 +128,7 @@ def render_pick(result: PickResult) -> str:
         f"  autoplace predict {result.run_id} IMAGE...",
         f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
     ]
-    return "\n".join(lines)
+    return _text(lines)
 
 
 def _verdict(result: PickResult) -> list[str]:
@@ -199,14 +185,14 @@ def render_merge(result: MergeResult) -> str:
         f"  autoplace predict {result.run_id} IMAGE...",
         f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
     ]
-    return "\n".join(lines)
+    return _text(lines)
 
 
 def render_probe(result: ProbeResult, folder: object) -> str:
     """Render the best predicted edges with their statistics."""
     edges = result.to_dict()["edges"][:BEST_EDGES]
     columns = ("edge", "kind", "predicted", "gradient_rank", "stable_rank", "frobenius_norm", "snr")
-    return "\n".join(
+    return _text(
         [
             f"Best {len(edges)} single edges, ranked by the {result.predictor} predictor "
             "(predicted: gain over head-only)",
@@ -224,7 +210,7 @@ def render_refine(result: RefineResult) -> str:
         (name, side.mean("val"), side.mean("test"), side.parameters)
         for name, side in result.sides.items()
     ]
-    return "\n".join(
+    return _text(
         [
             f"{result.placement}, {result.epochs} epochs at learning rate "
             f"{result.learning_rate:g}, seeds: {len(result.seeds)}",
@@ -246,7 +232,7 @@ def render_dry_run(result: DryRun) -> str:
     phases = "\n".join(
         f"  {phase:<15}{duration(seconds):>10}" for phase, seconds in result.phases.items()
     )
-    return (
+    return wrapped(
         f"Would predict the gain of up to {result.candidates} candidates with the "
         f"{result.predictor} predictor, race {result.field} of them, compare {result.finalists} "
         f"finalists on {result.folds} folds,\n"
@@ -272,7 +258,7 @@ def render_retrain(result: RetrainResult) -> str:
     verdict = f"promoted as version {result.version}" if decision.promoted else "not promoted"
     count = sum(result.set_aside.values())
     aside = f"; {count} finished trials set aside" if count else ""
-    return "\n".join(
+    return _text(
         [
             f"{result.rows} placements, {result.new_rows} of them new, "
             f"families: {', '.join(result.families)}{aside}",
@@ -282,13 +268,5 @@ def render_retrain(result: RetrainResult) -> str:
     )
 
 
-def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
-    return str(value)
-
-
-def _is_number(value: object) -> bool:
-    return value is None or isinstance(value, int | float)
+def _text(lines: list[str]) -> str:
+    return wrapped("\n".join(lines))

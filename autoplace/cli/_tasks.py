@@ -12,7 +12,9 @@ from autoplace.cli._options import json_option
 @json_option()
 def tasks(pattern: str | None, as_json: bool) -> None:
     """List the built-in tasks; a PATTERN such as 'fonts-*' selects by name or family."""
-    from autoplace.cli._render import print_json, table
+    from autoplace.cli._render import print_json
+    from autoplace.cli._table import table
+    from autoplace.cli._terminal import wrapped
     from autoplace.data import SIZES, DataError, list_tasks
 
     found = list_tasks(pattern)
@@ -35,6 +37,8 @@ def tasks(pattern: str | None, as_json: bool) -> None:
     ]
     click.echo(table(("task", "family", "group", "classes", "asks", "source", "licence"), rows))
     click.echo(
-        f"{SIZES['train']} training, {SIZES['val']} validation and {SIZES['test']} test images "
-        "(digits: 797 test images); use builtin:TASK as DATA"
+        wrapped(
+            f"{SIZES['train']} training, {SIZES['val']} validation and {SIZES['test']} test images "
+            "(digits: 797 test images); use builtin:TASK as DATA"
+        )
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import click
 
 from autoplace.cli._options import settings_options
@@ -15,13 +13,8 @@ from autoplace.settings import StoreSettings
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def ui(settings: StoreSettings, arguments: tuple[str, ...]) -> int:
     """Open the MLflow UI on the store; ARGUMENTS such as --port 5001 are passed on to MLflow."""
-    from autoplace.tracking import Store, TrackingError, open_ui_command
+    from autoplace.tracking import Store, run_ui
 
-    store = Store(settings.store)
-    store.check()
-    if not store.exists:
-        raise TrackingError(
-            f"there is no MLflow store at {store.address} yet; "
-            "run 'autoplace pick' or 'autoplace collect' first"
-        )
-    return subprocess.run([*open_ui_command(store), *arguments]).returncode
+    return run_ui(
+        Store(settings.store), arguments, lambda note: click.echo(f"note: {note}", err=True)
+    )

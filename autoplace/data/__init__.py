@@ -12,6 +12,7 @@ from autoplace.data._sampling import sample_per_class, stratified_sample
 from autoplace.data._split import Batch, ImageSplit, PixelTable
 from autoplace.data._task_data import TaskData
 from autoplace.data._transforms import ImageTransform, create_transform
+from autoplace.data._tree import list_images
 from autoplace.data.builtin import SIZES, BuiltinTask, list_builtin, list_tasks
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "UnreadableImageError",
     "create_transform",
     "list_builtin",
+    "list_images",
     "list_tasks",
     "load_data",
     "random_state",

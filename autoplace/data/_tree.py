@@ -116,6 +116,26 @@ def read_tree(folder: Path) -> tuple[Folder, Skipped]:
     return _read(folder.name, str(folder), (root,), skipped), skipped
 
 
+def list_images(folder: Path) -> list[str]:
+    """Paths of the files named like images in a folder, to any depth, without those of the system.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+
+    Examples
+    --------
+    >>> for name in ("b.png", "a/c.JPG", "@eaDir/b.png", "notes.txt"):
+    ...     Path("photos", name).parent.mkdir(parents=True, exist_ok=True)
+    ...     Path("photos", name).touch()
+    >>> list_images(Path("photos"))
+    ['photos/b.png', 'photos/a/c.JPG']
+    """
+    tree, _ = read_tree(folder)
+    return [image.path for each in tree.walk() for image in each.images]
+
+
 def _read(name: str, path: str, above: tuple[str, ...], skipped: Skipped) -> Folder:
     found = Folder(name, path)
     with os.scandir(path) as entries:

@@ -88,7 +88,8 @@ def save_adapted(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.trainable_state().items()
     }
-    safetensors.torch.save_file(tensors, folder / TENSORS)
+    # `save_file` would raise an error of its own if the disk is full.
+    (folder / TENSORS).write_bytes(safetensors.torch.save(tensors))
     _write_json(folder / CLASSES, list(model.classes))
     preprocessing = dict(model.chain.data_config)
     if pictures is not None:

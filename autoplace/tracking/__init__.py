@@ -7,10 +7,11 @@ Importing this room is cheap: mlflow, which takes seconds to import, is imported
 that needs it.
 """
 
-from autoplace.tracking._error import ProbeMissingError, TrackingError
+from autoplace.tracking._error import ProbeMissingError, TrackingError, WriteError
 from autoplace.tracking._json import to_json
 from autoplace.tracking.ledger import EventKind, Journal, Ledger, fetch_probe, push_unsent
 from autoplace.tracking.models import (
+    PREDICTOR_EXPERIMENT,
     champion,
     fetch_winner,
     log_winner_model,
@@ -25,10 +26,12 @@ from autoplace.tracking.store import (
     log_probe,
     open_ui_command,
     read_rows,
+    run_ui,
     start_run,
 )
 
 __all__ = [
+    "PREDICTOR_EXPERIMENT",
     "EventKind",
     "Journal",
     "Ledger",
@@ -36,6 +39,7 @@ __all__ = [
     "Run",
     "Store",
     "TrackingError",
+    "WriteError",
     "champion",
     "fetch_probe",
     "fetch_winner",
@@ -48,6 +52,7 @@ __all__ = [
     "push_unsent",
     "read_rows",
     "register_version",
+    "run_ui",
     "start_run",
     "to_json",
 ]

@@ -36,6 +36,23 @@ class ProbeMissingError(TrackingError):
     """
 
 
+class WriteError(TrackingError):
+    """What was computed can no longer be recorded on disk: it is full, or was made read-only.
+
+    Unlike other errors of this room it may come late, so the command line counts it as a failure.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Ledger
+    >>> from autoplace.tracking.ledger._events import UnsentEvent
+    >>> try:
+    ...     Ledger("/proc/no-such-folder/ledger.jsonl").append(UnsentEvent())
+    ... except WriteError as error:
+    ...     print(error)
+    cannot write the ledger /proc/no-such-folder/ledger.jsonl: No such file or directory; ...
+    """
+
+
 @contextmanager
 def translated(action: str, address: str) -> Iterator[None]:
     """Turn MLflow's errors into a `TrackingError` of at most two lines.
@@ -49,10 +66,11 @@ def translated(action: str, address: str) -> Iterator[None]:
     """
     # mlflow takes seconds to import; callers have a client, so it is imported already.
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
         raise TrackingError(
             f"could not {action} in the MLflow store {address}: {reason}\n"

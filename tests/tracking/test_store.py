@@ -227,5 +227,5 @@ def test_runs_of_a_task_share_the_experiment_of_the_task(store):
 def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(store):
     run = start_run(store, "digits", "pick")
     store.client.delete_experiment(run.experiment_id)
-    with pytest.raises(TrackingError, match="was deleted; restore it"):
+    with pytest.raises(TrackingError, match=r"was deleted.*\n.*experiments restore"):
         start_run(store, "digits", "pick")

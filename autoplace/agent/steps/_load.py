@@ -7,20 +7,29 @@ from pathlib import Path
 
 from PIL.Image import Image
 
+from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._store import open_store
 from autoplace.data import PictureReading, create_transform, read_image
 from autoplace.errors import UserError
 from autoplace.model import AdaptedModel, load_adapted, read_pictures
-from autoplace.tracking import Store, fetch_winner, find_run
+from autoplace.tracking import fetch_winner, find_run
 
 
 def load(
-    run: str | Path, *, store: str | None = None, checkpoint: str | Path | None = None
+    run: str | Path,
+    *,
+    store: str | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> AdaptedModel:
     """Load the winner of a pick, in evaluation mode on the CPU.
 
     See `autoplace.load`.
     """
-    folder = Path(run) if Path(run).is_dir() else fetch_winner(find_run(Store(store), str(run)))
+    folder = Path(run)
+    if not folder.is_dir():
+        opened = open_store(store, progress or Progress(), write=False)
+        folder = fetch_winner(find_run(opened, str(run)))
     model = load_adapted(folder, checkpoint)
     model.transform = create_transform(model.chain.data_config)
     model.read_image = _reader(folder)

@@ -43,7 +43,8 @@ def open_task(
     measure : bool, default=False
         Whether a built-in task gets its measurement split; for collecting the placement log.
     store : Store, optional
-        Where results will be recorded, to be named in a note.
+        Where results will be recorded: it is named in a note, and its experiment must not have been
+        deleted.
 
     Returns
     -------
@@ -83,6 +84,7 @@ def open_task(
         progress.note(note)
     if store is not None:
         progress.note(f"store: {store.address}")
+        store.require_experiment(store.experiment_name(data.name))
     fingerprint = short_digest(
         {
             "data": data.fingerprint,

@@ -74,15 +74,24 @@ class Record:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Unreadable images, and equal images in different splits, are always listed.
+        if error is not None:
+            error.add_note(self.journal.kept())
+        try:
+            self.journal.tell(lambda run: run.log_json(self._issues(), "data_issues.json"))
+        except KeyboardInterrupt:
+            kind = kind or KeyboardInterrupt
+            raise
+        finally:
+            self.journal.finish(run_status(kind))
+
+    def _issues(self) -> dict[str, Any]:
+        """Unreadable images, and equal images in different splits, which are always listed."""
         data = self.task.data
-        issues = {
+        return {
             "bad": [vars(image) for image in data.bad_images()],
             "equal_across_splits": [vars(images) for images in data.duplicates()],
             "content_fingerprint": data.content_fingerprint(),
         }
-        self.journal.tell(lambda run: run.log_json(issues, "data_issues.json"))
-        self.journal.finish(run_status(kind))
 
     def _describe(self, params: Mapping[str, Any], probe: Probe | None) -> None:
         """Record options, data set and, if there is one, the probe."""

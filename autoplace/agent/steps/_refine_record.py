@@ -70,6 +70,8 @@ class RefineRecord:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            error.add_note(self.journal.kept())
         self.journal.finish(run_status(kind))
 
     @contextmanager

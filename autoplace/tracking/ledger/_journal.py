@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoplace.tracking._error import TrackingError
+from autoplace.tracking._error import TrackingError, WriteError
 from autoplace.tracking.ledger._events import (
     RUN_STATUS,
+    Event,
     FinishEvent,
     ProbeEvent,
     RunEvent,
@@ -19,13 +21,22 @@ from autoplace.tracking.ledger._events import (
     UnsentEvent,
 )
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
-from autoplace.tracking.ledger._probe_files import RUNS, write_probe
+from autoplace.tracking.ledger._probe_files import write_probe
 from autoplace.tracking.ledger._push import INVOCATION_TAG
-from autoplace.tracking.store import TRIAL_TAG, Run, RunStatus, Store, log_probe, start_run
+from autoplace.tracking.store import (
+    TRIAL_TAG,
+    Run,
+    RunStatus,
+    Store,
+    log_probe,
+    search_runs,
+    start_run,
+)
 from predictors.vocabulary import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities import Run as MlflowRun
 
 BATCH_SECONDS = 10.0  # one request per epoch would take a large part of a short trial
 
@@ -35,7 +46,8 @@ class Journal:
 
     The store must be usable when an invocation starts. If it fails later, `on_loss` is called
     once, only the ledger is written from then on, and `push_unsent` sends the rest to MLflow
-    another day.
+    another day. If the ledger itself cannot be written, the first failure is raised; what follows,
+    which can only be the end of the invocation, is recorded as far as possible.
 
     Parameters
     ----------
@@ -83,20 +95,28 @@ class Journal:
         tags: Mapping[str, object],
         on_loss: Callable[[str], None],
     ) -> None:
-        invocation = uuid.uuid4().hex
-        full_tags = {INVOCATION_TAG: invocation, **tags}
-        self.run: Run = start_run(store, task_name, run_name, params, full_tags)
-        self.folder: Path = store.folder / RUNS / self.run.run_id
         self._on_loss = on_loss
-        self._lost = False
+        self._lost = False  # MLflow
+        self._failed = False  # the ledger
         self._children: dict[str, Run] = {}
-        self._ended: set[str] = set()  # trials whose outcome the ledger holds
+        self._ended: dict[str, Status] = {}  # outcomes that the ledger holds, by trial
         self._waiting: dict[str, list[tuple[int, Mapping[str, float]]]] = {}  # epochs by trial
         self._sent = time.monotonic()
-        self._ledger = Ledger(self.folder / LEDGER_FILE)
-        self._ledger.append(
-            RunEvent(invocation, self.run.run_id, task_name, run_name, params, full_tags)
-        )
+        invocation = uuid.uuid4().hex
+        full_tags = {INVOCATION_TAG: invocation, **tags}
+        try:
+            self.run: Run = start_run(store, task_name, run_name, params, full_tags)
+            self.folder: Path = store.run_folder(self.run.run_id)
+            self._ledger = Ledger(self.folder / LEDGER_FILE)
+            self._ledger.append(
+                RunEvent(invocation, self.run.run_id, task_name, run_name, params, full_tags)
+            )
+        except BaseException as error:
+            with suppress(TrackingError):
+                status: RunStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
+                for found in _running(store, f"tags.`{INVOCATION_TAG}` = '{invocation}'"):
+                    Run.of(store, found).finish(status)
+            raise
 
     def tell(self, write: Callable[[Run], Any]) -> None:
         """Write to the parent run, e.g. `journal.tell(lambda run: run.log_json(...))`."""
@@ -105,16 +125,14 @@ class Journal:
     def record_probe(self, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Keep the probe's tables in the run folder and in MLflow; `fetch_probe` finds them."""
         write_probe(self.folder, tables)
-        self._ledger.append(ProbeEvent(key))
+        self._append(ProbeEvent(key))
         self._try(lambda: log_probe(self.run, key, tables))
 
     def start_trial(
         self, trial_id: str, name: str, params: Mapping[str, object], tags: Mapping[str, object]
     ) -> None:
         """Record that a trial starts."""
-        self._ledger.append(
-            TrialChange(trial_id, Status.RUNNING, name=name, params=params, tags=tags)
-        )
+        self._append(TrialChange(trial_id, Status.RUNNING, name=name, params=params, tags=tags))
 
         def start() -> None:
             all_tags = {TRIAL_TAG: trial_id, **tags}
@@ -124,7 +142,7 @@ class Journal:
 
     def log_epoch(self, trial_id: str, number: int, metrics: Mapping[str, float]) -> None:
         """Record an epoch of a trial; MLflow gets it with others, after ten seconds or so."""
-        self._ledger.append(TrialChange(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
+        self._append(TrialChange(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
         self._waiting.setdefault(trial_id, []).append((number, metrics))
         if time.monotonic() - self._sent >= BATCH_SECONDS:
             self._send()
@@ -139,14 +157,14 @@ class Journal:
         """Record that a trial is over, with its final metrics and, if it has one, its log row."""
         if trial_id in self._ended:  # interrupted on its way to MLflow: the first outcome stands
             return
-        self._ledger.append(TrialChange(trial_id, status, metrics=metrics, row=row))
-        self._ended.add(trial_id)
+        self._append(TrialChange(trial_id, status, metrics=metrics, row=row))
+        self._ended[trial_id] = status
         history = [*self._waiting.pop(trial_id, []), (0, metrics)]
 
         def end() -> None:
             child = self._children.pop(trial_id, None)
             if child is None:  # interrupted while it was created
-                self._ledger.append(UnsentEvent())
+                self._append(UnsentEvent())
                 return
             child.log_history(history)
             if row is not None:
@@ -156,10 +174,41 @@ class Journal:
         self._try(end)
 
     def finish(self, status: RunStatus) -> None:
-        """Record that the invocation ends."""
-        self._ledger.append(FinishEvent(status))
+        """Record that the invocation ends, also if it is interrupted meanwhile."""
+        try:
+            self._finish(status)
+        except KeyboardInterrupt:
+            self._finish(status)
+            raise
+
+    def kept(self) -> str:
+        """Say what of the invocation is on disk, for when it ends early."""
+        finished = sum(status in (Status.DONE, Status.PRUNED) for status in self._ended.values())
+        trials = "1 finished trial is" if finished == 1 else f"{finished} finished trials are"
+        return f"{trials if finished else 'the record is'} kept in {self.folder}"
+
+    def _finish(self, status: RunStatus) -> None:
+        self._append(FinishEvent(status))
         self._send()
+        if status != "FINISHED":
+            self._try(lambda: self._end_children(status))
         self._try(lambda: self.run.finish(status))
+
+    def _end_children(self, status: RunStatus) -> None:
+        """End runs of trials that MLflow takes for running: an interrupt can come at any moment."""
+        store = self.run.store
+        for found in _running(store, f"tags.`mlflow.parentRunId` = '{self.run.run_id}'"):
+            outcome = self._ended.get(found.data.tags.get(TRIAL_TAG, ""))
+            Run.of(store, found).finish(RUN_STATUS[outcome] if outcome else status)
+
+    def _append(self, event: Event) -> None:
+        """Write to the ledger; if that has failed before, only try to."""
+        try:
+            self._ledger.append(event)
+        except WriteError:
+            if not self._failed:
+                self._failed = True
+                raise
 
     def _send(self) -> None:
         """Send the waiting epochs to MLflow."""
@@ -177,10 +226,14 @@ class Journal:
             write()
         except TrackingError as error:
             self._lost = True  # each further call to a dead server would cost seconds
-            self._ledger.append(UnsentEvent())
+            self._append(UnsentEvent())
             self._on_loss(
                 f"{error}\ncontinuing without MLflow; 'autoplace retrain' sends it the rest later"
             )
         except BaseException:
-            self._ledger.append(UnsentEvent())  # interrupted in the middle: a push completes it
+            self._append(UnsentEvent())  # interrupted in the middle: a push completes it
             raise
+
+
+def _running(store: Store, condition: str) -> list[MlflowRun]:
+    return search_runs(store, f"{condition} AND attributes.status = 'RUNNING'")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autoplace.tracking._error import TrackingError
+from autoplace.tracking._error import TrackingError, WriteError
 from autoplace.tracking._json import to_json
 from autoplace.tracking.ledger._events import Event, TrialChange, event_from_dict, event_to_dict
 from predictors.vocabulary import Status
@@ -52,7 +52,7 @@ class Ledger:
 
         Raises
         ------
-        TrackingError
+        WriteError
             The file cannot be written.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -68,7 +68,8 @@ class Ledger:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                raise TrackingError(
+                self._mended = False  # the line may be there in part
+                raise WriteError(
                     f"cannot write the ledger {self.path}: {error.strerror or error}; "
                     "free some space or choose a folder that can be written"
                 ) from error

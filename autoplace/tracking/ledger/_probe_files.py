@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from autoplace.tracking._error import ProbeMissingError, TrackingError
 from autoplace.tracking.ledger._events import ProbeEvent
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
-from autoplace.tracking.store import Store, find_probe
+from autoplace.tracking.store import RUNS, Store, find_probe
 from predictors.vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RUNS = "runs"  # in a store's folder; it holds the run folders
 _FOLDER = "probe"
 
 

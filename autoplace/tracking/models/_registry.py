@@ -16,7 +16,7 @@ from autoplace.tracking.store import Run, Store, create_run
 
 PREDICTOR_NAME = "autoplace-predictor"
 CHAMPION = "champion"
-_EXPERIMENT = "autoplace/predictors"
+PREDICTOR_EXPERIMENT = "autoplace/predictors"
 _PREDICTOR: ArtefactKind = "predictor"
 
 
@@ -62,7 +62,7 @@ def register_version(
     if not Path(folder).is_dir():
         raise TrackingError(f"no predictor in {folder}: give the folder that holds schema.json")
     text_tags = {str(key): str(value) for key, value in (tags or {}).items()}
-    run = create_run(store, store.experiment_id(_EXPERIMENT), "predictor", {}, text_tags)
+    run = create_run(store, store.experiment_id(PREDICTOR_EXPERIMENT), "predictor", {}, text_tags)
     try:
         version = _create_version(run, folder, text_tags)
     except BaseException:
@@ -138,9 +138,11 @@ def champion(store: Store) -> Path | None:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        source = client.get_model_version_download_uri(PREDICTOR_NAME, found.version)
-        folder = download_artifacts(artifact_uri=source, tracking_uri=store.uri)
-    return artefact_folder(Path(folder), _PREDICTOR, f"{PREDICTOR_NAME} version {found.version}")
+        folder = store.beside(f"{found.run_id}", MODEL_PATH)
+        if folder is None:
+            source = client.get_model_version_download_uri(PREDICTOR_NAME, found.version)
+            folder = Path(download_artifacts(artifact_uri=source, tracking_uri=store.uri))
+    return artefact_folder(folder, _PREDICTOR, f"{PREDICTOR_NAME} version {found.version}")
 
 
 def _create_version(run: Run, folder: Path | str, tags: dict[str, str]) -> int:

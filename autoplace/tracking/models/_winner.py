@@ -117,7 +117,14 @@ def fetch_winner(run: Run) -> Path:
     ...     print(error)
     could not fetch 'model' of run ...
     """
-    return artefact_folder(run.fetch(MODEL_PATH), _WINNER, f"run {run.run_id}")
+    try:
+        return artefact_folder(run.fetch(MODEL_PATH), _WINNER, f"run {run.run_id}")
+    except TrackingError:
+        # MLflow was lost before the end of the run, or its artifacts were left behind.
+        kept = run.store.run_folder(run.run_id) / _WINNER
+        if kept.is_dir():
+            return kept
+        raise
 
 
 def _image_signature(predictions: np.ndarray) -> ModelSignature:

@@ -6,10 +6,11 @@ from autoplace.tracking.store._row_tags import TRIAL_TAG, decode_row
 from autoplace.tracking.store._rows import read_rows
 from autoplace.tracking.store._run import Run, RunStatus, create_run, start_run
 from autoplace.tracking.store._search import find_run, search_runs
-from autoplace.tracking.store._store import Store
-from autoplace.tracking.store._ui import open_ui_command
+from autoplace.tracking.store._store import RUNS, Store
+from autoplace.tracking.store._ui import open_ui_command, run_ui
 
 __all__ = [
+    "RUNS",
     "TRIAL_TAG",
     "Run",
     "RunStatus",
@@ -22,6 +23,7 @@ __all__ = [
     "log_probe",
     "open_ui_command",
     "read_rows",
+    "run_ui",
     "search_runs",
     "start_run",
 ]

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 
 from autoplace.tracking._error import TrackingError
+from autoplace.tracking.store._creation import alone, database_lock
 from autoplace.tracking.store._quiet import quiet_mlflow
+from autoplace.tracking.store._schema import Schema, check_schema, connect, read_schema
 
 _TIMEOUT = 5.0  # seconds that a server or database has to answer
+_SOME_BYTES = 1 << 16  # more than a disk that is full takes
 _REFUSALS = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")  # HTTP 401, 403
 _HINT = "set MLFLOW_TRACKING_URI, for example to sqlite:///PATH/mlflow.db"
 _LOGIN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
 
 
-def check_sqlite(path: Path) -> None:
-    """Raise TrackingError unless `path` is, or can become, a writable SQLite file."""
+def check_sqlite(path: Path, *, write: bool) -> None:
+    """Raise TrackingError unless `path` is a SQLite file, or can become one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    write : bool
+        Whether it must be writable, with the folders beside it.
+    """
     if path.exists():
-        _check_sqlite_file(path)
-        return
-    ancestor = path.parent
-    while not ancestor.exists() and ancestor != ancestor.parent:
-        ancestor = ancestor.parent
-    if not ancestor.is_dir():
+        _check_sqlite_file(path, write)
+    elif write:
+        check_folder(path.parent, str(path))
+
+
+def check_folder(folder: Path, address: str) -> None:
+    """Raise TrackingError unless files can be written in `folder`, or it can be made.
+
+    `address` names the store that the folder belongs to.
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
         raise TrackingError(
-            f"the MLflow store {path} cannot be created: {ancestor} is a file; {_HINT}"
+            f"the MLflow store {address} cannot be written: {folder} is a file; {_HINT}"
         )
-    _check_folder(ancestor, path)
+    try:
+        # Permission bits do not tell all (read-only mounts, full disks, /proc): try it.
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b"\0" * _SOME_BYTES)
+    except OSError as error:
+        raise TrackingError(
+            f"the MLflow store {address} cannot be written: {folder}: {error.strerror or error}; "
+            f"{_cure(error.errno)} or {_HINT}"
+        ) from error
 
 
 def check_server(uri: str, address: str) -> None:
@@ -68,17 +95,21 @@ def check_server(uri: str, address: str) -> None:
 
 
 def check_database(uri: str, address: str) -> None:
-    """Raise TrackingError unless the database at `uri` accepts a connection."""
+    """Raise TrackingError unless the database at `uri` answers and its tables can be used."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
-    def connect() -> None:
+    def look() -> Schema:
         engine = create_engine(uri)
-        engine.connect().close()
-        engine.dispose()
+        try:
+            with engine.connect() as connection:
+                return read_schema(connection)
+        finally:
+            engine.dispose()
 
     try:
-        _run_within(_TIMEOUT, connect)
+        with alone(database_lock(uri)):  # not while another process makes the tables
+            schema = _run_within(_TIMEOUT, look)
     except ModuleNotFoundError as error:
         raise TrackingError(
             f"the MLflow store {address} needs the Python package {error.name!r}; install it"
@@ -88,6 +119,7 @@ def check_database(uri: str, address: str) -> None:
         raise TrackingError(
             f"the MLflow store {address} cannot be reached: {reason}\nStart it, or {_HINT}."
         ) from error
+    check_schema(schema, uri, address)
 
 
 @contextmanager
@@ -109,58 +141,59 @@ def _short_requests() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _run_within(seconds: float, work: Callable[[], None]) -> None:
+def _run_within(seconds: float, work: Callable[[], Schema]) -> Schema:
     """Run `work`; raise what it raises, or TimeoutError if it takes longer.
 
     Each database driver has its own name for its timeout, and some of them wait for ever for a
     server that accepts a connection and then says nothing.
     """
-    outcome: Future[None] = Future()
+    outcome: Future[Schema] = Future()
 
     def run() -> None:
         try:
-            work()
+            outcome.set_result(work())
         except Exception as error:
             outcome.set_exception(error)
-        else:
-            outcome.set_result(None)
 
     Thread(target=run, name="database check", daemon=True).start()
     try:
-        outcome.result(seconds)
+        return outcome.result(seconds)
     except TimeoutError as error:
         if outcome.done():
             raise
         raise TimeoutError(f"no answer within {seconds:g} seconds") from error
 
 
-def _check_sqlite_file(path: Path) -> None:
+def _check_sqlite_file(path: Path, write: bool) -> None:
     if not path.is_file():
         raise TrackingError(f"the MLflow store {path} is not a file; {_HINT}")
-    if not os.access(path, os.W_OK):
-        raise TrackingError(
-            f"the MLflow store {path} is not writable; change its permissions or {_HINT}"
-        )
-    _check_folder(path.parent, path)  # SQLite keeps its journal beside the file
+    if write:
+        for name in ("", "artifacts", "runs"):  # SQLite keeps its journal beside the file
+            if (path.parent / name).exists():
+                check_folder(path.parent / name, str(path))
+    for allowed, what in ((os.R_OK, "readable"), (os.W_OK if write else os.F_OK, "writable")):
+        if not os.access(path, allowed):
+            raise TrackingError(
+                f"the MLflow store {path} is not {what}; change its permissions or {_HINT}"
+            )
     try:
-        with sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with closing(connect(path, "rw" if write else "ro", timeout=_TIMEOUT)) as connection:
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_master")
             connection.execute("ROLLBACK")
-        connection.close()
     except sqlite3.DatabaseError as error:
+        cure = "end the program that uses it" if "locked" in str(error) else "move it away"
         raise TrackingError(
-            f"the MLflow store {path} cannot be used: {error}; move it away or {_HINT}"
+            f"the MLflow store {path} cannot be used: {error}; {cure} or {_HINT}"
         ) from error
 
 
-def _check_folder(folder: Path, path: Path) -> None:
-    try:
-        # Permission bits do not tell all (read-only mounts, full disks, /proc): try it.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise TrackingError(
-            f"the MLflow store {path} cannot be written: {folder}: {error.strerror or error}; "
-            f"change its permissions or {_HINT}"
-        ) from error
+def _cure(code: int | None) -> str:
+    """What to do about a folder in which nothing can be written."""
+    match code:
+        case errno.EROFS:
+            return "copy the store to a disk that can be written"
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return "free some space"
+        case _:
+            return "change its permissions"

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoplace.tracking._error import translated
 from autoplace.tracking.store._run import Run
 from autoplace.tracking.store._search import search_runs
 from autoplace.tracking.store._store import Store
@@ -68,9 +67,7 @@ def find_probe(store: Store, key: str) -> Path | None:
     files = {f"{_FOLDER}/{name}.parquet" for name in PROBE_TABLES}
     for found in search_runs(store, f"tags.`{_TAG}` = '{key}'"):
         run = Run.of(store, found)
-        with translated(f"list the probe of run {run.run_id}", store.address):
-            listed = {file.path for file in store.client.list_artifacts(run.run_id, _FOLDER)}
-        if files <= listed:
+        if files <= run.list_files(_FOLDER):
             return run.fetch(_FOLDER)
     return None
 

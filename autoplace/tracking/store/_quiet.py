@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 _SETTINGS = {
@@ -19,3 +20,5 @@ def quiet_mlflow() -> None:
     """Set MLflow's environment variables where the user has not; call before importing mlflow."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # Prints a traceback for each error of the database, which it raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

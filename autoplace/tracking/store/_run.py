@@ -149,7 +149,7 @@ class Run:
         suffix = PurePosixPath(path).suffix
         if suffix not in (".json", ".parquet"):
             raise TrackingError(f"table {path!r} must end in .json or .parquet")
-        if suffix == ".json" and not self._has(path):
+        if suffix == ".json" and path not in self.list_files(_folder_of(path)):
             # It also tells the UI. A second call would append, so then the file is replaced.
             with self._writing(f"log {path!r}"):
                 # pandas 3 warns of the way in which MLflow looks for columns of texts.
@@ -173,12 +173,24 @@ class Run:
 
     def fetch(self, artifact_path: str) -> Path:
         """Local path of an artifact; copied to a temporary folder only when it is not local."""
+        beside = self.store.beside(self.run_id, artifact_path)
+        if beside is not None:
+            return beside
         from mlflow.artifacts import download_artifacts
 
         with translated(f"fetch {artifact_path!r} of run {self.run_id}", self.store.address):
             run = self.store.client.get_run(self.run_id)
             uri = f"{run.info.artifact_uri}/{artifact_path}"
             return Path(download_artifacts(artifact_uri=uri, tracking_uri=self.store.uri))
+
+    def list_files(self, folder: str | None = None) -> set[str]:
+        """Paths of the artifacts in a folder of the run."""
+        beside = self.store.beside(self.run_id, folder or "")
+        if beside is not None and beside.is_dir():
+            return {f"{folder}/{file.name}" if folder else file.name for file in beside.iterdir()}
+        with self._writing(f"list the artifacts in {folder or 'the root'!r}"):
+            listed = self.store.client.list_artifacts(self.run_id, folder)
+        return {file.path for file in listed}
 
     def finish(self, status: RunStatus = "FINISHED") -> None:
         """End the run."""
@@ -190,16 +202,14 @@ class Run:
 
     @contextmanager
     def _artifact(self, path: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="autoplace-") as temporary:
+        # All of it: the disk of temporary files may be full, too.
+        with (
+            self._writing(f"log {path!r}"),
+            tempfile.TemporaryDirectory(prefix="autoplace-") as temporary,
+        ):
             file = Path(temporary) / PurePosixPath(path).name
             yield file
-            with self._writing(f"log {path!r}"):
-                self.store.client.log_artifact(self.run_id, str(file), _folder_of(path))
-
-    def _has(self, path: str) -> bool:
-        with self._writing(f"list {path!r}"):
-            listed = self.store.client.list_artifacts(self.run_id, _folder_of(path))
-        return path in {file.path for file in listed}
+            self.store.client.log_artifact(self.run_id, str(file), _folder_of(path))
 
 
 def start_run(
@@ -241,7 +251,7 @@ def start_run(
     >>> run.store.client.get_run(run.run_id).info.status
     'RUNNING'
     """
-    experiment_id = store.experiment_id(store.experiment or f"autoplace/{task_name}")
+    experiment_id = store.experiment_id(store.experiment_name(task_name))
     return create_run(store, experiment_id, run_name, params or {}, tags or {})
 
 

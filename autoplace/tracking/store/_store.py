@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from autoplace.tracking._error import TrackingError, translated
-from autoplace.tracking.store._access import check_database, check_server, check_sqlite
+from autoplace.tracking.store._access import (
+    check_database,
+    check_folder,
+    check_server,
+    check_sqlite,
+)
+from autoplace.tracking.store._address import read_sqlite, write_sqlite
+from autoplace.tracking.store._creation import alone, create_sqlite, database_lock
+from autoplace.tracking.store._moved import BESIDE_TAG, adopt, local_path, stale_roots
 from autoplace.tracking.store._quiet import quiet_mlflow
+from autoplace.tracking.store._schema import check_schema, read_sqlite_schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 _FOLDER = "autoplace-store"
-_SQLITE = "sqlite:///"
+RUNS = "runs"  # in a store's folder; it holds the run folders
 _DATABASES = ("postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
 
@@ -40,6 +52,8 @@ class Store:
     ----------
     uri : str
         A relative SQLite path is made absolute, so that a later change of directory has no effect.
+    sqlite_path : Path or None
+        The SQLite file, None for other kinds of store.
     experiment : str or None
         The experiment's name if one was given.
     folder : Path
@@ -63,20 +77,17 @@ class Store:
     """
 
     def __init__(self, uri: str | None = None, experiment: str | None = None) -> None:
-        given = uri or os.environ.get("MLFLOW_TRACKING_URI")
-        self.uri = _absolute(given or f"{_SQLITE}{_FOLDER}/mlflow.db")
+        given = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_FOLDER}/mlflow.db"
+        self.sqlite_path: Path | None = None
+        if sqlite := read_sqlite(given):
+            self.sqlite_path, options = sqlite
+            self.uri = write_sqlite(self.sqlite_path, options)
+        else:
+            self.uri = _supported(given)
         self.experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-        path = self.sqlite_path
-        self.folder = path.parent if path else Path.cwd() / _FOLDER
+        self.folder = self.sqlite_path.parent if self.sqlite_path else Path.cwd() / _FOLDER
         self._client: MlflowClient | None = None
         self._lock = threading.Lock()
-
-    @property
-    def sqlite_path(self) -> Path | None:
-        """The SQLite file, None for other kinds of store."""
-        if not self.uri.startswith(_SQLITE):
-            return None
-        return Path(self.uri.removeprefix(_SQLITE).partition("?")[0])
 
     @property
     def artifact_root(self) -> str | None:
@@ -87,7 +98,9 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The URI without its password, to be printed."""
+        """The URI without its password, to be printed; a path is as the user knows it."""
+        if self.sqlite_path is not None:
+            return f"sqlite:///{self.sqlite_path}"
         parts = urlsplit(self.uri)
         if parts.password is None:
             return self.uri
@@ -95,9 +108,9 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """False only for a SQLite file that has not been created yet, so that it holds nothing."""
+        """False only for a SQLite file that is missing or empty: nothing is recorded in it."""
         path = self.sqlite_path
-        return path is None or path.is_file()
+        return path is None or (path.is_file() and path.stat().st_size > 0)
 
     @property
     def client(self) -> MlflowClient:
@@ -108,33 +121,65 @@ class Store:
         TrackingError
             The store cannot be used.
         """
-        # Two threads that open a new SQLite file at once would both migrate it.
         with self._lock:
             if self._client is None:
-                self.check()
+                self._look(write=not self.exists)
+                if self.sqlite_path is not None and not self.exists:
+                    create_sqlite(self.sqlite_path, f"{self.artifact_root}")
                 self._client = _connect(self.uri, self.address)
             return self._client
 
-    def check(self) -> None:
-        """Check, within seconds, that the store can be reached and written; create nothing.
+    def check(self, *, write: bool = True) -> list[str]:
+        """Check, within seconds, that the store can be used; create nothing.
 
         MLflow itself would retry for minutes.
+
+        Parameters
+        ----------
+        write : bool, default=True
+            Whether it must be possible to write to it, too.
+
+        Returns
+        -------
+        list of str
+            What the user should know, e.g. that the store was moved.
 
         Raises
         ------
         TrackingError
             The store cannot be used; the message says why and what to do.
         """
-        path = self.sqlite_path
-        if path is not None:
-            check_sqlite(path)
-        elif urlsplit(self.uri).scheme in _SERVERS:
-            check_server(self.uri, self.address)
-        else:
-            check_database(self.uri, self.address)
+        self._look(write=write)
+        if self.experiment is not None:
+            self.require_experiment(self.experiment)
+        return [
+            f"the MLflow store was moved: it names {local_path(root)} as the folder of its "
+            f"artifacts; {self.folder / 'artifacts'} is used instead"
+            for root in self._stale_roots()
+        ]
+
+    def experiment_name(self, task_name: str) -> str:
+        """Name of the experiment that runs of a task are put in."""
+        return self.experiment or f"autoplace/{task_name}"
+
+    def require_experiment(self, name: str) -> None:
+        """Raise TrackingError if the experiment `name` was deleted; it may be missing.
+
+        Examples
+        --------
+        >>> store = Store()
+        >>> store.client.delete_experiment(store.experiment_id("autoplace/digits"))
+        >>> store.require_experiment("autoplace/digits")
+        Traceback (most recent call last):
+        autoplace.tracking._error.TrackingError: the MLflow experiment 'autoplace/digits' was ...
+        """
+        if self.exists:
+            self._find(name)
 
     def experiment_id(self, name: str) -> str:
         """Id of the experiment `name`, which is created if it is missing.
+
+        Its new artifacts go beside a SQLite database, also if that was moved.
 
         Raises
         ------
@@ -144,31 +189,84 @@ class Store:
         client = self.client
         from mlflow.exceptions import MlflowException
 
-        with translated(f"open experiment {name!r}", self.address):
-            found = client.get_experiment_by_name(name)
-            if found is None:
+        self.adopt_moved()
+        while (found := self._find(name)) is None:
+            with translated(f"create experiment {name!r}", self.address):
                 try:
-                    return client.create_experiment(name, artifact_location=self.artifact_root)
+                    return client.create_experiment(
+                        name,
+                        artifact_location=self.artifact_root,
+                        tags={BESIDE_TAG: "true"} if self.sqlite_path else None,
+                    )
                 except MlflowException as error:
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
-                    found = client.get_experiment_by_name(name)  # another process was faster
-        if found is None or found.lifecycle_stage == "deleted":
+                    # Another process was faster.
+        return str(found.experiment_id)
+
+    def adopt_moved(self) -> None:
+        """Make the records of a moved store name the artifacts that are beside it.
+
+        Raises
+        ------
+        TrackingError
+            The store cannot be changed.
+        """
+        roots = self._stale_roots()
+        if self.sqlite_path is not None and roots:
+            adopt(self.sqlite_path, f"{self.artifact_root}", roots)
+
+    def beside(self, run_id: str, artifact_path: str = "") -> Path | None:
+        """Where an artifact of a run is beside the database; None if it is not there."""
+        if self.sqlite_path is None:
+            return None
+        path = self.folder / "artifacts" / run_id / "artifacts" / artifact_path
+        return path if path.exists() else None
+
+    def run_folder(self, run_id: str) -> Path:
+        """Local folder of an invocation: its ledger, its probe and its winner."""
+        return self.folder / RUNS / run_id
+
+    def _look(self, *, write: bool) -> None:
+        """Look at the database or server."""
+        path = self.sqlite_path
+        if path is not None:
+            check_sqlite(path, write=write)
+            if self.exists:
+                check_schema(read_sqlite_schema(path), self.uri, self.address)
+            return
+        if urlsplit(self.uri).scheme in _SERVERS:
+            check_server(self.uri, self.address)
+        else:
+            check_database(self.uri, self.address)
+        if write:
+            check_folder(self.folder, self.address)
+
+    def _stale_roots(self) -> list[str]:
+        if self.sqlite_path is None or not self.exists:
+            return []
+        return stale_roots(self.sqlite_path, f"{self.artifact_root}")
+
+    def _find(self, name: str) -> Experiment | None:
+        """Look up an experiment; a deleted one is refused."""
+        client = self.client
+        with translated(f"look up experiment {name!r}", self.address):
+            found = client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"the MLflow experiment {name!r} was deleted; restore it in the MLflow UI "
-                "or set MLFLOW_EXPERIMENT_NAME to another name"
+                f"the MLflow experiment {name!r} was deleted; set MLFLOW_EXPERIMENT_NAME to "
+                f"another name, or restore it:\nMLFLOW_TRACKING_URI={shlex.quote(self.uri)} mlflow "
+                f"experiments restore --experiment-id {found.experiment_id}"
             )
-        return found.experiment_id
+        return found
 
 
-def _absolute(uri: str) -> str:
+def _supported(uri: str) -> str:
     scheme = urlsplit(uri).scheme.partition("+")[0]
-    if scheme in _SERVERS or scheme in _DATABASES:
-        return uri.rstrip("/") if scheme in _SERVERS else uri
-    # In memory (`sqlite://`) nothing would be left to look at, and threads see separate stores.
-    if uri.startswith(_SQLITE) and uri.removeprefix(_SQLITE).strip("/"):
-        path, mark, query = uri.removeprefix(_SQLITE).partition("?")
-        return f"{_SQLITE}{Path(path).absolute()}{mark}{query}"
+    if scheme in _SERVERS:
+        return uri.rstrip("/")
+    if scheme in _DATABASES:
+        return uri
     raise TrackingError(
         f"unsupported MLflow store {uri!r}; use sqlite:///PATH/mlflow.db, "
         "postgresql://, mysql:// or mssql:// (a database), or http(s):// (an MLflow server)"
@@ -179,5 +277,10 @@ def _connect(uri: str, address: str) -> MlflowClient:
     quiet_mlflow()  # before the import, which takes seconds and is therefore not at the top
     from mlflow import MlflowClient
 
-    with translated("open the tables", address):
+    # MLflow makes the tables of a new database; two processes must not do so at once.
+    is_database = urlsplit(uri).scheme.partition("+")[0] in _DATABASES
+    with (
+        translated("open the tables", address),
+        alone(database_lock(uri)) if is_database else nullcontext(),
+    ):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
