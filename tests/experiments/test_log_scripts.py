@@ -101,7 +101,8 @@ def small_plan(monkeypatch, tmp_path):
     monkeypatch.setattr(_task, "SIZES", {"train": 100, "val": 50, "test": 50})
     monkeypatch.setattr(_task, "MEASUREMENT_SIZE", 60)
     return Namespace(
-        plan="small", rounds=None, stages=None, backbones=None, tasks="shapes-size", parallel_placements="4",
+        plan="small", rounds=None, stages=None, backbones=None, tasks="shapes-size",
+        parallel_placements="4",
         store=f"sqlite:///{tmp_path}/mlflow.db",
     )  # fmt: skip
 
