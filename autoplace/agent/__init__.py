@@ -6,7 +6,7 @@ from autoplace.agent._dry_run import DryRun, dry_run
 from autoplace.agent._logs import Transfer, export_log, import_log
 from autoplace.agent._merge import merge
 from autoplace.agent._pick import pick
-from autoplace.agent._predict import Prediction, predict
+from autoplace.agent._predict import predict
 from autoplace.agent._probe import ProbeResult, probe
 from autoplace.agent._refine import RefineResult, Side, refine
 from autoplace.agent._retrain import RetrainResult, retrain
@@ -23,7 +23,7 @@ from autoplace.agent.steps._image_files import read_path_list
 from autoplace.agent.steps._load import load
 from autoplace.agent.steps._merge_result import MergeResult
 from autoplace.agent.steps._pick_result import PickResult, Tested
-from autoplace.agent.steps._prediction_file import check_out, write_predictions
+from autoplace.agent.steps._prediction import Prediction, check_out, write_predictions
 from autoplace.agent.steps._progress import Progress
 
 __all__ = [

@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from autoplace.agent.steps._image_files import find_images
 from autoplace.agent.steps._load import load
+from autoplace.agent.steps._prediction import Prediction
 from autoplace.agent.steps._progress import Progress
 from autoplace.data import DataError, UnreadableImageError
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predicted class of an image.
-
-    Attributes
-    ----------
-    path : str
-        The image file.
-    predicted : str
-        Name of the most probable class.
-    probability : float
-        Its probability.
-    probabilities : mapping of str to float
-        Those of all classes, if they were asked for.
-
-    Examples
-    --------
-    >>> Prediction("photo.jpg", "cat", 0.75).to_dict()
-    {'path': 'photo.jpg', 'predicted': 'cat', 'probability': 0.75}
-    """
-
-    path: str
-    predicted: str
-    probability: float
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return names and values; probabilities only if they were asked for."""
-        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
-        return values | ({"probabilities": dict(self.probabilities)} if self.probabilities else {})
-
-    def to_row(self) -> dict[str, Any]:
-        """Return cells of a table by column; the probability of a cat is `probability:cat`."""
-        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
-        return values | {f"probability:{name}": p for name, p in self.probabilities.items()}
 
 
 def predict(

@@ -161,7 +161,7 @@ def test_rows_are_printed_if_the_disk_is_full_at_the_end(winner, photos, monkeyp
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("autoplace.agent.steps._prediction_file.os.replace", full)
+    monkeypatch.setattr("autoplace.agent.steps._prediction.os.replace", full)
     done = predict(winner, photos, "photos/a.png", "--out", "found.csv")
     assert done.code == 1
     assert "photos/a.png" in done.out

@@ -1,19 +1,54 @@
-"""Write predictions to a file: CSV, Parquet or JSON Lines."""
+"""The prediction for an image, and files of predictions: CSV, Parquet or JSON Lines."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from autoplace.errors import UserError
 from autoplace.tracking import to_json
 
-if TYPE_CHECKING:
-    from autoplace.agent._predict import Prediction
-
 SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predicted class of an image.
+
+    Attributes
+    ----------
+    path : str
+        The image file.
+    predicted : str
+        Name of the most probable class.
+    probability : float
+        Its probability.
+    probabilities : mapping of str to float
+        Those of all classes, if they were asked for.
+
+    Examples
+    --------
+    >>> Prediction("photo.jpg", "cat", 0.75).to_dict()
+    {'path': 'photo.jpg', 'predicted': 'cat', 'probability': 0.75}
+    """
+
+    path: str
+    predicted: str
+    probability: float
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return names and values; probabilities only if they were asked for."""
+        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
+        return values | ({"probabilities": dict(self.probabilities)} if self.probabilities else {})
+
+    def to_row(self) -> dict[str, Any]:
+        """Return cells of a table by column; the probability of a cat is `probability:cat`."""
+        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
+        return values | {f"probability:{name}": p for name, p in self.probabilities.items()}
 
 
 def check_out(path: str | Path) -> None:
