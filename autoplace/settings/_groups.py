@@ -152,8 +152,8 @@ class PlacementSettings(Settings):
     )
     adapter: str = option(
         "auto",
-        "Adapter kind, as KIND or KIND:OPTION=VALUE,... With 'auto', pick tries bottlenecks, LoRA "
-        "and both together under one budget; other commands use bottlenecks.",
+        "Adapter kind, as KIND or KIND:OPTION=VALUE,... With 'auto', pick tries bottlenecks, LoRA, "
+        "ARC, AdapterBias and any two together under one budget; other commands use bottlenecks.",
     )
 
 
