@@ -121,7 +121,7 @@ def test_the_data_source_of_the_page_is_read_checked_and_split(monkeypatch, imag
     file = image_folder / "images.lines"
     file.write_text("\n".join(lines), encoding="utf-8")
     try:
-        monkeypatch.setattr(_load, "_list", lambda text: list_lines(Path(text)))
+        monkeypatch.setattr(_load, "_list", lambda text, columns: list_lines(Path(text)))
         transform = create_transform(create_chain("starter").data_config)
         data = load_data(str(file), transform=transform)
         assert data.classes == ("blue", "green", "red")
