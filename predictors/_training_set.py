@@ -121,7 +121,8 @@ class TrainingSet:
         -------
         TrainingSet
             Without rows of `table-rate`, under which placements of different sizes had different
-            learning rates, if there are rows of `found-rate`; else all rows.
+            learning rates, if there are rows of `found-rate` and the rest has two families at
+            least, of which one can be left out; else all rows.
 
         Examples
         --------
@@ -131,9 +132,10 @@ class TrainingSet:
         True
         """
         protocols = self.protocols
-        if not (protocols == Protocol.FOUND_RATE).any():
+        kept = protocols != Protocol.TABLE_RATE
+        if not (protocols == Protocol.FOUND_RATE).any() or len(set(self.families[kept])) < 2:
             return self
-        return self.select(protocols != Protocol.TABLE_RATE)
+        return self.select(kept)
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Self:
         """Return the rows of which `rows` (rows,) is true."""

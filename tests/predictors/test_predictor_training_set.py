@@ -61,6 +61,8 @@ def test_trials_at_rates_from_a_table_teach_nothing_once_there_are_fair_ones(
     assert len(both) == 2 * len(data)
     fair = both.fair()
     assert sorted(fair._keys()) == sorted(data._keys()) and set(fair.protocols) == {"found-rate"}
+    one_family = old.union(data.select(data.families == data.families[0]))
+    assert one_family.fair() is one_family
 
 
 def test_a_mean_of_unknown_trials_counts_once_and_gives_way_to_known_ones(data) -> None:

@@ -217,7 +217,7 @@ def test_the_sum_is_the_average_times_the_number_of_models(trained):
         (["7>3@bottleneck:act=rational"] * 2, {}, "with their own act"),
         (["7>3@linear:r=2", "7>3@linear:r=4"], {"method": "average"}, "different ranks"),
         (["7>3@linear:r=2", "7>3@linear:r=4"], {"method": "sum"}, "different ranks"),
-        (["2>3@lora:r=2", "2>3@lora:r=2"], {"cost": "activations"}, "compare weights"),
+        (["2>3@lora:r=2", "2>3@lora:r=2"], {"cost": "activations"}, "match them by weights"),
     ],
 )
 def test_what_cannot_be_merged_is_refused(trained, texts, options, told):
