@@ -24,6 +24,9 @@ from autoplace.training import Task
 
 COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
 
+# Messages are wrapped to the terminal, which workers of pytest-xdist do not have.
+os.environ["COLUMNS"] = "200"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
