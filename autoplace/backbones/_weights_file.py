@@ -132,14 +132,11 @@ def _not_plain(path: Path) -> BackboneError:
     except Exception:  # a file of torch's old format, or damaged
         return _unreadable(path)
     where = f"its {key!r} holds {culprit}" if key else f"it holds {culprit}"
-    strip = (
-        f"c = torch.load(FILE, weights_only=False); torch.save(c[{weights!r}], 'weights.pth')"
-        if weights
-        else "torch.save(model.state_dict(), 'weights.pth')"
-    )
+    weights_of = f"checkpoint[{weights!r}]" if weights else "model.state_dict()"
     return BackboneError(
         f"checkpoint {str(path)!r} is not only weights: {where}, which could run code and is not "
-        f"read;\nwhere you trust the file, keep only its weights: {strip}"
+        "read;\nin the program that wrote it, save the weights alone: "
+        f"torch.save({weights_of}, 'weights.pth')"
     )
 
 

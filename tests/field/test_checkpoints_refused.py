@@ -86,7 +86,7 @@ def test_what_only_unpickling_could_read_is_refused_and_named(
     with pytest.raises(BackboneError) as error:
         load({"epoch": 1, **extra, "state_dict": state})
     assert reason.split(".")[0] in str(error.value)
-    assert "torch.save(c['state_dict'], 'weights.pth')" in str(error.value)
+    assert "torch.save(checkpoint['state_dict'], 'weights.pth')" in str(error.value)
     assert not Path("escaped").exists()
 
 
