@@ -42,13 +42,16 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return names and values; probabilities only if they were asked for."""
-        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
-        return values | ({"probabilities": dict(self.probabilities)} if self.probabilities else {})
+        everything = {"probabilities": dict(self.probabilities)} if self.probabilities else {}
+        return self._best | everything
 
     def to_row(self) -> dict[str, Any]:
         """Return cells of a table by column; the probability of a cat is `probability:cat`."""
-        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
-        return values | {f"probability:{name}": p for name, p in self.probabilities.items()}
+        return self._best | {f"probability:{name}": p for name, p in self.probabilities.items()}
+
+    @property
+    def _best(self) -> dict[str, Any]:
+        return {"path": self.path, "predicted": self.predicted, "probability": self.probability}
 
 
 def check_out(path: str | Path) -> None:
