@@ -164,7 +164,7 @@ class Organiser:
         allowance = self._allowance()
         left = self._race(allowance, kinds)
         baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
-        known = {_placement(job) for job in (*baselines, *left)}
+        known = {job.placement for job in (*baselines, *left)}
         favourite = [t for t in entrants.favourite(contest.rates) if t.placement not in known]
         contest.contenders = compare(
             self._rounds,
@@ -187,10 +187,9 @@ class Organiser:
 
     def _find_rates(self) -> dict[str, float]:
         """Find the rate of each adapter kind; one that always diverges leaves the contest."""
-        known = self._contest.rates
         asked = {kind: self._entrants.references_of(kind) for kind in self._entrants.kinds}
         found, errors = find_rates(self._rounds, asked, self._settings, self._task.seed)
-        known |= found
+        self._contest.rates |= found
         if not found and errors:
             raise errors[0]
         for reason in errors:
@@ -274,10 +273,6 @@ class Organiser:
             for outcome in self._rounds.ended
             if outcome.trial.role in roles and outcome.is_done
         ]
-
-
-def _placement(job: Trial | Outcome) -> Placement | FullTuning:
-    return (job if isinstance(job, Trial) else job.trial).placement
 
 
 def _further(task: Task, folds: int) -> list[Images]:
