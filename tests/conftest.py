@@ -24,8 +24,8 @@ from autoplace.training import Task
 
 COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
 
-# Messages are wrapped to the terminal, which workers of pytest-xdist do not have.
-os.environ["COLUMNS"] = "200"
+# Workers of pytest-xdist have this set, and messages would be wrapped as in a terminal.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

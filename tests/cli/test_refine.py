@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import autoplace
+from autoplace.placement import Placement
 from autoplace.settings import RefineSettings
 from autoplace.tracking import find_run, start_run
 
@@ -30,9 +31,10 @@ def recorded(store, picked, winner):
 
 @pytest.fixture(scope="module")
 def pick_id(store, picked):
-    """A pick that a candidate with adapters won."""
-    candidates = [each["placement"] for each in picked.document["ranking"]]
-    return recorded(store, picked, next(each for each in candidates if each != "head-only"))
+    """A pick that bottlenecks won."""
+    candidates = [Placement.parse(each["placement"]) for each in picked.document["ranking"]]
+    winner = next(p for p in candidates if {spec.kind for _, spec in p} == {"bottleneck"})
+    return recorded(store, picked, str(winner))
 
 
 @pytest.fixture(scope="module")
