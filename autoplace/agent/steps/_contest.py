@@ -162,13 +162,13 @@ class Organiser:
         kinds = self._find_rates()
 
         allowance = self._allowance()
-        left = self._race(allowance, kinds)
-        baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
-        known = {job.placement for job in (*baselines, *left)}
-        favourite = [t for t in entrants.favourite(contest.rates) if t.placement not in known]
+        through = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
+        baselines = {trial.placement for trial in through}
+        through += [t for t in entrants.favourite(contest.rates) if t.placement not in baselines]
+        left = self._race(allowance, kinds, through)
         contest.contenders = compare(
             self._rounds,
-            [*finished, *self._timed([*baselines, *favourite], kinds), *left],
+            [*finished, *self._timed(through, kinds), *left],
             entrants.prior,
             _further(self._task, allowance.folds),
         )
@@ -200,9 +200,14 @@ class Organiser:
         """Give trials the rates of their kinds, without those of kinds that have none."""
         return [with_rates(trial, rates) for trial in trials if set(kinds_of(trial)) <= set(rates)]
 
-    def _race(self, allowance: Allowance, rates: Mapping[str, float]) -> list[Trial | Outcome]:
+    def _race(
+        self, allowance: Allowance, rates: Mapping[str, float], through: Sequence[Trial]
+    ) -> list[Trial | Outcome]:
+        """Race the field, without those that are `through` to the finals in any case."""
         contest = self._contest
-        starters = self._timed(self._entrants.field, rates)[: allowance.field]
+        settled = {trial.placement for trial in through}
+        field = [trial for trial in self._entrants.field if trial.placement not in settled]
+        starters = self._timed(field, rates)[: allowance.field]
         rungs = plan_rungs(len(starters), allowance.top_k, self._settings.epochs)
         try:
             return race(self._rounds, starters, rungs, contest.rungs)
