@@ -92,7 +92,7 @@ def pick(
     ...     probe_images=32, max_params=400
     ... )
     >>> sorted(result.rates)  # so small a budget has no room for LoRA in every block
-    ['bottleneck', 'head-only']
+    ['arc', 'bottleneck', 'head-only']
     >>> model = autoplace.load(result.run_id)
     >>> len(model.classes)
     10

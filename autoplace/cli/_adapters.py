@@ -20,6 +20,7 @@ def adapters(pattern: str, as_json: bool) -> None:
     from autoplace.adapters import describe_adapters
     from autoplace.cli._render import print_json
     from autoplace.cli._table import table
+    from autoplace.cli._terminal import wrapped
     from autoplace.errors import UserError
 
     found = describe_adapters(pattern)
@@ -43,8 +44,9 @@ def adapters(pattern: str, as_json: bool) -> None:
     ]
     header = ("kind", "options", "parameters per edge", "edges", "mergeable", "paper")
     click.echo(table(header, rows))
-    click.echo(
+    notes = (
         "\nParameters: in ViT-B/16 with these options, by the sub-layer that the edge spans.\n"
         "Edges: the kinds of edges that the adapter can be on.\n"
         "Mergeable: 'autoplace pick --merge' can fold the trained adapter into the backbone."
     )
+    click.echo(wrapped(notes))
