@@ -21,6 +21,7 @@ from autoplace.tracking.ledger._events import (
     UnsentEvent,
 )
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
+from autoplace.tracking.ledger._lock import hold
 from autoplace.tracking.ledger._probe_files import write_probe
 from autoplace.tracking.ledger._push import INVOCATION_TAG
 from autoplace.tracking.store import (
@@ -107,6 +108,7 @@ class Journal:
         try:
             self.run: Run = start_run(store, task_name, run_name, params, full_tags)
             self.folder: Path = store.run_folder(self.run.run_id)
+            self._lock = hold(self.folder)
             self._ledger = Ledger(self.folder / LEDGER_FILE)
             self._ledger.append(
                 RunEvent(invocation, self.run.run_id, task_name, run_name, params, full_tags)
@@ -180,6 +182,8 @@ class Journal:
         except KeyboardInterrupt:
             self._finish(status)
             raise
+        finally:
+            self._lock.release()
 
     def kept(self) -> str:
         """Say what of the invocation is on disk, for when it ends early."""

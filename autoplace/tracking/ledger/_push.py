@@ -16,6 +16,7 @@ from autoplace.tracking.ledger._events import (
     SentEvent,
 )
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger, TrialState, trial_states
+from autoplace.tracking.ledger._lock import is_held
 from autoplace.tracking.ledger._probe_files import read_probe, run_folders
 from autoplace.tracking.store import (
     TRIAL_TAG,
@@ -75,8 +76,11 @@ def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None)
         except TrackingError as error:
             notify(f"skipped: {error}")
             continue
-        # Without its end the invocation may still be running, and writing more.
-        if {EventKind.UNSENT, EventKind.FINISH} <= kinds and EventKind.SENT not in kinds:
+        if is_held(folder):  # it is still running, and writing more
+            continue
+        # One that never wrote its end was killed, and MLflow may lack the last it did.
+        lacks = EventKind.UNSENT in kinds or EventKind.FINISH not in kinds
+        if lacks and EventKind.SENT not in kinds:
             push_ledger(store, ledger)
             ledger.append(SentEvent())
             sent += 1
