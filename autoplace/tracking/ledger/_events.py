@@ -70,6 +70,7 @@ class TrialChange:
     epoch: int | None = None
     metrics: Mapping[str, float | None] | None = None
     row: Mapping[str, Any] | None = None  # once the trial is over
+    time: str | None = field(default=None, compare=False)  # of the line; the ledger sets it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
