@@ -10,6 +10,7 @@ from autoplace.agent._predict import predict
 from autoplace.agent._probe import ProbeResult, probe
 from autoplace.agent._refine import RefineResult, Side, refine
 from autoplace.agent._retrain import RetrainResult, retrain
+from autoplace.agent._sync import SyncResult, sync
 from autoplace.agent.steps import (
     open_task,
     parameter_budget,
@@ -38,6 +39,7 @@ __all__ = [
     "RefineResult",
     "RetrainResult",
     "Side",
+    "SyncResult",
     "Tested",
     "Transfer",
     "check_out",
@@ -60,6 +62,7 @@ __all__ = [
     "refine",
     "retrain",
     "sample_trials",
+    "sync",
     "training_set",
     "write_predictions",
 ]

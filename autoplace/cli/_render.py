@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ProbeResult,
         RefineResult,
         RetrainResult,
+        SyncResult,
     )
 
 BEST_EDGES = 15
@@ -265,6 +266,15 @@ def render_retrain(result: RetrainResult) -> str:
             table(("predictor", "spearman", "regret@1", "regret@5"), rows),
             f"The challenger was {verdict}: {decision.reason}.",
         ]
+    )
+
+
+def render_sync(result: SyncResult) -> str:
+    """Render what was sent, a line for each run."""
+    if not result.runs:
+        return wrapped(f"{result.store} lacks nothing of the ledgers beside it.")
+    return _text(
+        [f"{run}: {count} trials that the store lacked" for run, count in result.runs.items()]
     )
 
 
