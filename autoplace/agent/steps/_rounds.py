@@ -115,8 +115,8 @@ class Rounds:
 
     def _end(self, outcome: Outcome) -> None:
         # What is never tested needs no weights, which may be those of a whole backbone.
-        spent = outcome.trial.role in (Role.RATE, Role.FOLD)
-        self.ended.append(replace(outcome, state={}) if spent else outcome)
+        needed = outcome.trial.role.needs_weights
+        self.ended.append(outcome if needed else replace(outcome, state={}))
         self._trials.end(outcome, self.head_only)
 
     def _say(self, outcome: Outcome) -> str:
