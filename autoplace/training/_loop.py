@@ -29,7 +29,9 @@ from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
 EVALUATION_BATCH = 256  # images, times placements
-PAUSED_SECONDS = 2.0  # after which an epoch comes with the paused trial: writing it costs some 20 ms
+PAUSED_SECONDS = (
+    2.0  # after which an epoch comes with the paused trial: writing it costs some 20 ms
+)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
 
 

@@ -9,13 +9,18 @@ from autoplace.tracking._error import TrackingError
 from autoplace.tracking.ledger._events import (
     RUN_STATUS,
     Event,
-    EventKind,
     FinishEvent,
     ProbeEvent,
     RunEvent,
     SentEvent,
 )
-from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger, TrialState, trial_states
+from autoplace.tracking.ledger._ledger import (
+    LEDGER_FILE,
+    Ledger,
+    TrialState,
+    is_behind,
+    trial_states,
+)
 from autoplace.tracking.ledger._lock import is_held
 from autoplace.tracking.ledger._probe_files import read_probe, run_folders
 from autoplace.tracking.store import (
@@ -72,15 +77,13 @@ def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None)
     for folder in run_folders(store):
         ledger = Ledger(folder / LEDGER_FILE)
         try:
-            kinds = {event.kind for event in ledger.read()}
+            behind = is_behind(ledger.read())
         except TrackingError as error:
             notify(f"skipped: {error}")
             continue
         if is_held(folder):  # it is still running, and writing more
             continue
-        # One that never wrote its end was killed, and MLflow may lack the last it did.
-        lacks = EventKind.UNSENT in kinds or EventKind.FINISH not in kinds
-        if lacks and EventKind.SENT not in kinds:
+        if behind:
             push_ledger(store, ledger)
             ledger.append(SentEvent())
             sent += 1
@@ -125,7 +128,7 @@ def push_ledger(store: Store, ledger: Ledger) -> int:
     if probe and tables:
         log_probe(parent, probe.probe_key, tables)
     pushed = _push_trials(parent, over)
-    end = _first(events, FinishEvent)
+    end = _first(reversed(events), FinishEvent)
     running = store.client.get_run(parent.run_id).info.status == "RUNNING"
     if running and (is_ours or end):
         # An invocation that never wrote its end was killed.

@@ -197,6 +197,17 @@ class Run:
         with self._writing("finish"):
             self.store.client.set_terminated(self.run_id, status)
 
+    def reopen(self) -> None:
+        """Have a run that has ended count as RUNNING again."""
+        with self._writing("reopen"):
+            self.store.client.update_run(self.run_id, "RUNNING")
+
+    def steps(self, metric: str) -> set[int]:
+        """Steps at which a metric was logged."""
+        with self._writing(f"read the metric {metric!r}"):
+            history = self.store.client.get_metric_history(self.run_id, metric)
+        return {point.step for point in history}
+
     def _writing(self, action: str) -> AbstractContextManager[None]:
         return translated(f"{action} of run {self.run_id}", self.store.address)
 
