@@ -5,6 +5,7 @@ from ._api import pick as pick
 from ._api import predict as predict
 from ._api import probe as probe
 from ._api import refine as refine
+from ._api import resume as resume
 from ._api import retrain as retrain
 from ._api import sync as sync
 from ._version import __version__ as __version__

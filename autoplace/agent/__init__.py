@@ -9,6 +9,7 @@ from autoplace.agent._pick import pick
 from autoplace.agent._predict import predict
 from autoplace.agent._probe import ProbeResult, probe
 from autoplace.agent._refine import RefineResult, Side, refine
+from autoplace.agent._resume import resume
 from autoplace.agent._retrain import RetrainResult, retrain
 from autoplace.agent._sync import SyncResult, sync
 from autoplace.agent.steps import (
@@ -60,6 +61,7 @@ __all__ = [
     "read_path_list",
     "read_placements",
     "refine",
+    "resume",
     "retrain",
     "sample_trials",
     "sync",

@@ -25,6 +25,7 @@ COMMANDS = {
     "pick": "Find, fine-tune and compare the best adapter placement for DATA.",
     "probe": "Score every edge on DATA with one pass, without training.",
     "collect": "Fine-tune placements on each DATA; 'retrain' learns from the results.",
+    "resume": "Continue a pick or a collection that was interrupted.",
     "refine": "Train the winner of a pick again, without and with a procedure, and compare.",
     "retrain": "Train the next predictor on the records; promote it if it is better.",
     "sync": "Send MLflow what it missed of runs that lost it or were killed.",

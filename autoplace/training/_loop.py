@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -30,6 +31,7 @@ from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
 EVALUATION_BATCH = 256  # images, times placements
+PAUSED_SECONDS = 2.0  # after which an epoch comes with the paused trial: writing it takes 20 ms
 
 
 def open_outcome(task: Task, trial: Trial) -> Outcome:
@@ -104,6 +106,7 @@ class TrainingLoop:
         )
         self._restore_moments()
         self._orders = {o.trial.seed: self._order(o.trial.seed) for o in outcomes}
+        self._paused_at = dict.fromkeys(range(len(outcomes)), self._started)
 
     @property
     def _active(self) -> list[int]:
@@ -136,9 +139,11 @@ class TrainingLoop:
             outcome.step_losses += step_losses
             epoch = Epoch(outcome.trial, number, sum(step_losses) / len(step_losses), val)
             outcome.epochs.append(epoch)
-            yield epoch
             if outcome.is_stalled(self._settings.patience, self._task.metric):
+                yield epoch
                 self._finish(member)
+            else:
+                yield self._with_paused(epoch, member)
 
     def close(self, status: Status) -> list[Outcome]:
         """Outcomes in the order of the trials; those that have not ended get `status`, or pause."""
@@ -154,6 +159,24 @@ class TrainingLoop:
             else:
                 outcome.checkpoint = self._checkpoint(member)
         return self._outcomes
+
+    def _with_paused(self, epoch: Epoch, member: int) -> Epoch:
+        """Add the trial as if it paused here, if the last time is some seconds ago."""
+        outcome, now = self._outcomes[member], time.perf_counter()
+        is_last = epoch.number == self._epochs
+        # Not where it would hold the weights of a whole backbone, or of a model that is not ours.
+        small = outcome.trial.is_placement and self._model is None
+        if is_last or not small or now - self._paused_at[member] < PAUSED_SECONDS:
+            return epoch
+        self._paused_at[member] = now
+        paused = replace(
+            outcome,
+            epochs=list(outcome.epochs),
+            step_losses=list(outcome.step_losses),
+            checkpoint=self._checkpoint(member),
+            seconds=outcome.seconds + (now - self._started) / len(self._outcomes),
+        )
+        return replace(epoch, paused=paused)
 
     def _finish(self, member: int) -> None:
         outcome = self._outcomes[member]

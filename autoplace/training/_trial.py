@@ -111,6 +111,9 @@ class Epoch:
         Mean training loss over the steps of the epoch, in nats.
     val : Scores or None
         Validation scores after its last step; None where the trial trains on all images.
+    paused : Outcome or None
+        Now and then, the trial as if it had paused here: whoever saves it can continue the trial
+        after a crash.
 
     Examples
     --------
@@ -125,6 +128,7 @@ class Epoch:
     number: int
     train_loss: float
     val: Scores | None
+    paused: Outcome | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

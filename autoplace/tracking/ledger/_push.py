@@ -8,7 +8,6 @@ from autoplace.tracking._error import TrackingError
 from autoplace.tracking.ledger._events import (
     RUN_STATUS,
     Event,
-    EventKind,
     FinishEvent,
     RunEvent,
     SentEvent,
@@ -18,6 +17,7 @@ from autoplace.tracking.ledger._ledger import (
     LEDGER_FILE,
     Ledger,
     TrialState,
+    is_behind,
     milliseconds,
     trial_states,
 )
@@ -68,13 +68,11 @@ def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None)
     for folder in run_folders(store):
         ledger = Ledger(folder / LEDGER_FILE)
         try:
-            kinds = {event.kind for event in ledger.read()}
+            behind = is_behind(ledger.read())
         except TrackingError as error:
             notify(f"skipped: {error}")
             continue
-        # One that never wrote its end was killed, and MLflow may lack the last it did.
-        lacks = EventKind.UNSENT in kinds or EventKind.FINISH not in kinds
-        if not lacks or EventKind.SENT in kinds:
+        if not behind:
             continue
         if is_held(folder):  # it is still at work, and writing more
             notify(f"skipped: a process is still working on the run in {folder}")

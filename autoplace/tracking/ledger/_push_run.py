@@ -68,7 +68,7 @@ def push_run(parent: Run, ledger: Ledger, *, running: bool) -> Pushed:
         found.data.tags.get(TRIAL_TAG): found
         for found in search_runs(parent.store, condition, deleted=True)
     }
-    histories = _histories(events)
+    histories = trial_histories(events)
     pushed = Pushed()
     for trial_id, state in trial_states(events).items():
         history, found = histories[trial_id], known.get(trial_id)
@@ -85,7 +85,7 @@ def push_run(parent: Run, ledger: Ledger, *, running: bool) -> Pushed:
 
 
 def _complete(
-    parent: Run, trial_id: str, state: TrialState, history: _History, found: MlflowRun | None
+    parent: Run, trial_id: str, state: TrialState, history: TrialHistory, found: MlflowRun | None
 ) -> Run:
     """Create a trial's run, or add what it lacks; end it if the trial is over."""
     tags = {TRIAL_TAG: trial_id, **(state.tags or {})}
@@ -113,7 +113,7 @@ def _complete(
 
 
 @dataclass
-class _History:
+class TrialHistory:
     """When a trial began and ended, and its metrics by epoch; 0 stands for the end."""
 
     first: str | None = None
@@ -125,13 +125,13 @@ class _History:
         return list(self.by_epoch.values())
 
 
-def _histories(events: Iterable[Event]) -> dict[str, _History]:
+def trial_histories(events: Iterable[Event]) -> dict[str, TrialHistory]:
     """Histories of trials; of an epoch that was trained again, the last metrics."""
-    histories: dict[str, _History] = {}
+    histories: dict[str, TrialHistory] = {}
     for event in events:
         if not isinstance(event, TrialChange):
             continue
-        history = histories.setdefault(event.trial_id, _History(first=event.time))
+        history = histories.setdefault(event.trial_id, TrialHistory(first=event.time))
         history.last = event.time or history.last
         if event.metrics:
             # JSON has no NaN.
@@ -157,7 +157,7 @@ def first(events: Iterable[Event], kind: type[E]) -> E | None:
     return next((event for event in events if isinstance(event, kind)), None)
 
 
-def _is_complete(found: MlflowRun, state: TrialState, history: _History) -> bool:
+def _is_complete(found: MlflowRun, state: TrialState, history: TrialHistory) -> bool:
     """Whether MLflow holds the end of a trial, and the last that was measured before it."""
     if not state.status.is_over or found.info.status == "RUNNING":
         return False

@@ -209,6 +209,11 @@ class Run:
         with self._writing("finish"):
             self.store.client.set_terminated(self.run_id, status, at)
 
+    def reopen(self) -> None:
+        """Have a run that has ended count as RUNNING again."""
+        with self._writing("reopen"):
+            self.store.client.update_run(self.run_id, "RUNNING")
+
     def _writing(self, action: str) -> AbstractContextManager[None]:
         return translated(f"{action} of run {self.run_id}", self.store.address)
 
