@@ -244,6 +244,8 @@ class Task:
         with self._lock:
             if key not in self._heads:
                 features, labels = self.cache("fit").features(self.head_rows(rows), deadline)
+                if deadline is not None:
+                    deadline.check()  # a fit takes seconds
                 n_classes = len(self.data.classes)
                 self._heads[key] = fit_head(features.double().numpy(), labels, n_classes, self.seed)
             return self._heads[key]
