@@ -10,6 +10,7 @@ from autoplace.settings._commands import (
     PickSettings,
     ProbeCommandSettings,
     RefineSettings,
+    ResumeSettings,
 )
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._groups import (
@@ -40,6 +41,7 @@ __all__ = [
     "ProbeCommandSettings",
     "ProbeSettings",
     "RefineSettings",
+    "ResumeSettings",
     "Settings",
     "StoreSettings",
     "TaskSettings",

@@ -65,7 +65,7 @@ def _converted(each: Field[Any], value: Any) -> Any:
     if wanted is bool and isinstance(value, bool):
         return value
     if value is None or wanted is bool or (wanted is int and isinstance(value, bool)):
-        if value is None and each.default is None:
+        if value is None and "None" in str(each.type):
             return None
     elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:

@@ -12,8 +12,10 @@ import pytest
 
 from autoplace.tracking import EventKind, Ledger, TrackingError
 from autoplace.tracking.ledger._events import (
+    DecisionEvent,
     FinishEvent,
     ProbeEvent,
+    ResumeEvent,
     RunEvent,
     SentEvent,
     TrialChange,
@@ -26,7 +28,9 @@ from predictors.vocabulary import Status
 
 EVENTS = [
     RunEvent("i-1", "0a1b", "digits", "pick digits", {"seed": 0}, {"kind": "pick"}),
+    ResumeEvent(),
     ProbeEvent("5eed"),
+    DecisionEvent("allowance", {"seeds": 3}),
     TrialChange("a", Status.RUNNING, name="first", params={"seed": 0}),
     TrialChange("a", Status.RUNNING, epoch=1, metrics={"val_loss": 0.5}),
     TrialChange("a", Status.DONE, row={"trial_id": "a", "val_loss": 0.5}),
