@@ -26,8 +26,8 @@ from autoplace.placement import Placement
 from autoplace.settings import PickSettings, TrialSettings
 from autoplace.tracking import Journal, open_past
 from autoplace.training import Checkpoint, Deadline, Epoch, Outcome, Scores, Trial, _loop
+from experiments.faults.essence import trials_of
 from predictors.vocabulary import Status
-from tests.resume._runs import trials_of
 
 SETTINGS = PickSettings(
     field_size=3, top_k=1, epochs=3, seeds=1, adapter="bottleneck", patience=None
