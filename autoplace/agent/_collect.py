@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
@@ -21,7 +21,7 @@ from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import evaluated
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import parse_side_by_side
+from autoplace.execution import WorkerPool, parse_side_by_side
 from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store
@@ -50,6 +50,7 @@ def collect(
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
     store = open_store(settings.store, progress)
+    pool = create_pool(settings, settings.device)
     chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
     if settings.placements_file:
         trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)
@@ -59,7 +60,7 @@ def collect(
         open_task(each, settings, settings, progress, chain=chain, store=store) for each in sources
     ]
     while tasks:  # popped, so that the cached activations of a finished task are freed
-        yield from collect_task(tasks.pop(0), trials, settings, store, progress)
+        yield from collect_task(tasks.pop(0), trials, settings, store, progress, pool=pool)
 
 
 def collect_task(
@@ -71,6 +72,7 @@ def collect_task(
     *,
     probe: Probe | None = None,
     rates: Mapping[str, float] | None = None,
+    pool: WorkerPool | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only and then the trials; yield the row of each trial.
 
@@ -93,6 +95,8 @@ def collect_task(
         The task's probe, if it was made before.
     rates : mapping of str to float, optional
         Learning rates, by kind, that were found on the task before.
+    pool : WorkerPool, optional
+        The workers that train; default: this process.
 
     Yields
     ------
@@ -117,7 +121,7 @@ def collect_task(
     """
     probe = probe or probe_task(task, settings, progress)
     read_images(task, progress)
-    executor = create_executor(task, settings, Deadline(), progress)
+    executor = create_executor(task, settings, Deadline(), progress, pool)
     with (
         Record(store, task, "collect", settings, probe, progress) as record,
         TrialRecord(record) as recorded,

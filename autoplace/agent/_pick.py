@@ -12,7 +12,7 @@ from autoplace.agent.steps._cost import every_block_seconds, held_back
 from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._errors import NothingFinishedError
-from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._pick_result import PickResult
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
@@ -51,6 +51,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     progress = progress or Progress()
     deadline = Deadline.parse(settings.budget)
     store = open_store(settings.store, progress)
+    pool = create_pool(settings, settings.device)
     try:
         plan = make_plan(source, settings, store, progress, deadline)
         task = plan.task
@@ -61,7 +62,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     training = held_back(task, plan.entrants, settings, deadline)
     with Record(store, task, "pick", settings, plan.probe, progress) as record:
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.predicted)
-        executor = create_executor(task, settings, training, progress)
+        executor = create_executor(task, settings, training, progress, pool)
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, training, task.metric, progress)
             contest = Organiser(

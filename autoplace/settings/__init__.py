@@ -12,6 +12,7 @@ from autoplace.settings._commands import (
     RefineSettings,
 )
 from autoplace.settings._create import create_settings, value_type
+from autoplace.settings._executor import ExecutorSettings
 from autoplace.settings._groups import (
     PROBE_IMAGES,
     PROBE_IMAGES_PER_CLASS,
@@ -32,6 +33,7 @@ __all__ = [
     "BackboneSettings",
     "CollectSettings",
     "DataSettings",
+    "ExecutorSettings",
     "InputSettings",
     "MergeSettings",
     "PickSettings",
