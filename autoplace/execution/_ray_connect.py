@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from autoplace.settings import ExecutorSettings
 
 # Ray would send statistics of its use to its makers, and hide GPUs from workers without a share.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_PATIENCE = 5.0  # seconds that a cluster has to answer
 # Results are read as they come, so little is ever stored.
 _OBJECT_STORE = 256 * 2**20
 
@@ -95,9 +97,12 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
 
 
 def _join(address: str, quiet: Mapping[str, Any]) -> None:
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdecimal():  # Ray itself would try for five minutes and then end the process
+            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         import_ray().init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         where = "on this machine" if address == "auto" else f"at {address}"
         raise UserError(
             f"no Ray cluster can be used {where}: {_first_line(error)}\nstart one with "
