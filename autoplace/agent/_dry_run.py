@@ -123,6 +123,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
     space = search_space(task.chain, settings, settings.top_k)
+    if settings.uses_ray:
+        progress.note("the estimate is for trials in this process, without workers")
     progress.stage("Timing a few images")
     reading = _seconds_to_read(task)
     side_by_side = count_side_by_side(

@@ -30,6 +30,7 @@ from autoplace.training._scores import (
 from autoplace.training._spill import Spill
 from autoplace.training._start import start_outcome, start_state
 from autoplace.training._task import Task, TaskSummary
+from autoplace.training._task_source import TaskSource
 from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
 from autoplace.training._trials import run_trial, run_trials, train, train_model
 
@@ -50,6 +51,7 @@ __all__ = [
     "Spill",
     "SplitRows",
     "Task",
+    "TaskSource",
     "TaskSummary",
     "Trial",
     "WarmUpAndCosine",
