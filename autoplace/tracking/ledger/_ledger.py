@@ -213,7 +213,7 @@ def is_behind(events: Iterable[Event]) -> bool:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(line)
-    except ValueError:  # from JSON, or from UTF-8 that was cut within a character
+    except (ValueError, RecursionError):  # from JSON, or UTF-8 that was cut within a character
         return None
     return content if isinstance(content, dict) else None
 
