@@ -24,7 +24,7 @@ from autoplace.agent.steps._space import search_space
 from autoplace.execution import Executor, InProcessExecutor, SavingExecutor, TrialStarted, trial_key
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings, TrialSettings
-from autoplace.tracking import Journal, open_past
+from autoplace.tracking import EventKind, Journal, open_past
 from autoplace.training import Checkpoint, Deadline, Epoch, Outcome, Scores, Trial, _loop
 from experiments.faults.essence import trials_of
 from predictors.vocabulary import Status
@@ -165,6 +165,8 @@ def test_a_contest_that_is_interrupted_again_and_again_comes_out_the_same(
             past = open_past(store, folder.name)
     assert sessions > 10
     assert again == whole
+    decided = [event for event in past.events if event.kind == EventKind.DECISION]
+    assert [event.name for event in decided] == ["allowance"]  # not anew in each session
     assert trials_of(record.journal.folder) == ledger
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
+import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from autoplace.agent.steps._past import SPENT, time_left
 from autoplace.tracking import (
     Journal,
     Ledger,
@@ -16,6 +20,7 @@ from autoplace.tracking import (
     read_rows,
 )
 from autoplace.tracking.ledger import _journal
+from autoplace.training import Deadline
 from predictors.vocabulary import Status
 
 ROW = {"trial_id": "one", "status": "done", "val_metric": 0.6}
@@ -173,3 +178,25 @@ def test_decisions_come_back_the_last_of_each_name(store):
         assert past.decision("seconds") == 2.5
         assert past.decision("other") is None
         assert 0 <= past.seconds < 60
+
+
+def test_a_budget_is_left_less_the_time_that_was_worked_and_not_the_time_between(store):
+    journal = begin(store)
+    journal.record_decision(SPENT, 100.0)
+    kill(journal)
+    ledger = journal.folder / "ledger.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for line in lines:
+        line["time"] = start.isoformat()
+    later = start + timedelta(days=1)
+    lines[-1]["time"] = (start + timedelta(seconds=200)).isoformat()
+    lines.append({"time": later.isoformat(), "event": "resume"})
+    lines.append({"time": (later + timedelta(seconds=300)).isoformat(), "event": "unsent"})
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with open_past(store, journal.run.run_id) as past:
+        assert past.seconds == 500
+        used = Deadline.parse("1h").left - time_left("1h", past).left
+        assert used == pytest.approx(600, abs=5)
+        assert time_left("5m", past).passed
+        assert time_left(None, past).left == math.inf
