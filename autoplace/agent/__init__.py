@@ -11,6 +11,7 @@ from autoplace.agent._probe import ProbeResult, probe
 from autoplace.agent._refine import RefineResult, Side, refine
 from autoplace.agent._resume import resume
 from autoplace.agent._retrain import RetrainResult, retrain
+from autoplace.agent._sync import SyncResult, sync
 from autoplace.agent.steps import (
     open_task,
     parameter_budget,
@@ -39,6 +40,7 @@ __all__ = [
     "RefineResult",
     "RetrainResult",
     "Side",
+    "SyncResult",
     "Tested",
     "Transfer",
     "check_out",
@@ -62,6 +64,7 @@ __all__ = [
     "resume",
     "retrain",
     "sample_trials",
+    "sync",
     "training_set",
     "write_predictions",
 ]

@@ -69,9 +69,9 @@ def pick(
         plan = make_plan(source, settings, store, progress, until, past)
         task = plan.task
         read_images(task, progress, until)
+        unit = every_block_seconds(task, plan.entrants, settings, until)
     except DeadlineReachedError as error:
         raise NothingFinishedError([], deadline_reached=True) from error
-    unit = every_block_seconds(task, plan.entrants, settings)
     training = held_back(task, plan.entrants, settings, deadline)
     with Record(store, task, "pick", settings, plan.probe, progress, past=past) as record:
         if settings.budget is not None:
@@ -115,7 +115,7 @@ def pick(
         card = winner_card(result, task)
         save_winner(
             task, report, result.folder, card, settings.checkpoint, record.journal, progress,
-            merge=settings.merge,
+            merge=settings.merge, deadline=deadline,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     return replace(result, seconds=seconds, total_cost=seconds / unit)

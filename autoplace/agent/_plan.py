@@ -63,8 +63,10 @@ def make_plan(
     DeadlineReachedError
         The time budget ran out.
     """
+    deadline = deadline or Deadline()
     active = None if past else load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
+    deadline.check()
     if past is not None:
         check_unchanged(past, task, progress)
     space = search_space(task.chain, settings, settings.top_k)
@@ -75,7 +77,9 @@ def make_plan(
     forecast = read_forecast(past, candidates) if past else None
     if forecast is None:
         active = active or load_active_predictor(store, settings.predictor, progress)
+        deadline.check()
         forecast = make_forecast(active, candidates, probe.tables, task.chain.name)
+    deadline.check()
     field = select_field(
         candidates,
         forecast.gains,

@@ -28,6 +28,7 @@ COMMANDS = {
     "resume": "Continue a pick or a collection that was interrupted.",
     "refine": "Train the winner of a pick again, without and with a procedure, and compare.",
     "retrain": "Train the next predictor on the records; promote it if it is better.",
+    "sync": "Send MLflow what it missed of runs that lost it or were killed.",
     "logs": "Import, export, check or describe placement logs.",
     "merge": "Merge the adapters of several runs and fine-tune them on a few images.",
     "predict": "Classify images with the winner of a pick.",

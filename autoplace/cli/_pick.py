@@ -51,6 +51,6 @@ def show_pick(result: PickResult, as_json: bool) -> ExitCode:
 
 
 def say_nothing_finished(error: NothingFinishedError) -> ExitCode:
-    """Print why a pick has no result and return the exit code."""
+    """Print why a pick has no result and return the exit code, which no pick with one has."""
     click.echo(f"Error: {error}", err=True)
-    return ExitCode.DEADLINE if error.deadline_reached else ExitCode.FAILED
+    return ExitCode.FAILED

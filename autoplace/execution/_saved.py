@@ -97,10 +97,10 @@ def _answer(saved: SavedTrial, until: int | None) -> Outcome | None:
     """Return the outcome of a trial that runs up to an epoch, if what is saved contains it."""
     outcome = saved.outcome
     done = len(outcome.epochs)
+    if until is not None and until in saved.pauses:  # it may have started again since then
+        return _pausing(saved.pauses[until], until)
     if until is not None and outcome.is_paused and done == until:
         return outcome
-    if until is not None and until in saved.pauses:
-        return _pausing(saved.pauses[until], until)
     if outcome.status.is_over:
         if until is None or done < until or (outcome.is_done and done == until):
             return outcome

@@ -79,7 +79,8 @@ class TrialFiles:
                 path = folder / CHECKPOINT.format(len(outcome.epochs))
                 outcome = replace(outcome, checkpoint=_read_checkpoint(path, content["steps"]))
         except (
-            OSError, AttributeError, KeyError, TypeError, ValueError, safetensors.SafetensorError,
+            OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError,
+            safetensors.SafetensorError,
         ):  # fmt: skip
             return None
         return SavedTrial(outcome, pauses)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from autoplace.placement import Placement
-from autoplace.training import Epoch, Images, Outcome, Scores, Trial
+from autoplace.training import Cause, Epoch, Images, Outcome, Remedy, Scores, Trial
 from predictors.vocabulary import Role, Status
 
 
@@ -77,6 +77,8 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
         "parameters": outcome.parameters,
         "status": str(outcome.status),
         "reason": outcome.reason,
+        "cause": None if outcome.cause is None else str(outcome.cause),
+        "remedy": None if outcome.remedy is None else asdict(outcome.remedy),
         "epochs": [
             {
                 "number": epoch.number,
@@ -114,6 +116,8 @@ def outcome_from_dict(content: Mapping[str, Any], trial: Trial) -> Outcome:
         int(content["parameters"]),
         Status(content["status"]),
         content["reason"],
+        None if content["cause"] is None else Cause(content["cause"]),
+        None if content["remedy"] is None else Remedy(**content["remedy"]),
         epochs=epochs,
         step_losses=[float(loss) for loss in content["step_losses"]],
         seconds=float(content["seconds"]),

@@ -15,6 +15,7 @@ from autoplace.execution import TrialEvent, TrialStarted, trial_key
 from autoplace.training import Epoch, Outcome, Scores, Trial, open_outcome
 from predictors.vocabulary import Role, Status
 
+REMEDY_TAG = "autoplace.remedy"  # how the trial ran again after a failure
 _NAME_LENGTH = 250  # longest name of a run, in characters
 # Trials that have a row of the placement log: at the common rate, on the task's own split.
 _LOGGED = (
@@ -94,7 +95,10 @@ class TrialRecord:
         metrics = {"parameters": float(outcome.parameters), "seconds": outcome.seconds}
         if outcome.test is not None:
             metrics |= _named("test", outcome.test)
-        record.journal.end_trial(trial_id, outcome.status, row or None, metrics)
+        tags = {} if outcome.remedy is None else {REMEDY_TAG: outcome.remedy}
+        record.journal.end_trial(
+            trial_id, outcome.status, row or None, metrics, {key: str(v) for key, v in tags.items()}
+        )
         del self._ids[outcome.trial]
         return row
 

@@ -9,10 +9,9 @@ from typing import Any, Self
 from autoplace.tracking.ledger._ledger import TrialState, is_behind, trial_states
 from autoplace.tracking.ledger._past import Past
 from autoplace.tracking.ledger._push import push_ledger
-from autoplace.tracking.store import TRIAL_TAG, Run, search_runs
+from autoplace.tracking.ledger._push_run import trial_histories
+from autoplace.tracking.store import TRIAL_TAG, Point, Run, search_runs
 from predictors.vocabulary import Status
-
-Epochs = list[tuple[int, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,13 @@ class EarlierTrials:
         What the ledger says.
     children : dict of str to Run
         Their runs in MLflow.
+    points : dict of str to list of Point
+        Their metrics.
     """
 
     states: dict[str, TrialState] = field(default_factory=dict)
     children: dict[str, Run] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, past: Past) -> Self:
@@ -38,7 +40,8 @@ class EarlierTrials:
             push_ledger(store, past.ledger)
         found = search_runs(store, f"tags.`mlflow.parentRunId` = '{past.run.run_id}'")
         children = {run.data.tags.get(TRIAL_TAG, ""): Run.of(store, run) for run in found}
-        return cls(trial_states(past.events), children)
+        points = {key: each.points for key, each in trial_histories(past.events).items()}
+        return cls(trial_states(past.events), children, points)
 
     @property
     def ended(self) -> dict[str, Status]:
@@ -70,16 +73,10 @@ class EarlierTrials:
         state = self.states.get(trial_id)
         return state is not None and state.metrics.get(epoch) == dict(metrics)
 
-    def reopen(self, trial_id: str) -> tuple[Run | None, Epochs]:
+    def reopen(self, trial_id: str) -> tuple[Run | None, list[Point]]:
         """Open a trial's run in MLflow again; return it, if it exists, and the epochs it lacks."""
         child, sent = self.children.get(trial_id), {0}  # the end is written again
         if child is not None:
             child.reopen()
-            sent |= child.steps("train_loss")
-        state = self.states.get(trial_id)
-        lacking: Epochs = [
-            (epoch, {name: value for name, value in metrics.items() if value is not None})
-            for epoch, metrics in (state.history if state else [])
-            if epoch not in sent
-        ]
-        return child, lacking
+            sent |= {step for step, _ in child.read_history("train_loss")}
+        return child, [point for point in self.points.get(trial_id, []) if point[0] not in sent]

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,13 @@ class Ledger:
         self._lock = threading.Lock()
         self._mended = False
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event) -> str:
         """Write one event with the current `time` (UTC, ISO 8601); on disk when this returns.
+
+        Returns
+        -------
+        str
+            The time.
 
         Raises
         ------
@@ -79,6 +84,7 @@ class Ledger:
                     f"cannot write the ledger {self.path}: {error.strerror or error}; "
                     "free some space or choose a folder that can be written"
                 ) from error
+        return now
 
     def read(self) -> list[Event]:
         """All events, oldest first.
@@ -166,11 +172,26 @@ def trial_states(events: Iterable[Event]) -> dict[str, TrialState]:
         state.status = event.status
         state.name = event.name or state.name
         state.params = event.params or state.params
-        state.tags = event.tags or state.tags
+        state.tags = {**(state.tags or {}), **(event.tags or {})} or None
         state.row = event.row or state.row
         if event.metrics:
             state.metrics[event.epoch or 0] = event.metrics
     return states
+
+
+def milliseconds(time: str | None) -> int | None:
+    """Milliseconds since 1970 of the `time` of a line; None if it is none.
+
+    Examples
+    --------
+    >>> milliseconds("2026-01-02T03:04:05.678+00:00")
+    1767323045678
+    """
+    try:
+        moment = datetime.fromisoformat(time or "")
+    except (TypeError, ValueError):
+        return None
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def is_behind(events: Iterable[Event]) -> bool:
@@ -192,7 +213,7 @@ def is_behind(events: Iterable[Event]) -> bool:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(line)
-    except ValueError:  # from JSON, or from UTF-8 that was cut within a character
+    except (ValueError, RecursionError):  # from JSON, or UTF-8 that was cut within a character
         return None
     return content if isinstance(content, dict) else None
 
