@@ -94,7 +94,7 @@ def collect(
     if past is not None:
         check_unchanged(past, tasks[0], progress)
     while tasks:  # popped, so that the cached activations of a finished task are freed
-        task, rest = tasks.pop(0), [each.data.source for each in tasks[1:]]
+        task, rest = tasks.pop(0), [each.data.source for each in tasks]
         yield from collect_task(task, trials, settings, store, progress, past=past, rest=rest)
         past = None
 

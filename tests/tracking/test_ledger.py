@@ -28,9 +28,7 @@ from predictors.vocabulary import Status
 
 EVENTS = [
     RunEvent("i-1", "0a1b", "digits", "pick digits", {"seed": 0}, {"kind": "pick"}),
-    ResumeEvent(),
     ProbeEvent("5eed"),
-    DecisionEvent("allowance", {"seeds": 3}),
     TrialChange("a", Status.RUNNING, name="first", params={"seed": 0}),
     TrialChange("a", Status.RUNNING, epoch=1, metrics={"val_loss": 0.5}),
     TrialChange("a", Status.DONE, row={"trial_id": "a", "val_loss": 0.5}),
@@ -38,6 +36,7 @@ EVENTS = [
     FinishEvent("FINISHED"),
     SentEvent(),
 ]
+LATER = [ResumeEvent(), DecisionEvent("allowance", {"seeds": 3})]  # kinds that came later
 
 
 def trial(trial_id: str) -> TrialChange:
@@ -46,10 +45,10 @@ def trial(trial_id: str) -> TrialChange:
 
 def test_every_kind_of_event_comes_back_as_it_was_written(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    for event in EVENTS:
+    for event in [*EVENTS, *LATER]:
         ledger.append(event)
-    assert ledger.read() == EVENTS
-    assert {event.kind for event in EVENTS} == set(EventKind)
+    assert ledger.read() == [*EVENTS, *LATER]
+    assert {event.kind for event in [*EVENTS, *LATER]} == set(EventKind)
 
 
 def test_a_ledger_of_the_first_version_is_read(tmp_path):
