@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from autoplace.adapters import BatchPart, count_parameters
-from autoplace.model import AdaptedModel, Alone, FullTuning, Population, Trainable
+from autoplace.adapters import BatchPart
+from autoplace.model import AdaptedModel, Alone, Population, Trainable
 from autoplace.settings import TrialSettings
 from autoplace.training._adamw import MOMENTS, create_adamw, read_moments, set_moments
 from autoplace.training._deadline import Deadline
@@ -27,27 +27,11 @@ from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
-from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
+from autoplace.training._trial import Checkpoint, Epoch, Outcome
 from predictors.vocabulary import Status
 
 EVALUATION_BATCH = 256  # images, times placements
 PAUSED_SECONDS = 2.0  # after which an epoch comes with the paused trial: writing it takes 20 ms
-
-
-def open_outcome(task: Task, trial: Trial) -> Outcome:
-    """Outcome of a trial that has not been trained yet.
-
-    Examples
-    --------
-    >>> from autoplace.agent import open_task
-    >>> from autoplace.placement import Placement
-    >>> trial = Trial(Placement.parse("7>3@bottleneck:r=2"), seed=0)
-    >>> open_outcome(open_task("builtin:digits"), trial).parameters
-    386
-    """
-    if isinstance(trial.placement, FullTuning):
-        return Outcome(trial, trial.placement.count_parameters(task.chain))
-    return Outcome(trial, count_parameters(trial.placement, task.chain.shape))
 
 
 class TrainingLoop:

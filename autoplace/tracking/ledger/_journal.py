@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from autoplace.tracking._error import TrackingError, WriteError
+from autoplace.tracking.ledger._closing import close_tagged, close_trials
 from autoplace.tracking.ledger._connection import Connection
 from autoplace.tracking.ledger._earlier import EarlierTrials
 from autoplace.tracking.ledger._events import (
@@ -37,14 +38,12 @@ from autoplace.tracking.store import (
     RunStatus,
     Store,
     log_probe,
-    search_runs,
     start_run,
 )
 from predictors.vocabulary import Status
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Run as MlflowRun
 
 BATCH_SECONDS = 10.0  # one request per epoch would take a large part of a short trial
 
@@ -127,8 +126,7 @@ class Journal:
         except BaseException as error:
             with suppress(TrackingError):
                 status: RunStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
-                for found in _running(store, f"tags.`{INVOCATION_TAG}` = '{self.invocation}'"):
-                    Run.of(store, found).finish(status)
+                close_tagged(store, INVOCATION_TAG, self.invocation, status)
             raise
 
     @classmethod
@@ -136,22 +134,6 @@ class Journal:
         """Continue the record of a run that was interrupted: the same runs, nothing twice.
 
         Trials that were at work end as interrupted; `start_trial` opens them again.
-
-        Raises
-        ------
-        TrackingError
-            The store cannot be used, or the ledger cannot be written.
-
-        Examples
-        --------
-        >>> from autoplace.tracking import Store, open_past
-        >>> journal = Journal(Store(), "digits", "pick digits", {}, {}, on_loss=print)
-        >>> journal.finish("KILLED")
-        >>> past = open_past(Store(), journal.run.run_id)
-        >>> again = Journal.resume(past, on_loss=print)
-        >>> again.finish("FINISHED")
-        >>> again.run.run_id == journal.run.run_id
-        True
         """
         self = cls.__new__(cls)
         self._begin(past.run.store, on_loss)
@@ -165,7 +147,7 @@ class Journal:
         try:
             for trial_id in self.earlier.running:
                 self._append(TrialChange(trial_id, Status.INTERRUPTED))
-            self._end_children("KILLED")
+            close_trials(self.run, self._ended, "KILLED")
             self.run.reopen()
         except BaseException:
             self.finish("KILLED")
@@ -283,15 +265,8 @@ class Journal:
             return
         self._send()
         if status != "FINISHED":
-            self._try(lambda: self._end_children(status), in_ledger=False)
+            self._try(lambda: close_trials(self.run, self._ended, status), in_ledger=False)
         self._try(lambda: self.run.finish(status), in_ledger=False)
-
-    def _end_children(self, status: RunStatus) -> None:
-        """End runs of trials that MLflow takes for running: an interrupt can come at any moment."""
-        store = self.run.store
-        for found in _running(store, f"tags.`mlflow.parentRunId` = '{self.run.run_id}'"):
-            outcome = self._ended.get(found.data.tags.get(TRIAL_TAG, ""))
-            Run.of(store, found).finish(RUN_STATUS[outcome] if outcome else status)
 
     def _append(self, event: Event) -> int | None:
         """Write to the ledger; if that has failed before, only try to. The time of the line."""
@@ -344,7 +319,3 @@ class Journal:
             self._children = running
             self._waiting.clear()  # it was in the ledger
         return running is not None
-
-
-def _running(store: Store, condition: str) -> list[MlflowRun]:
-    return search_runs(store, f"{condition} AND attributes.status = 'RUNNING'")
