@@ -47,6 +47,12 @@ def resume(
         on has changed.
     NothingFinishedError
         No trial of a pick finished.
+
+    Examples
+    --------
+    >>> resume("no-such-run", ResumeSettings())
+    Traceback (most recent call last):
+    autoplace.tracking...TrackingError: no run 'no-such-run' ...
     """
     progress = progress or Progress()
     with ExitStack() as holding:

@@ -9,7 +9,8 @@ from autoplace.model import Trainable
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._deadline import Deadline, DeadlineReachedError
-from autoplace.training._loop import TrainingLoop, open_outcome
+from autoplace.training._loop import TrainingLoop
+from autoplace.training._outcome import open_outcome
 from autoplace.training._task import Task
 from autoplace.training._trial import Epoch, Outcome, Trial
 from predictors.vocabulary import Status

@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_continues_with_the_same_runs_and_each_epoch_once(
     assert store.client.get_run(journal.run.run_id).info.status == "FINISHED"
     told = [event.epoch for event in Ledger(ledger).read() if getattr(event, "epoch", None)]
     assert told == [1, 2, 3, 4]
-    assert push_unsent(store) == 0
+    assert push_unsent(store) == {}
 
 
 def test_an_interrupted_trial_gives_way_to_its_result_and_an_ended_one_stays(store):
@@ -119,7 +119,7 @@ def test_what_mlflow_missed_before_is_there_after_a_resume(store, monkeypatch):
     end(again)
     assert {row["trial_id"] for row in read_rows(store)} == {"one", "two"}
     assert len(children(store, journal)) == 2
-    assert push_unsent(store) == 0
+    assert push_unsent(store) == {}
 
 
 def test_a_run_that_is_killed_after_a_resume_is_sent_again(store):
@@ -129,8 +129,8 @@ def test_a_run_that_is_killed_after_a_resume_is_sent_again(store):
     kill(again)
     del again
     gc.collect()
-    assert push_unsent(store) == 1
-    assert push_unsent(store) == 0
+    assert list(push_unsent(store)) == [journal.run.run_id]
+    assert push_unsent(store) == {}
 
 
 def test_a_run_that_somebody_works_on_is_refused(store):

@@ -34,9 +34,11 @@ def images(tmp_path_factory) -> Path:
     return make_images(tmp_path_factory.mktemp("data") / "images", per_class=12)
 
 
-@pytest.fixture
-def undisturbed(new_store, images) -> tuple[dict[str, object], Path]:
-    store = new_store("whole")
+@pytest.fixture(scope="module")
+def undisturbed(first_use, tmp_path_factory, images) -> tuple[dict[str, object], Path]:
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copy(first_use[0] / "autoplace-store" / "mlflow.db", folder)
+    store = Store(f"sqlite:///{folder}/mlflow.db")
     arguments = ("pick", images, *PICK, "--store", store.uri, "--json")
     done = run_here(*arguments, cwd=store.folder)
     assert done.code == 0, done.err

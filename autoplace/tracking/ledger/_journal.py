@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from autoplace.tracking._error import TrackingError, WriteError
+from autoplace.tracking.ledger._closing import close_tagged, close_trials
 from autoplace.tracking.ledger._connection import Connection
 from autoplace.tracking.ledger._earlier import EarlierTrials
 from autoplace.tracking.ledger._events import (
@@ -29,7 +30,6 @@ from autoplace.tracking.ledger._lock import hold
 from autoplace.tracking.ledger._past import Past
 from autoplace.tracking.ledger._probe_files import write_probe
 from autoplace.tracking.ledger._push import INVOCATION_TAG
-from autoplace.tracking.ledger._push_run import push_run
 from autoplace.tracking.ledger._reserve import free_reserve, take_reserve
 from autoplace.tracking.store import (
     TRIAL_TAG,
@@ -38,14 +38,12 @@ from autoplace.tracking.store import (
     RunStatus,
     Store,
     log_probe,
-    search_runs,
     start_run,
 )
 from predictors.vocabulary import Status
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Run as MlflowRun
 
 BATCH_SECONDS = 10.0  # one request per epoch would take a large part of a short trial
 
@@ -128,8 +126,7 @@ class Journal:
         except BaseException as error:
             with suppress(TrackingError):
                 status: RunStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
-                for found in _running(store, f"tags.`{INVOCATION_TAG}` = '{self.invocation}'"):
-                    Run.of(store, found).finish(status)
+                close_tagged(store, INVOCATION_TAG, self.invocation, status)
             raise
 
     @classmethod
@@ -137,22 +134,6 @@ class Journal:
         """Continue the record of a run that was interrupted: the same runs, nothing twice.
 
         Trials that were at work end as interrupted; `start_trial` opens them again.
-
-        Raises
-        ------
-        TrackingError
-            The store cannot be used, or the ledger cannot be written.
-
-        Examples
-        --------
-        >>> from autoplace.tracking import Store, open_past
-        >>> journal = Journal(Store(), "digits", "pick digits", {}, {}, on_loss=print)
-        >>> journal.finish("KILLED")
-        >>> past = open_past(Store(), journal.run.run_id)
-        >>> again = Journal.resume(past, on_loss=print)
-        >>> again.finish("FINISHED")
-        >>> again.run.run_id == journal.run.run_id
-        True
         """
         self = cls.__new__(cls)
         self._begin(past.run.store, on_loss)
@@ -166,7 +147,7 @@ class Journal:
         try:
             for trial_id in self.earlier.running:
                 self._append(TrialChange(trial_id, Status.INTERRUPTED))
-            self._end_children("KILLED")
+            close_trials(self.run, self._ended, "KILLED")
             self.run.reopen()
         except BaseException:
             self.finish("KILLED")
@@ -175,8 +156,7 @@ class Journal:
 
     def _begin(self, store: Store, on_loss: Callable[[str], None]) -> None:
         self._on_loss = on_loss
-        self._connection = Connection(store)
-        self._missed: list[Callable[[Run], Any]] = []  # by MLflow, of the parent run
+        self._connection = Connection(store, on_loss)
         self._failed = False  # the ledger
         self._children: dict[str, Run] = {}
         self._ended: dict[str, Status] = {}  # outcomes that the ledger holds, by trial
@@ -187,7 +167,7 @@ class Journal:
     def tell(self, write: Callable[[Run], Any]) -> None:
         """Write to the parent run, e.g. `journal.tell(lambda run: run.log_json(...))`."""
         if not self._try(lambda: write(self.run), in_ledger=False):
-            self._missed.append(write)
+            self._connection.missed.append(write)
 
     def record_probe(self, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Keep the probe's tables in the run folder and in MLflow; `fetch_probe` finds them."""
@@ -285,15 +265,8 @@ class Journal:
             return
         self._send()
         if status != "FINISHED":
-            self._try(lambda: self._end_children(status), in_ledger=False)
+            self._try(lambda: close_trials(self.run, self._ended, status), in_ledger=False)
         self._try(lambda: self.run.finish(status), in_ledger=False)
-
-    def _end_children(self, status: RunStatus) -> None:
-        """End runs of trials that MLflow takes for running: an interrupt can come at any moment."""
-        store = self.run.store
-        for found in _running(store, f"tags.`mlflow.parentRunId` = '{self.run.run_id}'"):
-            outcome = self._ended.get(found.data.tags.get(TRIAL_TAG, ""))
-            Run.of(store, found).finish(RUN_STATUS[outcome] if outcome else status)
 
     def _append(self, event: Event) -> int | None:
         """Write to the ledger; if that has failed before, only try to. The time of the line."""
@@ -331,44 +304,18 @@ class Journal:
         try:
             write()
         except TrackingError as error:
-            self._lose(error)
+            self._append(UnsentEvent())
+            self._connection.lose(error)
             return False
         except BaseException:
             self._append(UnsentEvent())  # interrupted in the middle: a push completes it
             raise
         return True
 
-    def _lose(self, error: TrackingError) -> None:
-        self._connection.lose()
-        self._append(UnsentEvent())
-        self._on_loss(
-            f"{error}\ncontinuing without MLflow, which is tried again from time to time; what it "
-            "lacks in the end, 'autoplace sync' sends it"
-        )
-
     def _reconnect(self, *, now: bool = False) -> bool:
         """Send a lost MLflow what it missed, if it answers again."""
-        if not self._connection.answers(now=now):
-            return False
-        try:
-            running = push_run(self.run, self._ledger, running=True).running
-        except TrackingError:
-            self._connection.lose()
-            return False
-        while self._missed:
-            try:
-                self._missed[0](self.run)
-            except TrackingError as error:
-                if not self._connection.answers(now=True):
-                    return False
-                self._on_loss(f"MLflow does not take a part of the record: {error}")
-            self._missed.pop(0)
-        self._children = running
-        self._waiting.clear()  # it was in the ledger
-        self._connection.is_lost = False
-        self._on_loss("MLflow answers again and has what it missed")
-        return True
-
-
-def _running(store: Store, condition: str) -> list[MlflowRun]:
-    return search_runs(store, f"{condition} AND attributes.status = 'RUNNING'")
+        running = self._connection.catch_up(self.run, self._ledger, now=now)
+        if running is not None:
+            self._children = running
+            self._waiting.clear()  # it was in the ledger
+        return running is not None

@@ -43,6 +43,16 @@ class Past:
         Held; a `Journal` that continues the run releases it.
     events : sequence of Event
         All that the ledger held when it was opened.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Journal, Store, open_past
+    >>> journal = Journal(Store(), "digits", "pick digits", {}, {}, on_loss=print)
+    >>> journal.record_decision("seeds", 3)
+    >>> journal.finish("KILLED")
+    >>> with open_past(Store(), journal.run.run_id) as past:
+    ...     past.decision("seeds"), past.probe()
+    (3, None)
     """
 
     run: Run
