@@ -57,9 +57,8 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
     Raises
     ------
     UserError
-        Ray is not installed, no cluster can be reached, or this machine is too small.
+        This machine is too small, Ray is not installed, or no cluster can be reached.
     """
-    ray = import_ray()
     on_cluster = settings.executor == "ray"
     address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "auto"
     if on_cluster and "://" in address:
@@ -74,6 +73,7 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
             f"--workers {settings.workers} needs {wanted} CPU cores, and this machine has {cores}; "
             f"{most}"
         )
+    ray = import_ray()
     if ray.is_initialized():
         return False
     for name, value in _ENVIRONMENT.items():

@@ -54,6 +54,13 @@ class WorkerPool:
     ------
     UserError
         Ray is not installed, no cluster can be reached, or the workers do not fit.
+
+    Examples
+    --------
+    >>> from autoplace.settings import ExecutorSettings
+    >>> WorkerPool(ExecutorSettings(workers=100_000), on_gpu=False)
+    Traceback (most recent call last):
+    autoplace.errors.UserError: --workers 100000 needs 100000 CPU cores, and this machine has ...
     """
 
     def __init__(self, settings: ExecutorSettings, on_gpu: bool) -> None:
