@@ -5,10 +5,13 @@ from ._api import pick as pick
 from ._api import predict as predict
 from ._api import probe as probe
 from ._api import refine as refine
+from ._api import resume as resume
 from ._api import retrain as retrain
+from ._api import sync as sync
 from ._version import __version__ as __version__
 from .agent import MergeResult as MergeResult
 from .agent import PickResult as PickResult
 from .agent import RefineResult as RefineResult
+from .agent import SyncResult as SyncResult
 from .errors import UserError as UserError
 from .placement import Placement as Placement

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import lightgbm
-import pandas as pd
 
 from ._base import Predictor
 from ._checked_folder import read_folder, write_folder
 from ._errors import PredictorError
 from ._gain_scale import GainScale
 from ._lightgbm import LightGBMPredictor
+from ._parquet import read_parquet
 from ._schema import SCHEMA
 from ._training_set import TrainingSet
 
 MODEL, STAMP, CARD, TRAINING = "model.txt", "schema.json", "card.md", "training.parquet"
 FILES = (MODEL, STAMP, CARD, TRAINING)
 WHAT, REMEDY = "predictor", "restore it or train a new one"
+# What reading a changed file raises, whose checksum was changed with it.
+_DAMAGED = (
+    AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError, OverflowError,
+)  # fmt: skip
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -125,7 +128,7 @@ def load_predictor(folder: str | Path) -> LightGBMPredictor:
         predictor.booster_ = lightgbm.Booster(model_str=contents[MODEL].decode())
     except PredictorError as error:
         raise type(error)(f"{folder}: {error}") from None
-    except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
+    except (*_DAMAGED, lightgbm.basic.LightGBMError) as error:
         raise PredictorError(
             f"{folder} is not a predictor this release can read ({error}); retrain it"
         ) from error
@@ -162,10 +165,10 @@ def load_training_set(folder: str | Path) -> TrainingSet:
     contents = read_folder(folder, FILES, WHAT, REMEDY)
     try:
         SCHEMA.check_stamp(json.loads(contents[STAMP]))
-        return TrainingSet.from_frame(pd.read_parquet(io.BytesIO(contents[TRAINING])))
+        return TrainingSet.from_frame(read_parquet(contents[TRAINING]))
     except PredictorError as error:
         raise type(error)(f"{folder}: {error}") from None
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except _DAMAGED as error:
         raise PredictorError(
             f"the training rows in {folder} cannot be read ({error}); retrain the predictor"
         ) from error

@@ -71,6 +71,11 @@ class Role(StrEnum):
         """Whether this is a placement that always takes part and may win."""
         return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA)
 
+    @property
+    def needs_weights(self) -> bool:
+        """Whether what a trial of it has trained is needed once the trial is over."""
+        return self not in (Role.RATE, Role.FOLD)
+
 
 class Protocol(StrEnum):
     """How the learning rate of a trial was chosen, and what its outcome may be compared with.

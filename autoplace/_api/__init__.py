@@ -9,7 +9,20 @@ from autoplace._api._merge import merge
 from autoplace._api._pick import pick
 from autoplace._api._probe import probe
 from autoplace._api._refine import refine
+from autoplace._api._resume import resume
 from autoplace._api._retrain import retrain
+from autoplace._api._sync import sync
 from autoplace._api._winner import load, predict
 
-__all__ = ["collect", "load", "merge", "pick", "predict", "probe", "refine", "retrain"]
+__all__ = [
+    "collect",
+    "load",
+    "merge",
+    "pick",
+    "predict",
+    "probe",
+    "refine",
+    "resume",
+    "retrain",
+    "sync",
+]

@@ -21,6 +21,7 @@ from autoplace.adapters._budget import (
     edge_parameters,
 )
 from autoplace.adapters._convpass import Convpass
+from autoplace.adapters._drop import BatchPart
 from autoplace.adapters._layer_norm import LayerNorm
 from autoplace.adapters._linear import Linear
 from autoplace.adapters._listing import AdapterInfo, describe_adapters
@@ -54,6 +55,7 @@ __all__ = [
     "AdapterInfo",
     "AdapterPlus",
     "Arc",
+    "BatchPart",
     "BitFit",
     "Bottleneck",
     "Convpass",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoplace.adapters._drop import Drop
+from autoplace.adapters._drop import BatchPart, Drop
 from autoplace.backbones import BackboneShape, Site, SubLayer, SubLayerMaps
 from autoplace.placement import Edge, EdgeKind, PlacementError
 
@@ -151,10 +151,18 @@ class Adapter(nn.Module, ABC):
         """Whether it draws random numbers in training mode."""
         return any(part.draws for part in self._drops())
 
-    def start_step(self, step: int) -> None:
-        """Start a training step: random numbers drawn from now on are those of this step."""
-        for part in self._drops():
-            part.start_step(step)
+    def start_step(self, step: int, part: BatchPart | None = None) -> None:
+        """Start a training step: random numbers drawn from now on are those of this step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step.
+        part : BatchPart, optional
+            The rows of the batch that come next, if they are not all.
+        """
+        for drop in self._drops():
+            drop.start_step(step, part)
 
     def _drops(self) -> list[Drop]:
         return [module for module in self.modules() if isinstance(module, Drop)]

@@ -9,7 +9,9 @@ from autoplace.agent._pick import pick
 from autoplace.agent._predict import predict
 from autoplace.agent._probe import ProbeResult, probe
 from autoplace.agent._refine import RefineResult, Side, refine
+from autoplace.agent._resume import resume
 from autoplace.agent._retrain import RetrainResult, retrain
+from autoplace.agent._sync import SyncResult, sync
 from autoplace.agent.steps import (
     open_task,
     parameter_budget,
@@ -38,6 +40,7 @@ __all__ = [
     "RefineResult",
     "RetrainResult",
     "Side",
+    "SyncResult",
     "Tested",
     "Transfer",
     "check_out",
@@ -58,8 +61,10 @@ __all__ = [
     "read_path_list",
     "read_placements",
     "refine",
+    "resume",
     "retrain",
     "sample_trials",
+    "sync",
     "training_set",
     "write_predictions",
 ]

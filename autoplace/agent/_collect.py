@@ -8,6 +8,13 @@ from typing import Any
 
 from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._open import open_task
+from autoplace.agent.steps._past import (
+    TRIALS,
+    check_unchanged,
+    has_measurement,
+    probe_of,
+    trials_of,
+)
 from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rates import find_rate, kinds_of, references, with_rates
@@ -21,16 +28,27 @@ from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import evaluated
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
-from autoplace.execution import WorkerPool, parse_side_by_side
+from autoplace.execution import (
+    Executor,
+    SavingExecutor,
+    WorkerPool,
+    parse_side_by_side,
+    trial_from_dict,
+    trial_to_dict,
+)
 from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
-from autoplace.tracking import Store
+from autoplace.tracking import Past, Store
 from autoplace.training import Deadline, Outcome, Task, Trial
 from predictors.vocabulary import HEAD_ONLY, Role
 
 
 def collect(
-    sources: Sequence[str], settings: CollectSettings, progress: Progress | None = None
+    sources: Sequence[str],
+    settings: CollectSettings,
+    progress: Progress | None = None,
+    *,
+    past: Past | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Fine-tune placements on each task and yield the log's row of each finished trial.
 
@@ -41,6 +59,17 @@ def collect(
     propensity. Head-only runs first on every task. Test outcomes are recorded for evaluation only;
     no predictor learns from them.
 
+    Parameters
+    ----------
+    sources : sequence of str
+        Data sets.
+    settings : CollectSettings
+        Every option.
+    progress : Progress, optional
+        Notified of each stage.
+    past : Past, optional
+        A run to continue, on the first of the data sets.
+
     Raises
     ------
     UserError
@@ -49,18 +78,29 @@ def collect(
     """
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
-    store = open_store(settings.store, progress)
+    store = past.run.store if past else open_store(settings.store, progress)
     pool = create_pool(settings, settings.device)
     chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
-    if settings.placements_file:
+    trials = trials_of(past) if past else None
+    if trials is None and settings.placements_file:
         trials = read_trials(settings.placements_file, chain.n_nodes, settings.seed)
-    else:
+    elif trials is None:
         trials = sample_trials(chain.shape, settings)
     tasks = [
-        open_task(each, settings, settings, progress, chain=chain, store=store) for each in sources
-    ]
+        open_task(
+            each, settings, settings, progress, chain=chain, store=store,
+            measure=past is not None and number == 0 and has_measurement(past),
+        )
+        for number, each in enumerate(sources)
+    ]  # fmt: skip
+    if past is not None:
+        check_unchanged(past, tasks[0], progress)
     while tasks:  # popped, so that the cached activations of a finished task are freed
-        yield from collect_task(tasks.pop(0), trials, settings, store, progress, pool=pool)
+        task, rest = tasks.pop(0), [each.data.source for each in tasks]
+        yield from collect_task(
+            task, trials, settings, store, progress, past=past, rest=rest, pool=pool
+        )
+        past = None
 
 
 def collect_task(
@@ -72,6 +112,8 @@ def collect_task(
     *,
     probe: Probe | None = None,
     rates: Mapping[str, float] | None = None,
+    past: Past | None = None,
+    rest: Sequence[str] = (),
     pool: WorkerPool | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only and then the trials; yield the row of each trial.
@@ -95,6 +137,10 @@ def collect_task(
         The task's probe, if it was made before.
     rates : mapping of str to float, optional
         Learning rates, by kind, that were found on the task before.
+    past : Past, optional
+        A run to continue; its probe, rates and trials count.
+    rest : sequence of str, default=()
+        Data that the command goes on with, for whoever resumes it.
     pool : WorkerPool, optional
         The workers that train; default: this process.
 
@@ -119,15 +165,19 @@ def collect_task(
     >>> [row["placement"] for row in rows]
     ['head-only', '20>22@bottleneck:r=8']
     """
-    probe = probe or probe_task(task, settings, progress)
+    probe = probe or (probe_of(past) if past else None) or probe_task(task, settings, progress)
     read_images(task, progress)
-    executor = create_executor(task, settings, Deadline(), progress, pool)
+    executor: Executor = create_executor(task, settings, Deadline(), progress, pool)
     with (
-        Record(store, task, "collect", settings, probe, progress) as record,
+        Record(store, task, "collect", settings, probe, progress, past=past, rest=rest) as record,
         TrialRecord(record) as recorded,
     ):
+        # As JSON has them, now and when the run is resumed.
+        written = record.decide(TRIALS, lambda: [trial_to_dict(trial) for trial in trials])
+        trials = [trial_from_dict(content) for content in written]
+        found = dict(record.decide("rates", lambda: dict(rates or {})))
+        executor = SavingExecutor(executor, record.trials_folder)
         rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
-        found = dict(rates or {})
         head_trial = Trial(Placement(), settings.seed, Role.HEAD_ONLY, HEAD_ONLY, 1.0)
         head_only: Outcome | None = None
         errors: list[UserError] = []
@@ -145,7 +195,9 @@ def collect_task(
             progress.stage(f"Fine-tuning on {task.data.name}", len(group))
             timed = [with_rates(trial, found) for trial in group]
             for outcome in recorded.follow(executor.run(timed)):
-                tested = evaluated(task, outcome)
+                # Head-only's scores are needed, too; those of others are in their rows.
+                is_known = head_only is not None and recorded.has_row(outcome.trial)
+                tested = outcome if is_known else evaluated(task, outcome)
                 head_only = head_only or (tested if tested.is_done else None)
                 row = recorded.end(tested, head_only)
                 result = tested.reason or f"validation {row['metric']} {row['val_metric']:.4f}"

@@ -13,6 +13,8 @@ from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._executor import create_executor, create_pool
+from autoplace.agent.steps._forecast import keep_forecast
+from autoplace.agent.steps._past import SPENT, seconds_before, time_left
 from autoplace.agent.steps._pick_result import PickResult
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
@@ -22,11 +24,19 @@ from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._save import save_winner
 from autoplace.agent.steps._store import open_store
 from autoplace.agent.steps._testing import test_winner
+from autoplace.execution import SavingExecutor
 from autoplace.settings import PickSettings
-from autoplace.training import Deadline, DeadlineReachedError, class_report, confusion
+from autoplace.tracking import Past
+from autoplace.training import DeadlineReachedError, class_report, confusion
 
 
-def pick(source: str, settings: PickSettings, progress: Progress | None = None) -> PickResult:
+def pick(
+    source: str,
+    settings: PickSettings,
+    progress: Progress | None = None,
+    *,
+    past: Past | None = None,
+) -> PickResult:
     """Find, fine-tune, compare and record the best adapter placement of a data set.
 
     See `autoplace.pick`.
@@ -39,6 +49,8 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         Every option.
     progress : Progress, optional
         Notified of each stage.
+    past : Past, optional
+        A run to continue: the same steps again, except for what it has already done.
 
     Raises
     ------
@@ -49,24 +61,32 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    deadline = Deadline.parse(settings.budget)
-    store = open_store(settings.store, progress)
+    deadline = time_left(settings.budget, past)
+    store = past.run.store if past else open_store(settings.store, progress)
     pool = create_pool(settings, settings.device)
     try:
-        plan = make_plan(source, settings, store, progress, deadline)
+        # What has been read and probed in time before is not stopped now.
+        until = None if past else deadline
+        plan = make_plan(source, settings, store, progress, until, past)
         task = plan.task
-        read_images(task, progress, deadline)
+        read_images(task, progress, until)
+        unit = every_block_seconds(task, plan.entrants, settings, until)
     except DeadlineReachedError as error:
         raise NothingFinishedError([], deadline_reached=True) from error
-    unit = every_block_seconds(task, plan.entrants, settings)
     training = held_back(task, plan.entrants, settings, deadline)
-    with Record(store, task, "pick", settings, plan.probe, progress) as record:
-        log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.predicted)
-        executor = create_executor(task, settings, training, progress, pool)
+    with Record(store, task, "pick", settings, plan.probe, progress, past=past) as record:
+        if settings.budget is not None:
+            spent = seconds_before(past) + time.perf_counter() - started
+            record.journal.record_decision(SPENT, spent)
+        keep_forecast(record, plan.candidates, plan.forecast)
+        log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.forecast.gains)
+        executor = SavingExecutor(
+            create_executor(task, settings, training, progress, pool), record.trials_folder
+        )
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, training, task.metric, progress)
             contest = Organiser(
-                task, plan.entrants, settings, rounds, training, unit, progress
+                task, plan.entrants, settings, rounds, training, unit, progress, record.decide
             ).run()
         report = test_winner(task, contest, deadline, progress)
         searched = (contest.search_ended or time.perf_counter()) - started
@@ -76,7 +96,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
             task=task.summary,
             metric=task.metric,
             n_candidates=len(plan.candidates),
-            predictor=plan.predictor,
+            predictor=plan.forecast.predictor,
             winner=contest.winner.placement,
             winner_role=contest.winner.role,
             rates=contest.rates,
@@ -96,7 +116,7 @@ def pick(source: str, settings: PickSettings, progress: Progress | None = None) 
         card = winner_card(result, task)
         save_winner(
             task, report, result.folder, card, settings.checkpoint, record.journal, progress,
-            merge=settings.merge,
+            merge=settings.merge, deadline=deadline,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     return replace(result, seconds=seconds, total_cost=seconds / unit)

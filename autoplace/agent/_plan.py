@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._entrants import Entrants, enter
+from autoplace.agent.steps._forecast import Forecast, make_forecast, read_forecast
 from autoplace.agent.steps._open import open_task
-from autoplace.agent.steps._predict import predict_gains
+from autoplace.agent.steps._past import check_unchanged, probe_of
 from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._propose import Candidate, propose
 from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.settings import PickSettings
-from autoplace.tracking import Store
+from autoplace.tracking import Past, Store
 from autoplace.training import Deadline, Task
 
 
@@ -32,20 +31,17 @@ class Plan:
         What was measured before any training.
     candidates : list of Candidate
         All proposed candidates.
-    predicted : ndarray (candidates,)
-        Predicted gain of each over head-only.
+    forecast : Forecast
+        Predicted gain of each over head-only, and by which predictor.
     entrants : Entrants
         The field of the race, and the baselines.
-    predictor : str
-        `shipped`, `champion` or a folder.
     """
 
     task: Task
     probe: Probe
     candidates: list[Candidate]
-    predicted: np.ndarray
+    forecast: Forecast
     entrants: Entrants
-    predictor: str
 
 
 def make_plan(
@@ -54,8 +50,11 @@ def make_plan(
     store: Store,
     progress: Progress,
     deadline: Deadline | None = None,
+    past: Past | None = None,
 ) -> Plan:
     """Open, probe, propose, predict and select.
+
+    A run that is resumed keeps its probe and its forecast.
 
     Raises
     ------
@@ -64,28 +63,39 @@ def make_plan(
     DeadlineReachedError
         The time budget ran out.
     """
-    active = load_active_predictor(store, settings.predictor, progress)
+    deadline = deadline or Deadline()
+    active = None if past else load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
+    deadline.check()
+    if past is not None:
+        check_unchanged(past, task, progress)
     space = search_space(task.chain, settings, settings.top_k)
     count_comparisons(task, settings)  # refused before the probe if it cannot be
-    probe = probe_task(task, settings, progress, deadline)
+    probe = probe_of(past) if past else None
+    probe = probe or probe_task(task, settings, progress, deadline)
     candidates = propose(probe.tables, space, settings.seed)
-    placements = [candidate.placement for candidate in candidates]
-    predicted = predict_gains(active.predictor, placements, probe.tables, task.chain.name)
+    forecast = read_forecast(past, candidates) if past else None
+    if forecast is None:
+        active = active or load_active_predictor(store, settings.predictor, progress)
+        deadline.check()
+        forecast = make_forecast(active, candidates, probe.tables, task.chain.name)
+    deadline.check()
     field = select_field(
         candidates,
-        predicted,
+        forecast.gains,
         [placement for placement in (space.every_block, space.lora) if placement is not None],
         max(settings.field_size, settings.top_k),
         settings.seed,
     )
     gains = {
-        placement: gain if active.knows(placement) else float("nan")
-        for placement, gain in zip(placements, predicted.tolist(), strict=True)
+        candidate.placement: gain if known else float("nan")
+        for candidate, gain, known in zip(
+            candidates, forecast.gains.tolist(), forecast.known.tolist(), strict=True
+        )
     }
     entrants = enter(task.chain, space, field, gains, settings)
     if space.every_block is None:
         progress.note(
             "every-block does not fit the parameter budget, even at rank 1, and is not compared"
         )
-    return Plan(task, probe, candidates, predicted, entrants, active.origin)
+    return Plan(task, probe, candidates, forecast, entrants)

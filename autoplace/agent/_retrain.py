@@ -96,7 +96,9 @@ def retrain(settings: StoreSettings, progress: Progress | None = None) -> Retrai
     progress.stage("Reading the records")
     pushed = push_unsent(store, progress.note)
     if pushed:
-        progress.note(f"{pushed} runs that MLflow had missed were sent to it from their ledgers")
+        progress.note(
+            f"{len(pushed)} runs that MLflow had missed were sent to it from their ledgers"
+        )
     present = predictors.load_training_set(load_active_predictor(store, progress=progress).folder)
     learnable = read_learnable(store)
     if not (learnable.log["placement"] != HEAD_ONLY).any():

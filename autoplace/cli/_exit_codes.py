@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     """
 
     DONE = 0
-    FAILED = 1  # also: files cannot be written any more
+    FAILED = 1  # also: files cannot be written any more; no trial finished, also within --budget
     BAD_INPUT = 2
-    DEADLINE = 3  # --budget ran out
+    DEADLINE = 3  # --budget ran out; there is a winner
     INTERRUPTED = 130  # by Ctrl-C, SIGTERM or SIGHUP

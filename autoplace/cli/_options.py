@@ -71,8 +71,8 @@ def _read_config(context: click.Context, path: str | None, kind: type[Settings])
         return
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [repr(error)])[0]
         raise UserError(f"cannot read the config {path}: {reason}; give a YAML file") from error
     if values is not None and not isinstance(values, dict):
         raise UserError(

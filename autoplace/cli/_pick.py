@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from autoplace.cli._exit_codes import ExitCode
 from autoplace.cli._options import json_option, settings_options
 from autoplace.settings import PickSettings
+
+if TYPE_CHECKING:
+    from autoplace.agent import NothingFinishedError, PickResult
 
 
 @click.command()
@@ -21,7 +26,7 @@ def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int
     """
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress
-    from autoplace.cli._render import print_json, render_dry_run, render_pick
+    from autoplace.cli._render import print_json, render_dry_run
 
     with terminal_progress() as progress:
         if dry_run:
@@ -30,10 +35,22 @@ def pick(data: str, settings: PickSettings, dry_run: bool, as_json: bool) -> int
             try:
                 result = agent.pick(data, settings, progress)
             except agent.NothingFinishedError as error:
-                click.echo(f"Error: {error}", err=True)
-                return ExitCode.DEADLINE if error.deadline_reached else ExitCode.FAILED
+                return say_nothing_finished(error)
     if dry_run:
         print_json(estimate.to_dict()) if as_json else click.echo(render_dry_run(estimate))
         return ExitCode.DONE
+    return show_pick(result, as_json)
+
+
+def show_pick(result: PickResult, as_json: bool) -> ExitCode:
+    """Print the result of a pick and return the exit code."""
+    from autoplace.cli._render import print_json, render_pick
+
     print_json(result.to_dict()) if as_json else click.echo(render_pick(result))
     return ExitCode.DEADLINE if result.deadline_reached else ExitCode.DONE
+
+
+def say_nothing_finished(error: NothingFinishedError) -> ExitCode:
+    """Print why a pick has no result and return the exit code, which no pick with one has."""
+    click.echo(f"Error: {error}", err=True)
+    return ExitCode.FAILED

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ProbeResult,
         RefineResult,
         RetrainResult,
+        SyncResult,
     )
 
 BEST_EDGES = 15
@@ -102,15 +103,7 @@ def render_pick(result: PickResult) -> str:
         "gain: over head-only; score: from metric, loss and prediction, the highest wins",
         table(header, ranking),
         "",
-        f"Test {result.metric} (read once, after the choice; trained on "
-        + ("training and validation images)" if result.refitted else "training images)"),
-        table(
-            ("", "mean", "seeds", "what"),
-            [
-                (role, tested.mean, len(tested.seeds) or None, shortened(tested.what))
-                for role, tested in result.tested.items()
-            ],
-        ),
+        *_tested(result),
     ]
     for role, each in result.differences.items():
         lines.append(
@@ -129,6 +122,23 @@ def render_pick(result: PickResult) -> str:
         f"  autoplace ui    # everything, in MLflow; took {result.seconds:.0f} s",
     ]
     return _text(lines)
+
+
+def _tested(result: PickResult) -> list[str]:
+    """Test figures of the winner and of what it is compared with."""
+    if not result.tested:
+        return ["The time budget ran out before the winner could be tested."]
+    what = "training and validation images" if result.refitted else "training images"
+    return [
+        f"Test {result.metric} (read once, after the choice; trained on {what})",
+        table(
+            ("", "mean", "seeds", "what"),
+            [
+                (role, tested.mean, len(tested.seeds) or None, shortened(tested.what))
+                for role, tested in result.tested.items()
+            ],
+        ),
+    ]
 
 
 def _verdict(result: PickResult) -> list[str]:
@@ -265,6 +275,15 @@ def render_retrain(result: RetrainResult) -> str:
             table(("predictor", "spearman", "regret@1", "regret@5"), rows),
             f"The challenger was {verdict}: {decision.reason}.",
         ]
+    )
+
+
+def render_sync(result: SyncResult) -> str:
+    """Render what was sent, a line for each run."""
+    if not result.runs:
+        return wrapped(f"{result.store} lacks nothing of the ledgers beside it.")
+    return _text(
+        [f"{run}: {count} trials that the store lacked" for run, count in result.runs.items()]
     )
 
 

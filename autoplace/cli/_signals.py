@@ -12,13 +12,14 @@ from types import FrameType
 
 from autoplace.cli._exit_codes import ExitCode
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# SIGXCPU: batch systems send it when the time of a job is up.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
 _PATIENCE = 10.0  # seconds in which a command can close its run undisturbed
 
 
 @contextmanager
 def ending_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first SIGINT, SIGTERM or SIGHUP.
+    """Raise KeyboardInterrupt on the first SIGINT, SIGTERM, SIGHUP or SIGXCPU.
 
     What follows within ten seconds is ignored, so that the run can be closed: a terminal that is
     closed, or a service manager, sends several. Only the third Ctrl-C ends the process at once.

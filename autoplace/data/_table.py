@@ -16,6 +16,7 @@ from autoplace.data._names import shown
 
 _PARQUET = (".parquet", ".pq")
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *_PARQUET)
+MOST_ROWS = 50_000_000
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -96,6 +97,7 @@ def _read_parquet(path: Path) -> Table:
     try:
         # ParquetFile, not read_table, which would look for partitions around the file.
         with pq.ParquetFile(path) as file:
+            _check_size(path, file.metadata)
             fields = list(file.schema_arrow)
             packed = [each.name for each in fields if _is_packed(each.type)]
             table = file.read(columns=[each.name for each in fields if each.name not in packed])
@@ -108,6 +110,14 @@ def _read_parquet(path: Path) -> Table:
     columns = [column.to_pylist() for column in table.columns]
     rows: list[list[object]] = [list(row) for row in zip(*columns, strict=True)]
     return Table(table.column_names, rows, packed=packed)
+
+
+def _check_size(path: Path, found: pq.FileMetaData) -> None:
+    """Refuse a table that memory cannot hold: some KiB can hold billions of equal rows."""
+    if found.num_rows > MOST_ROWS:
+        raise DataError(
+            f"'{shown(str(path))}' has {found.num_rows:,} rows, more than {MOST_ROWS:,}; divide it"
+        )
 
 
 def _is_packed(kind: pa.DataType) -> bool:

@@ -29,12 +29,19 @@ TrialEvent = TrialStarted | Epoch | Outcome
 class Executor(ABC):
     """Runs the trials of one task; a trial that breaks is an outcome, not an error.
 
+    Attributes
+    ----------
+    replayed : int
+        Epochs that were yielded from files, so that no time was spent on them.
+
     Examples
     --------
     >>> from autoplace.execution import InProcessExecutor
     >>> issubclass(InProcessExecutor, Executor)
     True
     """
+
+    replayed: int = 0
 
     @abstractmethod
     def run(

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
-import numpy as np
-
-from autoplace.errors import UserError
+from autoplace.execution._attempts import Job, attempt
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
+from autoplace.execution._prepare import prepare_trials
 from autoplace.execution._threads import run_in_threads
 from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
     DeadlineReachedError,
-    Epoch,
-    Outcome,
     Task,
     Trial,
-    open_outcome,
-    prepare,
-    split_rows,
-    train,
 )
-from predictors.vocabulary import Status
-
-Job = Trial | Outcome
 
 
 class InProcessExecutor(Executor):
@@ -36,8 +25,8 @@ class InProcessExecutor(Executor):
     On a CPU each of them has a thread of its own and computes on one core: the matrices of a
     trial are too small for several cores, and a thread that waits for another would keep its core
     busy. A trial then gives the same result, bit for bit, whatever runs beside it. On other
-    devices, trials are trained as one population; if they cannot run together, for example because
-    memory is short, they run in two halves.
+    devices, trials are trained as one population. What becomes of trials that break is in
+    `attempt`.
 
     Parameters
     ----------
@@ -86,11 +75,9 @@ class InProcessExecutor(Executor):
     ) -> Generator[TrialEvent, None, None]:
         """See `Executor.run`."""
         if self._threads and self._side_by_side > 1:
+            trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
             try:
-                trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
-                parts = [split_rows(self._task, each) for each in {t.images for t in trials}]
-                rows = np.unique(np.concatenate([r for each in parts for r in vars(each).values()]))
-                prepare(self._task, [trial.placement for trial in trials], self._deadline, rows)
+                prepare_trials(self._task, trials, self._deadline, self._notify)
             except DeadlineReachedError:
                 return
             yield from run_in_threads(
@@ -112,38 +99,7 @@ class InProcessExecutor(Executor):
                 yield TrialStarted(job)
             elif not job.epochs:  # starts from given adapters
                 yield TrialStarted(job.trial)
-        seen: set[tuple[Trial, int]] = set()
-        for event in self._train(group, until, deadline):
-            # Trials that run again in halves repeat epochs that were yielded already.
-            if isinstance(event, Epoch):
-                if (event.trial, event.number) in seen:
-                    continue
-                seen.add((event.trial, event.number))
-            yield event
-
-    def _train(
-        self, jobs: Sequence[Job], until: int | None, deadline: Deadline
-    ) -> Iterator[Epoch | Outcome]:
-        try:
-            yield from train(self._task, jobs, self._settings, until=until, deadline=deadline)
-            return
-        except UserError:
-            raise
-        except (ArithmeticError, RuntimeError, MemoryError) as error:
-            reason = f"{type(error).__name__}: {error}"
-        # Outside the `except`: the error holds on to what the trials have in memory.
-        if len(jobs) == 1:
-            (job,) = jobs
-            outcome = open_outcome(self._task, job) if isinstance(job, Trial) else job
-            yield replace(outcome, status=Status.FAILED, reason=reason, checkpoint=None)
-            return
-        self._notify(
-            f"{len(jobs)} placements side by side: {reason.splitlines()[0]}; "
-            "running them in two halves"
-        )
-        half = len(jobs) // 2
-        yield from self._train(jobs[:half], until, deadline)
-        yield from self._train(jobs[half:], until, deadline)
+        yield from attempt(self._task, group, self._settings, deadline, self._notify, until=until)
 
 
 def _groups(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
@@ -152,9 +108,10 @@ def _groups(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
     def alike(job: Job) -> tuple[object, ...]:
         trial = job if isinstance(job, Trial) else job.trial
         finished = 0 if isinstance(job, Trial) else len(job.epochs)
+        remedy = None if isinstance(job, Trial) else job.remedy
         # A tuned backbone has sub-layers of its own, so it trains alone.
         own = None if trial.is_placement else id(job)
-        return (trial.epochs, trial.images, finished, own)
+        return (trial.epochs, trial.images, finished, remedy, own)
 
     for _, group in groupby(jobs, key=alike):
         members = list(group)

@@ -171,6 +171,8 @@ def cause_of(error: Any) -> BaseException:
 
 def reason_of(error: BaseException) -> str:
     """Why a worker was lost, on one line."""
-    text = str(error)
+    text = str(error).strip()
+    if "error raised in its creation task" in text:  # after it, a traceback
+        return text.splitlines()[-1][:200]
     _, found, after = text.partition("The actor is dead because ")
-    return (after if found else text).strip().splitlines()[0][:200]
+    return (after if found else text).splitlines()[0][:200]

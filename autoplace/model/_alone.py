@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from autoplace.adapters import Adapter
+from autoplace.adapters import Adapter, BatchPart
 from autoplace.model._adapted import AdaptedModel
 from autoplace.model._trainable import Trainable
 
@@ -68,11 +68,11 @@ class Alone(nn.Module):
                 groups[group].append(parameter)
         return dict(groups)
 
-    def start_step(self, step: int) -> None:
-        """Start a training step; see `Adapter.start_step`."""
+    def start_step(self, step: int, parts: Mapping[int, BatchPart] | None = None) -> None:
+        """Start a training step, or a part of the batch; see `Adapter.start_step`."""
         for module in self._model.modules():
             if isinstance(module, Adapter):
-                module.start_step(step)
+                module.start_step(step, (parts or {}).get(0))
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

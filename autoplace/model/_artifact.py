@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from autoplace._version import __version__
+from autoplace.adapters import count_parameters
 from autoplace.backbones import create_chain
 from autoplace.errors import UserError
 from autoplace.model._adapted import AdaptedModel
@@ -139,7 +140,11 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
         tensors = safetensors.torch.load_file(folder / TENSORS)
         placement = Placement.parse(description["placement"])
         name, expected = description["backbone"], description["backbone_sha256"]
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        _check_types(description, classes)
+    except (
+        OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError,
+        safetensors.SafetensorError,
+    ) as error:  # fmt: skip
         raise _incomplete(folder, error) from error
     chain = create_chain(name, checkpoint=checkpoint or description.get("checkpoint"))
     if chain.weights_sha256 != expected:
@@ -147,6 +152,11 @@ def load_adapted(folder: Path | str, checkpoint: str | Path | None = None) -> Ad
             f"backbone '{name}' has other weights than this winner was trained on; "
             "pass the original ones with --checkpoint, or pick again"
         )
+    # Known before anything is built: a text of a few bytes could ask for any amount of memory.
+    asked = count_parameters(placement, chain.shape)
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if asked > held:
+        raise _incomplete(folder, ValueError(f"{placement} has {asked} parameters, not {held}"))
     model = AdaptedModel(chain, placement, classes)
     try:
         model.load_trainable_state(tensors)
@@ -177,9 +187,20 @@ def read_pictures(folder: Path | str) -> dict[str, Any] | None:
     try:
         preprocessing = json.loads((Path(folder) / PREPROCESSING).read_text("utf-8"))
         found: dict[str, Any] | None = preprocessing.get(PICTURES)
-    except (OSError, AttributeError, ValueError) as error:
+    except (OSError, AttributeError, RecursionError, ValueError) as error:
         raise _incomplete(Path(folder), error) from error
     return found
+
+
+def _check_types(description: Mapping[str, Any], classes: tuple[Any, ...]) -> None:
+    """Raise TypeError where a description holds something else than what was written."""
+    texts = [description["backbone"], description["backbone_sha256"], *classes]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("names must be text")
+    if not classes:
+        raise ValueError("there are no classes")
+    if not isinstance(description.get("checkpoint"), str | None):
+        raise TypeError("the path of the checkpoint must be text")
 
 
 def _incomplete(folder: Path, error: Exception) -> UserError:

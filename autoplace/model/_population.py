@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from autoplace.adapters import (
     Adapter,
+    BatchPart,
     StreamAdapter,
     SubLayerAdapter,
     TokenAdapter,
@@ -106,10 +107,11 @@ class Population(nn.Module):
             adapter.train(mode)
         return super().train(mode)
 
-    def start_step(self, step: int) -> None:
-        """Start a training step; see `Adapter.start_step`."""
-        for adapter in self._adapters.values():
-            adapter.start_step(step)
+    def start_step(self, step: int, parts: Mapping[int, BatchPart] | None = None) -> None:
+        """Start a training step, or a part of each member's batch; see `Adapter.start_step`."""
+        for (member, edge), slot in self._slots.items():
+            if edge is not None:  # one that draws is the only one of its stack
+                self._adapters[slot.stack].start_step(step, (parts or {}).get(member))
 
     def forward(
         self, frozen: Sequence[Mapping[int, Tensor]], members: Sequence[int]

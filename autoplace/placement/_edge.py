@@ -9,7 +9,7 @@ from typing import Self
 
 from autoplace.placement._errors import PlacementError
 
-_TEXT = re.compile(r"\s*(\d+)\s*>\s*(\d+)\s*")
+_TEXT = re.compile(r"\s*(\d{1,6})\s*>\s*(\d{1,6})\s*")
 
 
 class EdgeKind(StrEnum):

@@ -16,7 +16,8 @@ from predictors.vocabulary import HEAD_ONLY
 DEFAULT_SPEC = AdapterSpec.of("bottleneck", r=8)
 DEFAULT_UNROLL = 2
 
-_UNROLL = re.compile(r"\s*T\s*=\s*(\d+)\s*")
+_UNROLL = re.compile(r"\s*T\s*=\s*(\d{1,6})\s*")
+MOST_UNROLL = 100  # passes; a step takes as many times as long, and as much memory
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Placement:
     Raises
     ------
     PlacementError
-        If an edge is given twice, or `unroll` is less than 2.
+        If an edge is given twice, or `unroll` is less than 2 or more than 100.
 
     Examples
     --------
@@ -61,6 +62,8 @@ class Placement:
                 raise PlacementError(f"edge {edge} is given twice in the placement; give it once")
         if self.unroll < DEFAULT_UNROLL:
             raise PlacementError(f"T={self.unroll} is too few passes; use T=2 or more")
+        if self.unroll > MOST_UNROLL:
+            raise PlacementError(f"T={self.unroll} is too many passes; use at most T={MOST_UNROLL}")
         object.__setattr__(self, "items", ordered)
         if not self.is_recurrent:
             # There is one pass, whatever `unroll` is, so equal functions get equal text.

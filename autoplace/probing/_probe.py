@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autoplace.backbones import ResidualChain
-from autoplace.data import DataError, ImageSplit, stratified_sample
+from autoplace.data import Batch, DataError, ImageSplit, stratified_sample
 from autoplace.model import LinearHead, fit_head, frozen_features
 from autoplace.probing._measurement import Measurement
 from autoplace.probing._micro_batches import deal
@@ -122,7 +122,7 @@ def measure_held_out(
     seed : int
         Seed of the sample, the micro-batches and the heads' folds.
     check : callable, optional
-        Called before each micro-batch.
+        Called before each batch and each fit.
 
     Raises
     ------
@@ -148,14 +148,17 @@ def measure_held_out(
     chain = measurement.chain
     like = next(chain.parameters())
     # Only these images are needed twice; the others are decoded when they are used.
-    kept = [list(split.batches(settings.probe_batch, rows[part])) for part in first]
-    fitted_on = [
-        (frozen_features(chain, chain.embed(batch.images.to(like))), batch.labels)
-        for batches in kept
-        for batch in batches
-    ]
+    kept: list[list[Batch]] = []
+    fitted_on = []
+    for part in first:
+        kept.append(list(split.batches(settings.probe_batch, rows[part])))
+        for batch in kept[-1]:
+            check()
+            features = frozen_features(chain, chain.embed(batch.images.to(like)))
+            fitted_on.append((features, batch.labels))
     upcoming = (split.batches(settings.probe_batch, rows[part]) for part in second)
     for fold in (upcoming, kept):
+        check()
         head = _fit_head(fitted_on, split, n_classes, seed)
         fitted_on = []
         for micro_batch in fold:

@@ -10,6 +10,7 @@ from autoplace.settings._commands import (
     PickSettings,
     ProbeCommandSettings,
     RefineSettings,
+    ResumeSettings,
 )
 from autoplace.settings._create import create_settings, value_type
 from autoplace.settings._executor import ExecutorSettings
@@ -42,6 +43,7 @@ __all__ = [
     "ProbeCommandSettings",
     "ProbeSettings",
     "RefineSettings",
+    "ResumeSettings",
     "Settings",
     "StoreSettings",
     "TaskSettings",

@@ -117,6 +117,20 @@ class RefineSettings(StoreSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResumeSettings(StoreSettings):
+    """Options of `autoplace resume`; all others are those that the run was started with.
+
+    Examples
+    --------
+    >>> ResumeSettings().data is None
+    True
+    """
+
+    data: str | None = option(None, "The data of the run, if it has moved.")
+    checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectSettings(
     StoreSettings,
     ExecutorSettings,

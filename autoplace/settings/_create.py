@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from difflib import get_close_matches
@@ -65,12 +66,12 @@ def _converted(each: Field[Any], value: Any) -> Any:
     if wanted is bool and isinstance(value, bool):
         return value
     if value is None or wanted is bool or (wanted is int and isinstance(value, bool)):
-        if value is None and each.default is None:
+        if value is None and "None" in str(each.type):
             return None
     elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-3, without a point, as text
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif isinstance(value, wanted):
         return value
@@ -78,4 +79,4 @@ def _converted(each: Field[Any], value: Any) -> Any:
         return os.fspath(value)
     flag = "--" + each.name.replace("_", "-")
     expected = {str: "text", bool: "true or false"}.get(wanted, "a number")
-    raise UserError(f"{flag} is {value!r}; give {expected}")
+    raise UserError(f"{flag} is {reprlib.repr(value)}; give {expected}")

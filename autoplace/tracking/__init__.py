@@ -9,7 +9,15 @@ that needs it.
 
 from autoplace.tracking._error import ProbeMissingError, TrackingError, WriteError
 from autoplace.tracking._json import to_json
-from autoplace.tracking.ledger import EventKind, Journal, Ledger, fetch_probe, push_unsent
+from autoplace.tracking.ledger import (
+    EventKind,
+    Journal,
+    Ledger,
+    Past,
+    fetch_probe,
+    open_past,
+    push_unsent,
+)
 from autoplace.tracking.models import (
     PREDICTOR_EXPERIMENT,
     champion,
@@ -35,6 +43,7 @@ __all__ = [
     "EventKind",
     "Journal",
     "Ledger",
+    "Past",
     "ProbeMissingError",
     "Run",
     "Store",
@@ -47,6 +56,7 @@ __all__ = [
     "import_rows",
     "log_probe",
     "log_winner_model",
+    "open_past",
     "open_ui_command",
     "promote",
     "push_unsent",

@@ -17,6 +17,7 @@ from autoplace.training._models import (
     training_images,
 )
 from autoplace.training._precision import full_precision
+from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import (
     Scores,
@@ -36,6 +37,7 @@ from autoplace.training._trials import run_trial, run_trials, train, train_model
 __all__ = [
     "ActivationCache",
     "CacheMemory",
+    "Cause",
     "Checkpoint",
     "Deadline",
     "DeadlineReachedError",
@@ -44,6 +46,7 @@ __all__ = [
     "Images",
     "Interval",
     "Outcome",
+    "Remedy",
     "Scores",
     "Spill",
     "SplitRows",

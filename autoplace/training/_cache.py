@@ -47,6 +47,11 @@ class FrozenBatch:
     values: dict[int, Tensor]
     labels: Tensor
 
+    def rows(self, start: int, stop: int) -> FrozenBatch:
+        """Return some consecutive images of the batch."""
+        values = {node: value[start:stop] for node, value in self.values.items()}
+        return FrozenBatch(values, self.labels[start:stop])
+
 
 class ActivationCache:
     """Node values of one split: stored in memory, else in files, else computed again.
@@ -75,6 +80,8 @@ class ActivationCache:
         Of the forward pass: `float32` or `bf16`.
     augmentation : Augmentation, optional
         Of the images of an epoch; None for the images themselves.
+    name : str, optional
+        Tells caches apart that share a memory; default: the name of the split.
 
     Examples
     --------
@@ -95,7 +102,9 @@ class ActivationCache:
         dtype: torch.dtype = torch.float32,
         precision: str = "float32",
         augmentation: Augmentation | None = None,
+        name: str | None = None,
     ) -> None:
+        self._name = name or split.name
         self._chain = chain
         self._split = split
         self._device = device
@@ -345,4 +354,4 @@ class ActivationCache:
             self._memory.release((held or {}).values())
 
     def _key(self, name: Hashable) -> Hashable:
-        return self._split.name, name
+        return self._name, name

@@ -44,6 +44,7 @@ class Deadline:
         self._end = None if seconds is None else time.monotonic() + seconds
         self._stopped = False
         self._parent: Deadline | None = None
+        self._whole: Deadline | None = None
 
     @classmethod
     def parse(cls, text: str | None) -> Deadline:
@@ -63,7 +64,14 @@ class Deadline:
         if match is None or float(match[1]) <= 0:
             raise UserError(f"--budget is '{text}'; give a time such as 90s, 20m or 2h")
         seconds = float(match[1]) * _SECONDS[match[2]]
-        return cls(seconds - min(HELD_BACK_SHARE * seconds, HELD_BACK_SECONDS))
+        deadline = cls(seconds - min(HELD_BACK_SHARE * seconds, HELD_BACK_SECONDS))
+        deadline._whole = cls(seconds)
+        return deadline
+
+    @property
+    def whole(self) -> Deadline:
+        """The end of the whole time, with what is held back."""
+        return self._whole or (self if self._parent is None else self._parent.whole)
 
     def linked(self, seconds: float | None = None) -> Deadline:
         """Return a deadline that passes with this one, or earlier."""

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
+
+from autoplace.training._deadline import Deadline, DeadlineReachedError
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
+TIMED_ROWS = 512  # of which the neighbours are found first, to know how long all take
 
 
 def knn_logits(
-    features: Floats, labels: Labels, queries: Floats, n_classes: int
+    features: Floats,
+    labels: Labels,
+    queries: Floats,
+    n_classes: int,
+    deadline: Deadline | None = None,
 ) -> tuple[Floats, int]:
     """Classify rows by the classes of their nearest neighbours, by cosine distance.
 
@@ -30,6 +39,8 @@ def knn_logits(
         Features of the images to classify.
     n_classes : int
         Number of classes.
+    deadline : Deadline, optional
+        By when it must be done.
 
     Returns
     -------
@@ -38,6 +49,11 @@ def knn_logits(
         that no share is zero. Where classes have equally many votes, the nearer ones decide.
     k : int
         The chosen number of neighbours.
+
+    Raises
+    ------
+    DeadlineReachedError
+        It would take longer than the deadline allows.
 
     Notes
     -----
@@ -53,6 +69,12 @@ def knn_logits(
     (1, array([[0.75, 0.25]]))
     """
     index = NearestNeighbors(metric="cosine", algorithm="brute").fit(features)
+    if deadline is not None:
+        started = time.perf_counter()
+        timed = index.kneighbors(features[:TIMED_ROWS], n_neighbors=1, return_distance=False)
+        per_row = (time.perf_counter() - started) / len(timed)
+        if per_row * (len(features) + len(queries)) > deadline.left:
+            raise DeadlineReachedError
     others = min(max(NEIGHBOURS), len(labels) - 1)
     k = 1
     if others:

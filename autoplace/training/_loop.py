@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from autoplace.adapters import count_parameters
+from autoplace.adapters import BatchPart, count_parameters
 from autoplace.model import AdaptedModel, Alone, FullTuning, Population, Trainable
 from autoplace.settings import TrialSettings
+from autoplace.training._adamw import MOMENTS, create_adamw, read_moments, set_moments
 from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
 from autoplace.training._folds import split_rows
 from autoplace.training._models import fresh_model
-from autoplace.training._precision import autocast
+from autoplace.training._precision import autocast, full_precision
+from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import Scores, score
 from autoplace.training._task import Task
@@ -28,7 +31,7 @@ from autoplace.training._trial import Checkpoint, Epoch, Outcome, Trial
 from predictors.vocabulary import Status
 
 EVALUATION_BATCH = 256  # images, times placements
-MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's
+PAUSED_SECONDS = 2.0  # after which an epoch comes with the paused trial: writing it takes 20 ms
 
 
 def open_outcome(task: Task, trial: Trial) -> Outcome:
@@ -57,8 +60,8 @@ class TrainingLoop:
     task : Task
         Data and backbone.
     outcomes : sequence of Outcome
-        New or paused, with equal numbers of epochs, finished and in all, and on the same images;
-        they are changed in place.
+        New or paused, with equal numbers of epochs, finished and in all, on the same images and
+        with the same remedy; they are changed in place.
     settings : TrialSettings
         How to train.
     deadline : Deadline
@@ -81,6 +84,8 @@ class TrainingLoop:
         self._deadline = deadline
         self._outcomes = list(outcomes)
         self._model = model
+        self._remedy = outcomes[0].remedy or Remedy()
+        self._cache = task.cache("fit", float32=self._remedy.float32)
         first = outcomes[0].trial
         self._epochs = first.epochs or settings.epochs
         self._rows = split_rows(task, first.images)
@@ -96,18 +101,12 @@ class TrainingLoop:
             else torch.from_numpy(self._class_weights).float().to(task.device)
         )
         self._members = self._create_members()
-        groups: list[dict[str, Any]] = [
-            {"params": parameters, "lr": rate, "peak": rate}
-            for (cohort, kind), parameters in self._members.parameters_by_group().items()
-            for rate in [_rate(cohort, kind)]
-        ]
-        self._optimiser = torch.optim.AdamW(
-            groups,
-            weight_decay=settings.weight_decay,
-            fused=True,
+        self._optimiser = create_adamw(
+            self._members, settings.weight_decay, self._remedy.rate_factor
         )
         self._restore_moments()
         self._orders = {o.trial.seed: self._order(o.trial.seed) for o in outcomes}
+        self._paused_at = dict.fromkeys(range(len(outcomes)), self._started)
 
     @property
     def _active(self) -> list[int]:
@@ -123,25 +122,28 @@ class TrainingLoop:
             yield from self._run_epoch(number)
 
     def _run_epoch(self, number: int) -> Iterator[Epoch]:
-        losses = self._train(number)
-        scores = self._validate() if len(self._rows.val) else {}
+        with full_precision() if self._remedy.float32 else nullcontext():
+            losses = self._train(number)
+            scores = self._validate() if len(self._rows.val) else {}
         for member in losses:
             outcome, step_losses = self._outcomes[member], torch.stack(losses[member]).tolist()
             val = scores.get(member)
             measured = step_losses if val is None else [*step_losses, val.loss]
             if not all(map(math.isfinite, measured)):
-                outcome.status = Status.FAILED
+                outcome.status, outcome.cause = Status.FAILED, Cause.DIVERGENCE
                 outcome.reason = (
                     f"the loss became NaN or infinite in epoch {number}; "
-                    f"lower the learning rate ({outcome.trial.learning_rate:g})"
+                    f"lower the learning rate ({outcome.learning_rate:g})"
                 )
                 continue
             outcome.step_losses += step_losses
             epoch = Epoch(outcome.trial, number, sum(step_losses) / len(step_losses), val)
             outcome.epochs.append(epoch)
-            yield epoch
             if outcome.is_stalled(self._settings.patience, self._task.metric):
+                yield epoch
                 self._finish(member)
+            else:
+                yield self._with_paused(epoch, member)
 
     def close(self, status: Status) -> list[Outcome]:
         """Outcomes in the order of the trials; those that have not ended get `status`, or pause."""
@@ -158,6 +160,24 @@ class TrainingLoop:
                 outcome.checkpoint = self._checkpoint(member)
         return self._outcomes
 
+    def _with_paused(self, epoch: Epoch, member: int) -> Epoch:
+        """Add the trial as if it paused here, if the last time is some seconds ago."""
+        outcome, now = self._outcomes[member], time.perf_counter()
+        is_last = epoch.number == self._epochs
+        # Not where it would hold the weights of a whole backbone, or of a model that is not ours.
+        small = outcome.trial.is_placement and self._model is None
+        if is_last or not small or now - self._paused_at[member] < PAUSED_SECONDS:
+            return epoch
+        self._paused_at[member] = now
+        paused = replace(
+            outcome,
+            epochs=list(outcome.epochs),
+            step_losses=list(outcome.step_losses),
+            checkpoint=self._checkpoint(member),
+            seconds=outcome.seconds + (now - self._started) / len(self._outcomes),
+        )
+        return replace(epoch, paused=paused)
+
     def _finish(self, member: int) -> None:
         outcome = self._outcomes[member]
         outcome.status, outcome.checkpoint = Status.DONE, None
@@ -168,26 +188,45 @@ class TrainingLoop:
         self._members.train()
         history: dict[int, list[Tensor]] = {member: [] for member in self._active}
         for batches in self._batches(number):
-            self._members.start_step(self._steps)
-            logits = self._forward(batches)
-
-            labels = torch.cat([batch.labels for batch in batches.values()])
-            by_image = functional.cross_entropy(
-                torch.cat(logits).float(), labels, self._weights, reduction="none"
-            )
-            losses = _means(by_image, [len(each) for each in logits])
-
             self._optimiser.zero_grad(set_to_none=True)
-            losses.sum().backward()  # of independent parameters, so each gets its own gradient
+            losses = {member: torch.zeros((), device=self._task.device) for member in batches}
+            for part, rows in self._parts(batches):
+                self._members.start_step(self._steps, rows)
+                logits = self._forward(part)
+
+                labels = torch.cat([batch.labels for batch in part.values()])
+                by_image = functional.cross_entropy(
+                    torch.cat(logits).float(), labels, self._weights, reduction="none"
+                )
+                means = _means(by_image, [len(each) for each in logits])
+                shares = means.new_tensor([len(each) / each.total for each in rows.values()])
+                means = means * shares  # of the mean over the whole batch; 1 where it is whole
+
+                means.sum().backward()  # of independent parameters, so each gets its own gradient
+                for member, mean in zip(part, means.detach(), strict=True):
+                    losses[member] = losses[member] + mean
 
             for group in self._optimiser.param_groups:
                 group["lr"] = group["peak"] * self._schedule.factor(self._steps)
             self._optimiser.step()
             self._steps += 1
 
-            for member, loss in zip(batches, losses.detach(), strict=True):
+            for member, loss in losses.items():
                 history[member].append(loss)
         return history
+
+    def _parts(
+        self, batches: dict[int, FrozenBatch]
+    ) -> Iterator[tuple[dict[int, FrozenBatch], dict[int, BatchPart]]]:
+        """Yield the parts of a batch by member, whose gradients are added up, and their rows."""
+        for number in range(self._remedy.parts):
+            rows = {
+                member: BatchPart.of(number, self._remedy.parts, len(batch.labels))
+                for member, batch in batches.items()
+            }
+            rows = {member: part for member, part in rows.items() if len(part)}
+            if rows:
+                yield {m: batches[m].rows(part.start, part.stop) for m, part in rows.items()}, rows
 
     @torch.no_grad()
     def _validate(self) -> dict[int, Scores]:
@@ -196,10 +235,10 @@ class TrainingLoop:
         active = self._active
         logits: dict[int, list[Tensor]] = {member: [] for member in active}
         labels = []
-        for batch in self._task.cache("fit").batches(
+        for batch in self._cache.batches(
             self._nodes(active),
             torch.from_numpy(self._rows.val),
-            max(32, EVALUATION_BATCH // len(active)),
+            max(32, EVALUATION_BATCH // len(active)) // self._remedy.parts,
             deadline=self._deadline,
         ):
             labels.append(batch.labels)
@@ -215,7 +254,8 @@ class TrainingLoop:
 
     def _forward(self, batches: dict[int, FrozenBatch]) -> list[Tensor]:
         """Logits (batch, classes) of each member on its batch."""
-        with autocast(self._task.precision, self._task.device):
+        precision = "float32" if self._remedy.float32 else self._task.precision
+        with autocast(precision, self._task.device):
             logits: list[Tensor] = self._members(
                 [batch.values for batch in batches.values()], list(batches)
             )
@@ -226,7 +266,7 @@ class TrainingLoop:
         seed_of = {member: self._outcomes[member].trial.seed for member in self._active}
         rows = torch.from_numpy(self._rows.train)
         streams = {
-            seed: self._task.cache("fit").batches(
+            seed: self._cache.batches(
                 self._nodes([member for member, its_seed in seed_of.items() if its_seed == seed]),
                 rows[torch.randperm(len(rows), generator=self._orders[seed])],
                 self._settings.batch_size,
@@ -272,17 +312,13 @@ class TrainingLoop:
         return Population([model for model in models if isinstance(model, AdaptedModel)], cohorts)
 
     def _checkpoint(self, member: int) -> Checkpoint:
-        def moment(name: str) -> dict[str, Tensor]:
-            return _on_cpu(
-                self._members.trainable_state(
-                    member, lambda parameter: self._optimiser.state[parameter][name]
-                )
-            )
-
         return Checkpoint(
             self._steps,
             _on_cpu(self._members.trainable_state(member)),
-            {name: moment(name) for name in MOMENTS},
+            {
+                name: _on_cpu(read_moments(self._optimiser, self._members, member, name))
+                for name in MOMENTS
+            },
         )
 
     def _restore_moments(self) -> None:
@@ -297,9 +333,8 @@ class TrainingLoop:
         held = {name: self._create_members(name).parameters_by_group() for name in MOMENTS}
         for group, parameters in self._members.parameters_by_group().items():
             for index, parameter in enumerate(parameters):
-                self._set_moments(
-                    parameter, {name: held[name][group][index].detach() for name in MOMENTS}
-                )
+                moments = {name: held[name][group][index].detach() for name in MOMENTS}
+                set_moments(self._optimiser, parameter, self._steps, moments)
 
     def _restore_moments_of(
         self, model: Trainable, moments: Mapping[str, Mapping[str, Tensor]]
@@ -307,21 +342,8 @@ class TrainingLoop:
         """Give a changed model the moments of the parameters that it still has."""
         for name, parameter in model.named_parameters():
             if parameter.requires_grad and name in moments[MOMENTS[0]]:
-                self._set_moments(
-                    parameter, {m: moments[m][name].to(parameter.device) for m in MOMENTS}
-                )
-
-    def _set_moments(self, parameter: nn.Parameter, moments: Mapping[str, Tensor]) -> None:
-        step = torch.tensor(float(self._steps), device=parameter.device)
-        self._optimiser.state[parameter] = {"step": step, **moments}
-
-
-def _rate(cohort: Any, kind: str | None) -> float:
-    """Peak learning rate of an adapter kind in a trial; of the head, for None."""
-    if isinstance(cohort, float):  # a tensor with a rate of its own
-        return cohort
-    learning_rate, rates = cohort
-    return float(dict(rates).get(kind, learning_rate))
+                own = {m: moments[m][name].to(parameter.device) for m in MOMENTS}
+                set_moments(self._optimiser, parameter, self._steps, own)
 
 
 def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -129,7 +129,7 @@ def prepare(
 
 @torch.no_grad()
 def predict_split(
-    task: Task, model: AdaptedModel | TunedModel, split: str
+    task: Task, model: AdaptedModel | TunedModel, split: str, deadline: Deadline | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict the readable images of a split, in float32 as the saved model will.
 
@@ -141,11 +141,18 @@ def predict_split(
         Set to evaluation mode.
     split : str
         `train`, `val`, `fit`, `test` or `measurement`.
+    deadline : Deadline, optional
+        Checked between batches.
 
     Returns
     -------
     logits : ndarray (rows, classes)
     labels : ndarray (rows,)
+
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget is used up.
 
     Examples
     --------
@@ -160,14 +167,18 @@ def predict_split(
     cache, rows = task.located(split)
     order = torch.from_numpy(rows)
     with full_precision():
-        for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH):
+        for batch in cache.batches(model.frozen_nodes, order, PREDICTION_BATCH, deadline=deadline):
             logits.append(model.forward_suffix(batch.values).float())
             labels.append(batch.labels)
     return torch.cat(logits).cpu().numpy(), torch.cat(labels).cpu().numpy()
 
 
 def seconds_per_image(
-    task: Task, placement: Placement | FullTuning, n_images: int, steps: int
+    task: Task,
+    placement: Placement | FullTuning,
+    n_images: int,
+    steps: int,
+    deadline: Deadline | None = None,
 ) -> list[float]:
     """Time forward and backward passes of a placement over a batch of training images.
 
@@ -183,6 +194,8 @@ def seconds_per_image(
         Images of the batch.
     steps : int
         Passes, after one to warm up.
+    deadline : Deadline, optional
+        Checked before each pass.
 
     Returns
     -------
@@ -200,6 +213,8 @@ def seconds_per_image(
     batch = next(task.cache("fit").batches(model.frozen_nodes, rows, len(rows), epoch=0))
     seconds = []
     for _ in range(steps + 1):
+        if deadline is not None:
+            deadline.check()
         started = time.perf_counter()
         with autocast(task.precision, task.device):
             logits = model.forward_suffix(batch.values)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from autoplace.model import AdaptedModel, fit_head
+from autoplace.training._adamw import MOMENTS
 from autoplace.training._folds import split_rows
-from autoplace.training._loop import MOMENTS, open_outcome
+from autoplace.training._loop import open_outcome
 from autoplace.training._models import PREDICTION_BATCH, fresh_model
 from autoplace.training._precision import full_precision
 from autoplace.training._task import Task

@@ -140,19 +140,24 @@ class Task:
         if data.measurement is not None:
             splits[data.measurement.name] = data.measurement
         memory = CacheMemory(inputs.cache_gb * 2**30, Spill(inputs.cache_dir, notify))
-        self._caches = {
-            name: ActivationCache(
+
+        def cache(split: str, dtype: str, precision: str, name: str) -> ActivationCache:
+            return ActivationCache(
                 chain,
-                split,
+                splits[split],
                 device,
                 memory=memory,
-                # Test results must be those of the saved model, whose activations are not rounded.
-                dtype=DTYPES[self.cache_precision] if name == "fit" else torch.float32,
-                precision=self.precision if name == "fit" else "float32",
-                augmentation=self.augmentation if name == "fit" else None,
+                dtype=DTYPES[dtype],
+                precision=precision,
+                augmentation=self.augmentation if split == "fit" else None,
+                name=name,
             )
-            for name, split in splits.items()
-        }
+
+        # Test results must be those of the saved model, whose activations are not rounded.
+        self._caches = {name: cache(name, "float32", "float32", name) for name in splits}
+        self._float32 = self._caches["fit"]
+        if self.cache_precision != "float32" or self.precision == "bf16":
+            self._caches["fit"] = cache("fit", self.cache_precision, self.precision, "fit, rounded")
 
     @property
     def summary(self) -> TaskSummary:
@@ -169,9 +174,12 @@ class Task:
             test=len(self.data.test),
         )
 
-    def cache(self, split: str) -> ActivationCache:
-        """Activations of `fit` (the images of train, then those of val), `test`, `measurement`."""
-        return self._caches[split]
+    def cache(self, split: str, *, float32: bool = False) -> ActivationCache:
+        """Activations of `fit` (the images of train, then those of val), `test`, `measurement`.
+
+        With `float32` they are not rounded, whatever the precision of the task.
+        """
+        return self._float32 if float32 and split == "fit" else self._caches[split]
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows of `train`, `val` or `fit` in the cache `fit`, or of another in its own.
@@ -244,6 +252,8 @@ class Task:
         with self._lock:
             if key not in self._heads:
                 features, labels = self.cache("fit").features(self.head_rows(rows), deadline)
+                if deadline is not None:
+                    deadline.check()  # a fit takes seconds
                 n_classes = len(self.data.classes)
                 self._heads[key] = fit_head(features.double().numpy(), labels, n_classes, self.seed)
             return self._heads[key]

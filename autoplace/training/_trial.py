@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
+from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._scores import Scores
 from predictors.vocabulary import Role, Status
 
@@ -110,6 +111,9 @@ class Epoch:
         Mean training loss over the steps of the epoch, in nats.
     val : Scores or None
         Validation scores after its last step; None where the trial trains on all images.
+    paused : Outcome or None
+        Now and then, the trial as if it had paused here: whoever saves it can continue the trial
+        after a crash.
 
     Examples
     --------
@@ -124,6 +128,7 @@ class Epoch:
     number: int
     train_loss: float
     val: Scores | None
+    paused: Outcome | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,11 @@ class Outcome:
         `done`, `failed`, `pruned` or `interrupted` once the trial is over; `running` if it paused.
     reason : str or None
         Why it failed.
+    cause : Cause or None
+        What kind of failure it was, if one that can be cured.
+    remedy : Remedy or None
+        How it runs after a failure, or ran; None if it runs as it was asked for. `trial` does not
+        change: other parts know an outcome by it.
     epochs : list of Epoch
         Finished epochs, oldest first.
     step_losses : list of float
@@ -191,6 +201,8 @@ class Outcome:
     parameters: int
     status: Status = Status.RUNNING
     reason: str | None = None
+    cause: Cause | None = None
+    remedy: Remedy | None = None
     epochs: list[Epoch] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
@@ -209,9 +221,21 @@ class Outcome:
         """Whether the trial can continue."""
         return self.status is Status.RUNNING and self.checkpoint is not None
 
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate that it was trained at."""
+        return self.trial.learning_rate * (self.remedy or Remedy()).rate_factor
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Peak learning rates, by adapter kind, where they differ."""
+        factor = (self.remedy or Remedy()).rate_factor
+        return {kind: rate * factor for kind, rate in self.trial.rates}
+
     def reopened(self) -> Outcome:
-        """Return a copy of a paused outcome, to continue with."""
-        assert self.is_paused, f"{self.trial} is not paused"
+        """Return a copy of an outcome that was paused, or has not begun, to continue with."""
+        begun = self.epochs or self.status is not Status.RUNNING
+        assert self.is_paused or not begun, f"{self.trial} is not paused"
         return replace(self, epochs=list(self.epochs), step_losses=list(self.step_losses))
 
     def is_stalled(self, patience: int | None, metric: str) -> bool:

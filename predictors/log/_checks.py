@@ -157,5 +157,5 @@ def _is_json_object(text: Any) -> bool:
         return bool(pd.isna(text))
     try:
         return text == "" or isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False

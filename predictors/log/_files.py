@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from .._checked_folder import read_folder, write_folder
 from .._errors import PredictorError
+from .._parquet import read_parquet
 from ..vocabulary import LATER_PROBE_TABLES, PROBE_TABLES
 from ._schema import COLUMN_NAMES, LOG_SCHEMA_VERSION
 from ._sort_out import sort_out
@@ -197,9 +197,9 @@ def _to_parquet(table: pd.DataFrame) -> bytes:
 
 def _from_parquet(data: bytes, path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(io.BytesIO(data))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        table = read_parquet(data)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [repr(error)])[0]
         raise PredictorError(
             f"{path} is not a Parquet file of a placement log: {reason}; give another file"
         ) from error

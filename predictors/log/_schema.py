@@ -12,7 +12,7 @@ import pandas as pd
 from .._errors import PredictorError
 from ..vocabulary import METRICS, FamilySource, Protocol, Status
 
-LOG_SCHEMA_VERSION = 5
+LOG_SCHEMA_VERSION = 6
 
 Need = Literal["always", "done", "optional"]
 
@@ -103,6 +103,7 @@ LOG_COLUMNS = (
     _count("epochs", "done", "passes over the training images", low=1),
     _text("augment", "done", "random views of training images, and how many; 'none' for none"),
     _text("precision", "done", "what the trial computed in, and its cache where that differs"),
+    _text("remedy", "optional", "how it ran again after a failure; its rates are those it ran at"),
     _count("seed", "always", "seed of the trial"),
     _text("status", "always", "one of " + ", ".join(Status)),
     _text("failure_reason", "optional", "why a failed trial failed; failed trials only"),
@@ -150,6 +151,7 @@ _SINCE: dict[int, dict[str, str | None]] = {
             "head_only_measured_metric", "head_only_measured_accuracy", "head_only_measured_loss",
         )
     ),
+    6: {"remedy": None},
 }  # fmt: skip
 
 
@@ -179,7 +181,7 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     >>> table = predictors.log_table([{"schema_version": 1, "trial_id": "a", "val_metric": 0.5}])
     >>> table[["schema_version", "trial_id", "val_metric", "augment", "seconds"]]
        schema_version trial_id  val_metric augment  seconds
-    0             5.0        a         0.5    none      NaN
+    0             6.0        a         0.5    none      NaN
     """
     held = list(rows)
     unknown = sorted({str(key) for row in held for key in row} - set(COLUMN_NAMES))
@@ -207,16 +209,16 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
         `family_source`, `image_digests` and `n_val`, which are missing in older rows. Schema 4
         added `protocol`; older releases took learning rates from a table by number of edges, so it
         is `table-rate` in older rows. Schema 5 added `rates` and what is measured on the
-        measurement split, which are missing in older rows. Rows of an unknown version do not
-        change; `reject_rows` finds them.
+        measurement split, and schema 6 `remedy`; they are missing in older rows. Rows of an unknown
+        version do not change; `reject_rows` finds them.
 
     Examples
     --------
     >>> import pandas as pd
     >>> import predictors
     >>> predictors.upgrade_log(pd.DataFrame({"schema_version": [1, 2, 99]}))["schema_version"]
-    0     5
-    1     5
+    0     6
+    1     6
     2    99
     Name: schema_version, dtype: int64
     """

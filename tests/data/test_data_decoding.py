@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -115,6 +117,24 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+def text_bomb() -> bytes:
+    """A small picture with a text of 300 MB, packed into 300 KB."""
+    body = b"Comment\0\0" + zlib.compress(b"\0" * 300_000_000, 1)
+    chunk = struct.pack(">I", len(body)) + b"zTXt" + body
+    chunk += struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    small = BytesIO()
+    Image.new("RGB", (4, 4)).save(small, "PNG")
+    whole = small.getvalue()
+    return whole[:33] + chunk + whole[33:]
+
+
+def archive() -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("../../cat.png", b"no picture")
+    return packed.getvalue()
+
+
 def truncated_jpeg(tmp_path) -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.jpg")
@@ -126,6 +146,8 @@ DAMAGED = {
     "text": lambda _: b"this is a text file",
     "truncated": truncated_jpeg,
     "bomb": lambda _: bomb(50_000),
+    "text bomb": lambda _: text_bomb(),
+    "archive": lambda _: archive(),
     "postscript": lambda _: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
 }
 

@@ -84,9 +84,11 @@ def test_signal_ends_a_run_as_ctrl_c_does(signals, new_store, images):
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - begun < 30  # two seconds on an idle machine
     assert process.returncode == 130, err
-    *_, last = err.splitlines()
+    *_, last, command = err.splitlines()
     assert last.startswith("interrupted; ")
     assert last.endswith(f"kept in {ledger_of(store).parent}")
+    run = ledger_of(store).parent.name
+    assert command == f"continue with: autoplace resume {run} --store {store.uri}"
     assert "Traceback" not in err
     rows = assert_closed(store, "KILLED")
     assert {row["status"] for row in rows} <= {"done", "interrupted"}
@@ -154,11 +156,12 @@ def test_run_that_can_record_no_more_ends_with_one_line(spoil, reason, new_store
         spoil(process, store)
         _, err = process.communicate(timeout=120)
         assert process.returncode == 1, err
-        *_, last = err.splitlines()
+        *_, last, command = err.splitlines()
+        assert command.startswith(f"continue with: autoplace resume {ledger_of(store).parent.name}")
         assert last.startswith(f"Error: cannot write the ledger {ledger_of(store)}: {reason}")
         assert last.endswith(f"kept in {ledger_of(store).parent}")
         assert "Traceback" not in err
-        assert Ledger(ledger_of(store)).read()
+        assert_closed(store, "FAILED")
     finally:
         if spoil is fill_disk:
             subprocess.check_call(["umount", "-l", store.folder])

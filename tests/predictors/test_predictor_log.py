@@ -43,7 +43,7 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
-        ({"schema_version": 99}, "schema_version is not 5"),
+        ({"schema_version": 99}, "schema_version is not 6"),
         ({"trial_id": "0-3"}, "trial_id is already used in an earlier row"),
         ({"status": "finished"}, "status is not one of"),
         ({"metric": "auc"}, "metric is not one of"),

@@ -115,7 +115,7 @@ def test_a_folder_that_is_not_whole_is_refused(log, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 5"),
+        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 6"),
         (lambda log: log.drop(columns="seed"), "missing columns: seed"),
         (lambda log: log.drop(columns="schema_version"), "missing columns: schema_version"),
         (lambda log: log.assign(mood="good"), "unknown columns: mood"),

@@ -12,8 +12,10 @@ import pytest
 
 from autoplace.tracking import EventKind, Ledger, TrackingError
 from autoplace.tracking.ledger._events import (
+    DecisionEvent,
     FinishEvent,
     ProbeEvent,
+    ResumeEvent,
     RunEvent,
     SentEvent,
     TrialChange,
@@ -34,6 +36,7 @@ EVENTS = [
     FinishEvent("FINISHED"),
     SentEvent(),
 ]
+LATER = [ResumeEvent(), DecisionEvent("allowance", {"seeds": 3})]  # kinds that came later
 
 
 def trial(trial_id: str) -> TrialChange:
@@ -42,10 +45,10 @@ def trial(trial_id: str) -> TrialChange:
 
 def test_every_kind_of_event_comes_back_as_it_was_written(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    for event in EVENTS:
+    for event in [*EVENTS, *LATER]:
         ledger.append(event)
-    assert ledger.read() == EVENTS
-    assert {event.kind for event in EVENTS} == set(EventKind)
+    assert ledger.read() == [*EVENTS, *LATER]
+    assert {event.kind for event in [*EVENTS, *LATER]} == set(EventKind)
 
 
 def test_a_ledger_of_the_first_version_is_read(tmp_path):

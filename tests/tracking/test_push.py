@@ -1,9 +1,21 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from autoplace.tracking import Ledger, Store, TrackingError, read_rows, start_run
+from autoplace.tracking import (
+    Journal,
+    Ledger,
+    Run,
+    Store,
+    TrackingError,
+    push_unsent,
+    read_rows,
+    start_run,
+)
 from autoplace.tracking.ledger._events import FinishEvent, RunEvent, TrialChange
+from autoplace.tracking.ledger._ledger import milliseconds
 from autoplace.tracking.ledger._push import INVOCATION_TAG, push_ledger
 from predictors.vocabulary import Status
 
@@ -125,3 +137,87 @@ def test_a_deleted_trial_stays_deleted_and_the_others_arrive(store, ledger, make
     ledger.append(TrialChange("c", Status.DONE, row=make_row("c")))
     assert push_ledger(store, ledger) == 1
     assert _trial_ids(store) == ["b", "c"]
+
+
+def _points(store, parent_id):
+    """Every point of every trial's metrics, by trial."""
+    return {
+        run.info.run_name: sorted(
+            (key, point.step, point.value, point.timestamp)
+            for key in run.data.metrics
+            for point in store.client.get_metric_history(run.info.run_id, key)
+        )
+        for run in _children(store, parent_id)
+    }
+
+
+def test_metrics_that_are_pushed_twice_are_there_once_with_the_time_of_their_line(store, ledger):
+    push_ledger(store, ledger)
+    (parent,) = _parents(store)
+    before = _points(store, parent.info.run_id)
+    times = [e.time for e in ledger.read() if isinstance(e, TrialChange) and e.metrics]
+    assert [p[3] for p in before["a"]] == [milliseconds(time) for time in times]
+    for run in _children(store, parent.info.run_id):  # as if it had been lost in the middle
+        store.client.update_run(run.info.run_id, "RUNNING")
+    assert push_ledger(store, ledger) == 2
+    assert _points(store, parent.info.run_id) == before
+    ours = [r for r in _children(store, parent.info.run_id) if r.info.run_name == "a"]
+    run = Run.of(store, ours[0])
+    run.log_history((step, {key: value}, at) for key, step, value, at in before["a"])
+    assert _points(store, parent.info.run_id) == before
+
+
+def test_of_a_trial_that_mlflow_holds_in_part_only_the_missing_points_are_sent(store, ledger):
+    parent = start_run(store, "digits", "pick", tags={INVOCATION_TAG: "i-1"})
+    child = parent.start_child("a", tags={"autoplace.trial_id": "a"})
+    child.log_history([(1, {"val_loss": 1.0}, 5)])  # as an older release did: at a time of its own
+    child.finish("KILLED")
+    assert push_ledger(store, ledger) == 2
+    found = _points(store, parent.run_id)["a"]
+    assert [point[:3] for point in found] == [("val_loss", 1, 1.0), ("val_loss", 2, 0.5)]
+    assert found[0][3] == 5
+    (run,) = [r for r in _children(store, parent.run_id) if r.info.run_name == "a"]
+    assert run.info.status == "FINISHED"
+
+
+def test_an_invocation_whose_process_was_killed_is_ended_in_mlflow_with_its_trials(store, make_row):
+    journal = Journal(store, "digits", "pick digits", {}, {}, print)
+    for trial_id in "abc":
+        journal.start_trial(trial_id, trial_id, {}, {})
+    journal.end_trial("a", Status.DONE, make_row("a"), {"seconds": 1.0})
+    assert push_unsent(store) == {}  # it is at work
+    journal._lock.release()  # killed
+    assert push_unsent(store) == {journal.run.run_id: 0}
+    assert store.client.get_run(journal.run.run_id).info.status == "KILLED"
+    status = {r.info.run_name: r.info.status for r in _children(store, journal.run.run_id)}
+    assert status == {"a": "FINISHED", "b": "KILLED", "c": "KILLED"}
+    assert push_unsent(store) == {}
+
+
+def test_a_trial_keeps_the_time_at_which_it_ran_and_all_of_its_tags(store, ledger, make_row):
+    ledger.append(TrialChange("c", Status.RUNNING, tags={"autoplace.role": "panel"}))
+    tags = {"autoplace.remedy": "each batch in 2 parts"}
+    ledger.append(TrialChange("c", Status.DONE, row=make_row("c"), tags=tags))
+    first, *_, last = [e for e in ledger.read() if getattr(e, "trial_id", "") == "c"]
+    time.sleep(0.01)
+    push_ledger(store, ledger)
+    (parent,) = _parents(store)
+    (run,) = [r for r in _children(store, parent.info.run_id) if r.info.run_name == "c"]
+    assert run.info.start_time == milliseconds(first.time)
+    assert run.info.end_time == milliseconds(last.time)
+    assert tags.items() | {"autoplace.role": "panel"}.items() <= run.data.tags.items()
+
+
+def test_two_pushes_at_once_send_a_ledger_once(store, ledger, monkeypatch):
+    """One holds the run folder; the other leaves it alone."""
+    folder = store.run_folder("i-1")
+    folder.parent.mkdir()
+    ledger.path.parent.rename(folder)
+    other, notes = [], []
+    monkeypatch.setattr(
+        "autoplace.tracking.ledger._push.push_ledger",
+        lambda *args, **options: other.append(push_unsent(store, notes.append)) or 2,
+    )
+    assert push_unsent(store) == {"i-1": 2}
+    assert other == [{}]
+    assert "still working on the run" in notes[0]

@@ -31,12 +31,16 @@ def winner_card(result: PickResult, task: Task) -> str:
             f"(95 % bootstrap interval {each.low:+.4f} to {each.high:+.4f})."
         )
     rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
+    if not result.tested:
+        lines[-4:] = ["The time budget ran out before it could be tested.", ""]
+        last = last.removesuffix(", and") + "."
+    read_once = "the test split was read once. " if result.tested else ""
     lines += [
         "",
         f"Learning rates, the same for every placement of a kind: {rates}.",
         "",
         last,
-        "the test split was read once. The stored model is that of the first seed. The backbone's",
+        f"{read_once}The stored model is that of the first seed. The backbone's",
         "weights are not stored here.",
         "",
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from autoplace.agent.steps._afford import Allowance, Sides, afford
 from autoplace.agent.steps._choose import Contender, choose, compare
@@ -102,6 +103,9 @@ class Organiser:
         Estimated seconds of a training of every-block.
     progress : Progress
         Notified of what the time budget takes away.
+    decide : callable
+        Called with a name and a function; returns what the function returns, or returned before
+        the run was resumed. What depends on time is decided through it.
     """
 
     def __init__(
@@ -113,7 +117,9 @@ class Organiser:
         deadline: Deadline,
         unit: float,
         progress: Progress,
+        decide: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]],
     ) -> None:
+        self._decide = decide
         self._task = task
         self._entrants = entrants
         self._settings = settings
@@ -161,7 +167,7 @@ class Organiser:
         finished = self._rounds.run("Head-only", [head_only])
         kinds = self._find_rates()
 
-        allowance = self._allowance()
+        allowance = Allowance(**self._decide("allowance", lambda: asdict(self._allowance())))
         through = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
         baselines = {trial.placement for trial in through}
         through += [t for t in entrants.favourite(contest.rates) if t.placement not in baselines]

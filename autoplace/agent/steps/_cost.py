@@ -17,13 +17,20 @@ TIMED_IMAGES = 64
 SHARE = 0.5  # of the time left that the test may set aside
 
 
-def every_block_seconds(task: Task, entrants: Entrants, settings: PickSettings) -> float:
+def every_block_seconds(
+    task: Task, entrants: Entrants, settings: PickSettings, deadline: Deadline | None = None
+) -> float:
     """Estimate the seconds of training every-block alone, with all cores, from a few steps.
 
     It is the unit in which a pick's cost is stated: what the user would spend without this tool.
+
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget ran out.
     """
     placement = (entrants.every_block or [entrants.head_only])[0].placement
-    seconds = seconds_per_image(task, placement, settings.batch_size, TIMED_STEPS)
+    seconds = seconds_per_image(task, placement, settings.batch_size, TIMED_STEPS, deadline)
     return float(np.median(seconds)) * training_images(task, settings)
 
 
@@ -34,7 +41,7 @@ def held_back(
 
     One batch of test images is timed, from the file to the features.
     """
-    if not np.isfinite(deadline.left):
+    if deadline.passed or not np.isfinite(deadline.left):
         return deadline
     rows = np.arange(min(TIMED_IMAGES, len(task.data.test)))
     started = time.perf_counter()

@@ -77,7 +77,8 @@ class PickResult:
         `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss are means over
         folds; of a candidate that dropped out, they are those of its last epoch.
     tested : dict of str to Tested
-        By role: `winner`, `every-block`, `head-only`, `lora`, `k-nearest neighbours`.
+        By role: `winner`, `every-block`, `head-only`, `lora`, `k-nearest neighbours`. Empty if the
+        time budget ran out before the winner could be tested.
     per_class : DataFrame (classes, 5)
         Precision, recall, F1 and number of test images of each class, for the saved model.
     refitted : bool

@@ -11,10 +11,11 @@ from typing import Any, Self
 
 from autoplace.agent.steps._record import ROLE_TAG, Record
 from autoplace.agent.steps._row import trial_row
-from autoplace.execution import TrialEvent, TrialStarted
+from autoplace.execution import TrialEvent, TrialStarted, trial_key
 from autoplace.training import Epoch, Outcome, Scores, Trial, open_outcome
 from predictors.vocabulary import Role, Status
 
+REMEDY_TAG = "autoplace.remedy"  # how the trial ran again after a failure
 _NAME_LENGTH = 250  # longest name of a run, in characters
 # Trials that have a row of the placement log: at the common rate, on the task's own split.
 _LOGGED = (
@@ -47,12 +48,13 @@ class TrialRecord:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status, reason = Status.INTERRUPTED, None
-        if kind is not None and issubclass(kind, Exception):
-            status, reason = Status.FAILED, f"{kind.__name__}: {error}"
+        # Not failed: the fault is not the trial's, which runs again if the run is resumed.
+        reason = f"{kind.__name__}: {error}" if kind and issubclass(kind, Exception) else None
+        if kind is not None:
+            self._record.journal.make_room()
         for trial in list(self._ids):
             outcome = open_outcome(self._record.task, trial)
-            self.end(replace(outcome, status=status, reason=reason), None)
+            self.end(replace(outcome, status=Status.INTERRUPTED, reason=reason), None)
 
     def follow(self, events: Iterable[TrialEvent]) -> Iterator[Outcome]:
         """Record starts and epochs; yield outcomes, for the caller to `end` if they are over."""
@@ -81,25 +83,37 @@ class TrialRecord:
         Returns
         -------
         dict
-            The trial's row of the placement log; empty if it has none.
+            The trial's row of the placement log; empty if it has none. The row of a trial that
+            had ended before the run was resumed stays as it was.
         """
         record, trial_id = self._record, self._ids[outcome.trial]
-        row: dict[str, Any] = {}
-        if outcome.trial.role in _LOGGED:
+        row: dict[str, Any] = dict(record.journal.earlier.row(trial_id) or {})
+        if outcome.trial.role in _LOGGED and not row:
             row = trial_row(
                 record.task, record.settings, outcome, head_only, trial_id, record.probe_key
             )
         metrics = {"parameters": float(outcome.parameters), "seconds": outcome.seconds}
         if outcome.test is not None:
             metrics |= _named("test", outcome.test)
-        record.journal.end_trial(trial_id, outcome.status, row or None, metrics)
+        tags = {} if outcome.remedy is None else {REMEDY_TAG: outcome.remedy}
+        record.journal.end_trial(
+            trial_id, outcome.status, row or None, metrics, {key: str(v) for key, v in tags.items()}
+        )
         del self._ids[outcome.trial]
         return row
+
+    def has_row(self, trial: Trial) -> bool:
+        """Whether a trial had ended, with a row, before the run was resumed."""
+        return bool(self._record.journal.earlier.row(self._id(trial)))
+
+    def _id(self, trial: Trial) -> str:
+        """Unique id of a trial; the same when the run is resumed."""
+        return uuid.uuid5(uuid.UUID(self._record.journal.invocation), trial_key(trial)).hex
 
     def _start(self, trial: Trial) -> None:
         """Open the child run of a trial."""
         settings = self._record.settings
-        trial_id = self._ids[trial] = uuid.uuid4().hex
+        trial_id = self._ids[trial] = self._id(trial)
         params = {
             "placement": str(trial.placement),
             "chosen_by": trial.chosen_by,

@@ -90,7 +90,7 @@ class Rounds:
         self._progress.stage(name, len(jobs))
         order = {_trial(job): number for number, job in enumerate(jobs)}
         before = {_trial(job): 0 if isinstance(job, Trial) else len(job.epochs) for job in jobs}
-        started = time.perf_counter()
+        started, replayed = time.perf_counter(), self._executor.replayed
         outcomes = []
         # Closed at once if the caller is interrupted, so that no thread goes on.
         with closing(self._executor.run(jobs, until)) as events:
@@ -104,6 +104,7 @@ class Rounds:
         if any(str(trial.placement) != HEAD_ONLY for trial in order):
             self._seconds += time.perf_counter() - started
             self._epochs += sum(len(o.epochs) - before[o.trial] for o in outcomes)
+            self._epochs -= self._executor.replayed - replayed
         if len(outcomes) < len(jobs) or any(o.status is Status.INTERRUPTED for o in outcomes):
             raise DeadlineReachedError
         return sorted(outcomes, key=lambda outcome: order[outcome.trial])
@@ -115,8 +116,8 @@ class Rounds:
 
     def _end(self, outcome: Outcome) -> None:
         # What is never tested needs no weights, which may be those of a whole backbone.
-        spent = outcome.trial.role in (Role.RATE, Role.FOLD)
-        self.ended.append(replace(outcome, state={}) if spent else outcome)
+        needed = outcome.trial.role.needs_weights
+        self.ended.append(outcome if needed else replace(outcome, state={}))
         self._trials.end(outcome, self.head_only)
 
     def _say(self, outcome: Outcome) -> str:

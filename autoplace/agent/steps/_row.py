@@ -9,7 +9,7 @@ import predictors
 from autoplace.agent.steps._provenance import git_commit, library_versions
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Outcome, Task
+from autoplace.training import Outcome, Remedy, Task
 from predictors.vocabulary import Protocol
 
 
@@ -64,7 +64,8 @@ def trial_row(
         "epochs": len(outcome.epochs) if outcome.is_done else trial.epochs or settings.epochs,
         "protocol": str(Protocol.FOUND_RATE if settings.lr is None else Protocol.GIVEN_RATE),
         "augment": str(task.augmentation or "none"),
-        "precision": _precision(task),
+        "precision": _precision(task, outcome.remedy),
+        "remedy": None if outcome.remedy is None else str(outcome.remedy),
         "seed": trial.seed,
         "status": str(outcome.status),
         "failure_reason": outcome.reason,
@@ -77,8 +78,8 @@ def trial_row(
     if outcome.is_done:
         row |= {
             "parameters": outcome.parameters,
-            "learning_rate": trial.learning_rate,
-            "rates": json.dumps(dict(trial.rates)) if trial.rates else None,
+            "learning_rate": outcome.learning_rate,
+            "rates": json.dumps(outcome.rates) if outcome.rates else None,
             "n_val": len(task.readable("val")),
             "n_measured": None if outcome.measured is None else len(task.readable("measurement")),
             "seconds": outcome.seconds,
@@ -111,7 +112,9 @@ def _measured(outcome: Outcome, metric: str) -> dict[str, float]:
     return columns
 
 
-def _precision(task: Task) -> str:
+def _precision(task: Task, remedy: Remedy | None) -> str:
     """Name the precision of trials, and of their cache if it differs."""
+    if remedy is not None and remedy.float32:
+        return "float32"
     kept = task.cache_precision
     return task.precision if kept == "float32" else f"{task.precision}, cached in {kept}"

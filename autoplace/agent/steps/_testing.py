@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.training import (
     Deadline,
+    DeadlineReachedError,
     Interval,
     Outcome,
     Task,
@@ -42,7 +44,7 @@ class TestReport:
     model : AdaptedModel
         The winner of the first seed.
     logits : ndarray (rows, classes)
-        Logits of that model on the readable test images.
+        Logits of that model on the readable test images; of no image if the time ran out before.
     labels : ndarray (rows,)
         True classes of these images.
     """
@@ -53,12 +55,17 @@ class TestReport:
     logits: np.ndarray
     labels: np.ndarray
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the winner was tested."""
+        return bool(len(self.labels))
+
 
 def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Progress) -> TestReport:
     """Predict the test split once per seed of the winner and of each baseline.
 
-    The first seed of each is always tested; further seeds, and nearest neighbours, only while the
-    time lasts.
+    The first seed of each is tested as long as the time budget lasts, the winner before all others;
+    further seeds, and nearest neighbours, only if that leaves time to save the winner.
 
     Parameters
     ----------
@@ -68,55 +75,86 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
         The trained models, by role. If they have seen the validation images, so do the nearest
         neighbours.
     deadline : Deadline
-        When the time budget is used up.
+        When the time budget is used up, but for what is held back.
     progress : Progress
         Notified of each result.
     """
-    n_seeds = len(contest.trained[WINNER])
+    trained = contest.trained
+    n_seeds = len(trained[WINNER])
     progress.stage("Testing", n_seeds + 1)
-    by_role: dict[str, list[np.ndarray]] = {role: [] for role in contest.trained}
+    started = time.perf_counter()
+    # With little time left, nothing runs beside the winner.
+    alone = [WINNER] if deadline.passed else []
+    together = [role for role in trained if role not in alone]
+    by_role: dict[str, list[np.ndarray]] = {}
     labels = np.empty(0, dtype=int)
-    seconds = 0.0
-    for number in range(n_seeds):
-        if number and deadline.left < seconds:
+    for roles in (alone, together):
+        for role, found in _predict(task, {r: trained[r][0] for r in roles}, deadline.whole):
+            by_role[role], labels = [found[0]], found[1]
+    by_role = {role: by_role[role] for role in trained if role in by_role}
+    model = trained_model(task, trained[WINNER][0])
+    assert isinstance(model, AdaptedModel), "only placements can win"
+    if WINNER not in by_role:
+        progress.note("the time budget ran out before the winner could be tested")
+        logits, labels = np.empty((0, len(task.data.classes))), np.empty(0, dtype=int)
+        return TestReport({}, {}, model.eval(), logits, labels)
+    missing = [role for role in trained if role not in by_role]
+    if missing:
+        progress.note(f"the time budget ran out before {', '.join(missing)} could be tested")
+    seconds = time.perf_counter() - started
+    progress.advance(f"seed 1 of {n_seeds}")
+    for number in range(1, n_seeds):
+        if deadline.left < seconds:
+            further = {}
+        else:
+            outcomes = {role: trained[role][number] for role in by_role}
+            further = dict(_predict(task, outcomes, deadline))
+        if len(further) < len(by_role):
             progress.note(f"the time budget allows {number} of {n_seeds} seeds to be tested")
             break
-        started = time.perf_counter()
-        outcomes = [found[number] for found in contest.trained.values()]
-        predictions = map_side_by_side(
-            lambda outcome: predict_split(task, trained_model(task, outcome), "test"),
-            outcomes,
-            task.device,
-        )
-        for found, (predicted, _) in zip(by_role.values(), predictions, strict=True):
-            found.append(predicted)
-        labels = predictions[0][1]
-        seconds = time.perf_counter() - started
+        for role, found in further.items():
+            by_role[role].append(found[0])
         progress.advance(f"seed {number + 1} of {n_seeds}")
-    logits = {role: np.stack(found) for role, found in by_role.items()}
+    logits_of = {role: np.stack(found) for role, found in by_role.items()}
     tested = {
         role: Tested(
-            str(contest.trained[role][0].placement),
-            tuple(o.trial.seed for o in contest.trained[role][: len(found)]),
+            str(trained[role][0].placement),
+            tuple(o.trial.seed for o in trained[role][: len(found)]),
             tuple(metric_value(task.metric, labels, each) for each in found),
         )
-        for role, found in logits.items()
+        for role, found in logits_of.items()
     }
-    if deadline.left > seconds:
-        neighbours, k = _nearest(task, contest.refitted)
-        logits[KNN] = neighbours[None]
-        tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
-    else:
+    try:
+        deadline.check()
+        neighbours, k = _nearest(task, contest.refitted, deadline)
+    except DeadlineReachedError:
         progress.note(f"the time budget ran out before {KNN} could be compared")
+    else:
+        logits_of[KNN] = neighbours[None]
+        tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
     progress.advance()
     differences = {
-        role: paired_difference(task.metric, labels, logits[WINNER], theirs)
-        for role, theirs in logits.items()
+        role: paired_difference(task.metric, labels, logits_of[WINNER], theirs)
+        for role, theirs in logits_of.items()
         if role != WINNER
     }
-    model = trained_model(task, contest.trained[WINNER][0])
-    assert isinstance(model, AdaptedModel), "only placements can win"
-    return TestReport(tested, differences, model.eval(), logits[WINNER][0], labels)
+    return TestReport(tested, differences, model.eval(), logits_of[WINNER][0], labels)
+
+
+def _predict(
+    task: Task, outcomes: Mapping[str, Outcome], deadline: Deadline
+) -> list[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Logits and labels of the test split by role, of those that are done in time."""
+
+    def predict(outcome: Outcome) -> tuple[np.ndarray, np.ndarray] | None:
+        try:
+            deadline.check()
+            return predict_split(task, trained_model(task, outcome), "test", deadline)
+        except DeadlineReachedError:
+            return None
+
+    found = map_side_by_side(predict, list(outcomes.values()), task.device)
+    return [(role, each) for role, each in zip(outcomes, found, strict=True) if each is not None]
 
 
 def evaluated(task: Task, outcome: Outcome) -> Outcome:
@@ -134,8 +172,10 @@ def evaluated(task: Task, outcome: Outcome) -> Outcome:
     return replace(tested, measured=score(*predict_split(task, model, extra.name)))
 
 
-def _nearest(task: Task, on_all: bool) -> tuple[np.ndarray, int]:
+def _nearest(task: Task, on_all: bool, deadline: Deadline) -> tuple[np.ndarray, int]:
     """Logits (rows, classes) of the nearest neighbours on frozen features, and their number."""
-    known, labels = task.cache("fit").features(task.rows("fit" if on_all else "train"))
-    queries, _ = task.cache("test").features(np.arange(len(task.cache("test"))))
-    return knn_logits(known.numpy(), labels, queries.numpy(), len(task.data.classes))
+    rows = task.rows("fit" if on_all else "train")
+    known, labels = task.cache("fit").features(rows, deadline)
+    test = task.cache("test")
+    queries, _ = test.features(np.arange(len(test)), deadline)
+    return knn_logits(known.numpy(), labels, queries.numpy(), len(task.data.classes), deadline)

@@ -3,7 +3,16 @@
 from autoplace.tracking.ledger._events import EventKind
 from autoplace.tracking.ledger._journal import Journal
 from autoplace.tracking.ledger._ledger import Ledger
+from autoplace.tracking.ledger._past import Past, open_past
 from autoplace.tracking.ledger._probe_files import fetch_probe
 from autoplace.tracking.ledger._push import push_unsent
 
-__all__ = ["EventKind", "Journal", "Ledger", "fetch_probe", "push_unsent"]
+__all__ = [
+    "EventKind",
+    "Journal",
+    "Ledger",
+    "Past",
+    "fetch_probe",
+    "open_past",
+    "push_unsent",
+]

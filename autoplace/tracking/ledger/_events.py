@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, get_args
@@ -25,11 +25,13 @@ class EventKind(StrEnum):
     Examples
     --------
     >>> [kind.value for kind in EventKind]
-    ['run', 'probe', 'trial', 'unsent', 'sent', 'finish']
+    ['run', 'resume', 'probe', 'decision', 'trial', 'unsent', 'sent', 'finish']
     """
 
     RUN = "run"
+    RESUME = "resume"
     PROBE = "probe"
+    DECISION = "decision"
     TRIAL = "trial"
     UNSENT = "unsent"
     SENT = "sent"
@@ -47,6 +49,14 @@ class RunEvent:
     run_name: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
+    rest: Sequence[str] = ()  # data that the command goes on with after this run
+
+
+@dataclass(frozen=True)
+class ResumeEvent:
+    """A process goes on with the invocation; MLflow has all that came before."""
+
+    kind: ClassVar = EventKind.RESUME
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,15 @@ class ProbeEvent:
 
     kind: ClassVar = EventKind.PROBE
     probe_key: str
+
+
+@dataclass(frozen=True)
+class DecisionEvent:
+    """Something was decided that would be decided otherwise at another time, such as by speed."""
+
+    kind: ClassVar = EventKind.DECISION
+    name: str
+    value: Any  # JSON
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,7 @@ class TrialChange:
     epoch: int | None = None
     metrics: Mapping[str, float | None] | None = None
     row: Mapping[str, Any] | None = None  # once the trial is over
+    time: str | None = field(default=None, compare=False)  # of the line; the ledger sets it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -101,7 +121,23 @@ class FinishEvent:
             raise ValueError(f"{self.status!r} is not a status in which a run ends")
 
 
-Event = RunEvent | ProbeEvent | TrialChange | UnsentEvent | SentEvent | FinishEvent
+Event = (
+    RunEvent
+    | ResumeEvent
+    | ProbeEvent
+    | DecisionEvent
+    | TrialChange
+    | UnsentEvent
+    | SentEvent
+    | FinishEvent
+)
+_TEXT, _OBJECT = (str, type(None)), (dict, type(None))
+# What JSON has in each field; others are checked where they are read.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "invocation": (str,), "run_id": _TEXT, "task_name": (str,), "run_name": (str,),
+    "params": _OBJECT, "tags": _OBJECT, "rest": (list,), "probe_key": (str,), "trial_id": (str,),
+    "name": _TEXT, "epoch": (int, type(None)), "metrics": _OBJECT, "row": _OBJECT, "time": _TEXT,
+}  # fmt: skip
 _TYPES: dict[str, type[Event]] = {cls.kind: cls for cls in get_args(Event)}
 
 
@@ -124,11 +160,18 @@ def event_from_dict(content: Mapping[str, Any]) -> Event | None:
     ValueError
         A field is missing, or its value is none of those it may have.
     """
-    event_type = _TYPES.get(content.get("event", ""))
+    event_type = _TYPES.get(str(content.get("event")))
     if event_type is None:
         return None
     known = {entry.name for entry in fields(event_type)}
+    given = {name: value for name, value in content.items() if name in known}
+    for name, value in given.items():
+        if not isinstance(value, _KINDS.get(name, object)):
+            raise ValueError(f"{name} is of type {type(value).__name__}")
+    metrics = given.get("metrics") or {}
+    if not all(isinstance(value, int | float | None) for value in metrics.values()):
+        raise ValueError("a metric is not a number")
     try:
-        return event_type(**{name: value for name, value in content.items() if name in known})
+        return event_type(**given)
     except TypeError as error:
         raise ValueError(str(error)) from error

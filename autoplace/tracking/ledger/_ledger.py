@@ -10,13 +10,19 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from autoplace.tracking._error import TrackingError, WriteError
 from autoplace.tracking._json import to_json
-from autoplace.tracking.ledger._events import Event, TrialChange, event_from_dict, event_to_dict
+from autoplace.tracking.ledger._events import (
+    Event,
+    EventKind,
+    TrialChange,
+    event_from_dict,
+    event_to_dict,
+)
 from predictors.vocabulary import Status
 
 LEDGER_FILE = "ledger.jsonl"
@@ -47,8 +53,13 @@ class Ledger:
         self._lock = threading.Lock()
         self._mended = False
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event) -> str:
         """Write one event with the current `time` (UTC, ISO 8601); on disk when this returns.
+
+        Returns
+        -------
+        str
+            The time.
 
         Raises
         ------
@@ -73,6 +84,7 @@ class Ledger:
                     f"cannot write the ledger {self.path}: {error.strerror or error}; "
                     "free some space or choose a folder that can be written"
                 ) from error
+        return now
 
     def read(self) -> list[Event]:
         """All events, oldest first.
@@ -110,6 +122,21 @@ class Ledger:
                 events.append(event)
         return events
 
+    def seconds(self) -> float:
+        """Seconds for which processes have written the ledger, without the time between them."""
+        seconds, began, last = 0.0, None, None
+        for line in self.path.read_bytes().splitlines():
+            content = _parse(line) or {}
+            try:
+                now = datetime.fromisoformat(content["time"])
+            except (KeyError, TypeError, ValueError):
+                continue
+            if began is None or content.get("event") == EventKind.RESUME:
+                seconds += (last - began).total_seconds() if began and last else 0.0
+                began = now
+            last = now
+        return seconds + ((last - began).total_seconds() if began and last else 0.0)
+
 
 @dataclass
 class TrialState:
@@ -117,8 +144,9 @@ class TrialState:
 
     Attributes
     ----------
-    history : list of tuple of int, mapping
-        Epoch and metrics of all its events that carry metrics.
+    metrics : dict of int to mapping
+        By epoch (0: the end), in the order in which the epochs were first told of; of an epoch
+        that was trained again, the last metrics.
     """
 
     status: Status
@@ -126,7 +154,12 @@ class TrialState:
     params: Mapping[str, Any] | None = None
     tags: Mapping[str, Any] | None = None
     row: Mapping[str, Any] | None = None
-    history: list[tuple[int, Mapping[str, float | None]]] = field(default_factory=list)
+    metrics: dict[int, Mapping[str, float | None]] = field(default_factory=dict)
+
+    @property
+    def history(self) -> list[tuple[int, Mapping[str, float | None]]]:
+        """Epochs and their metrics."""
+        return list(self.metrics.items())
 
 
 def trial_states(events: Iterable[Event]) -> dict[str, TrialState]:
@@ -139,17 +172,48 @@ def trial_states(events: Iterable[Event]) -> dict[str, TrialState]:
         state.status = event.status
         state.name = event.name or state.name
         state.params = event.params or state.params
-        state.tags = event.tags or state.tags
+        state.tags = {**(state.tags or {}), **(event.tags or {})} or None
         state.row = event.row or state.row
         if event.metrics:
-            state.history.append((event.epoch or 0, event.metrics))
+            state.metrics[event.epoch or 0] = event.metrics
     return states
+
+
+def milliseconds(time: str | None) -> int | None:
+    """Milliseconds since 1970 of the `time` of a line; None if it is none.
+
+    Examples
+    --------
+    >>> milliseconds("2026-01-02T03:04:05.678+00:00")
+    1767323045678
+    """
+    try:
+        moment = datetime.fromisoformat(time or "")
+    except (TypeError, ValueError):
+        return None
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def is_behind(events: Iterable[Event]) -> bool:
+    """Whether MLflow may lack some of it: MLflow was lost, or the process never wrote its end."""
+    is_open = lacks = False
+    for event in events:
+        match event.kind:
+            case EventKind.RUN | EventKind.RESUME:
+                is_open, lacks = True, False
+            case EventKind.UNSENT:
+                lacks = True
+            case EventKind.FINISH:
+                is_open = False
+            case EventKind.SENT:
+                is_open = lacks = False
+    return is_open or lacks
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(line)
-    except ValueError:  # from JSON, or from UTF-8 that was cut within a character
+    except (ValueError, RecursionError):  # from JSON, or UTF-8 that was cut within a character
         return None
     return content if isinstance(content, dict) else None
 

@@ -1,42 +1,36 @@
-"""Sends what a ledger holds to MLflow once it can be reached again, without duplicates."""
+"""Sends what ledgers hold to MLflow once it can be reached again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking.ledger._events import (
     RUN_STATUS,
     Event,
-    EventKind,
     FinishEvent,
-    ProbeEvent,
     RunEvent,
     SentEvent,
+    TrialChange,
 )
-from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger, TrialState, trial_states
-from autoplace.tracking.ledger._lock import is_held
-from autoplace.tracking.ledger._probe_files import read_probe, run_folders
-from autoplace.tracking.store import (
-    TRIAL_TAG,
-    Run,
-    Store,
-    decode_row,
-    find_run,
-    log_probe,
-    search_runs,
-    start_run,
+from autoplace.tracking.ledger._ledger import (
+    LEDGER_FILE,
+    Ledger,
+    TrialState,
+    is_behind,
+    milliseconds,
+    trial_states,
 )
+from autoplace.tracking.ledger._lock import hold, is_held
+from autoplace.tracking.ledger._probe_files import run_folders
+from autoplace.tracking.ledger._push_run import first, is_deleted, look_up, push_run
+from autoplace.tracking.store import TRIAL_TAG, Run, Store, find_run, search_runs, start_run
+from predictors.vocabulary import Status
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run as MlflowRun
-
-E = TypeVar("E", bound=Event)
 INVOCATION_TAG = "autoplace.invocation"
 
 
-def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None) -> int:
+def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None) -> dict[str, int]:
     """Send MLflow every ledger in the store's folder whose invocation lost it.
 
     Parameters
@@ -44,12 +38,14 @@ def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None)
     store : Store
         The store to bring up to date.
     notify : callable, optional
-        Called with a sentence for each ledger that cannot be read and is skipped.
+        Called with a sentence for each ledger that is skipped: it cannot be read, or its
+        invocation is still at work.
 
     Returns
     -------
-    int
-        How many ledgers were sent.
+    dict of str to int
+        For each ledger that was sent, by the name of its run folder, how many trials MLflow lacked
+        or held in part.
 
     Raises
     ------
@@ -65,35 +61,47 @@ def push_unsent(store: Store, notify: Callable[[str], None] = lambda text: None)
     ...     raise TrackingError("the server is gone")
     >>> journal.tell(fail)
     >>> journal.finish("FINISHED")
-    >>> push_unsent(store), push_unsent(store)
-    (1, 0)
+    >>> list(push_unsent(store).values()), push_unsent(store)
+    ([0], {})
     """
-    sent = 0
+    sent: dict[str, int] = {}
     for folder in run_folders(store):
         ledger = Ledger(folder / LEDGER_FILE)
         try:
-            kinds = {event.kind for event in ledger.read()}
+            behind = is_behind(ledger.read())
         except TrackingError as error:
             notify(f"skipped: {error}")
             continue
-        if is_held(folder):  # it is still running, and writing more
+        if not behind:
             continue
-        # One that never wrote its end was killed, and MLflow may lack the last it did.
-        lacks = EventKind.UNSENT in kinds or EventKind.FINISH not in kinds
-        if lacks and EventKind.SENT not in kinds:
-            push_ledger(store, ledger)
+        if is_held(folder):  # it is still at work, and writing more
+            notify(f"skipped: a process is still working on the run in {folder}")
+            continue
+        lock = hold(folder)  # not two pushes at once, which would each create what is missing
+        try:
+            sent[folder.name] = push_ledger(store, ledger, is_over=True)
             ledger.append(SentEvent())
-            sent += 1
+        finally:
+            lock.release()
     return sent
 
 
-def push_ledger(store: Store, ledger: Ledger) -> int:
+def push_ledger(store: Store, ledger: Ledger, *, is_over: bool = False) -> int:
     """Create or complete, in MLflow, the trials of a ledger that it lacks.
 
     A trial is known by its id (tag `autoplace.trial_id`) among the children of its invocation,
     the invocation by its MLflow run id or by its tag `autoplace.invocation`. Pushing again, also
     after an interrupted push, adds nothing twice. Trials that are not over are left out. What was
     deleted in MLflow stays deleted: a trial is passed over, and so is a whole invocation.
+
+    Parameters
+    ----------
+    store : Store
+        The store to bring up to date.
+    ledger : Ledger
+        What to send.
+    is_over : bool, default=False
+        Whether no process is working on the invocation: what MLflow takes for running is ended.
 
     Returns
     -------
@@ -106,67 +114,41 @@ def push_ledger(store: Store, ledger: Ledger) -> int:
         The ledger cannot be read, or the store cannot be used.
     """
     events = ledger.read()
-    over = {
-        trial_id: state for trial_id, state in trial_states(events).items() if state.status.is_over
-    }
-    if not over:
+    states = trial_states(events)
+    invocation = first(events, RunEvent)
+    some_over = any(state.status.is_over for state in states.values())
+    if not some_over and not (is_over and store.exists and invocation):
         return 0
-    invocation = _first(events, RunEvent)
     if invocation is None:
         raise TrackingError(
             f"the ledger {ledger.path} does not say which run it belongs to; "
             "give the ledger.jsonl that 'autoplace pick' or 'collect' wrote"
         )
-    parent, is_ours = _find_parent(store, invocation)
-    if _is_deleted(store.client.get_run(parent.run_id)):
+    parent, is_ours = _find_parent(store, invocation, create=some_over)
+    if parent is None or is_deleted(look_up(parent)):
         return 0
-    probe = _first(reversed(events), ProbeEvent)
-    tables = read_probe(ledger.path.parent, probe.probe_key) if probe else None
-    if probe and tables:
-        log_probe(parent, probe.probe_key, tables)
-    pushed = _push_trials(parent, over)
-    end = _first(events, FinishEvent)
-    running = store.client.get_run(parent.run_id).info.status == "RUNNING"
-    if running and (is_ours or end):
+    pushed = push_run(parent, ledger, running=False)
+    end = first(reversed(events), FinishEvent)
+    if is_over:
+        _end_others(parent, states, events)
+    running = look_up(parent).info.status == "RUNNING"
+    if running and (is_ours or end or is_over):
         # An invocation that never wrote its end was killed.
-        parent.finish(end.status if end else "KILLED")
-    return pushed
+        parent.finish(end.status if end else "KILLED", _last_time(events))
+    return len(pushed.completed)
 
 
-def _push_trials(parent: Run, over: Mapping[str, TrialState]) -> int:
-    store = parent.store
-    condition = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
-    known = {
-        found.data.tags.get(TRIAL_TAG): found
-        for found in search_runs(store, condition, deleted=True)
-    }
-    pushed = 0
-    for trial_id, state in over.items():
-        found = known.get(trial_id)
-        if found is None:
-            tags = {TRIAL_TAG: trial_id, **(state.tags or {})}
-            run = parent.start_child(state.name or trial_id, state.params, tags)
-        elif _is_deleted(found) or _is_complete(found, state):
-            continue
-        else:
-            run = Run.of(store, found)
-        _complete(run, state)
-        pushed += 1
-    return pushed
+def _end_others(parent: Run, states: Mapping[str, TrialState], events: Sequence[Event]) -> None:
+    """End the runs of trials that did not end with their invocation."""
+    condition = f"tags.`mlflow.parentRunId` = '{parent.run_id}' AND attributes.status = 'RUNNING'"
+    for found in search_runs(parent.store, condition):
+        state = states.get(found.data.tags.get(TRIAL_TAG, ""))
+        if state is not None and not state.status.is_over:
+            status = RUN_STATUS[Status.INTERRUPTED]
+            Run.of(parent.store, found).finish(status, _last_time(events))
 
 
-def _complete(run: Run, state: TrialState) -> None:
-    run.log_history(
-        (epoch, {key: value for key, value in metrics.items() if value is not None})
-        for epoch, metrics in state.history
-    )
-    if state.row:
-        run.log_row(state.row)
-    # Last, so that the next push completes the run if this one is interrupted before.
-    run.finish(RUN_STATUS[state.status])
-
-
-def _find_parent(store: Store, invocation: RunEvent) -> tuple[Run, bool]:
+def _find_parent(store: Store, invocation: RunEvent, *, create: bool) -> tuple[Run | None, bool]:
     """Find the invocation's run, and whether a push made it, so that only a push ends it."""
     if invocation.run_id and store.exists:
         try:
@@ -176,20 +158,15 @@ def _find_parent(store: Store, invocation: RunEvent) -> tuple[Run, bool]:
     condition = f"tags.`{INVOCATION_TAG}` = '{invocation.invocation}'"
     known = search_runs(store, condition, deleted=True)
     if known:
-        return Run.of(store, min(known, key=_is_deleted)), True
+        return Run.of(store, min(known, key=is_deleted)), True
+    if not create:
+        return None, True
     tags = {**invocation.tags, INVOCATION_TAG: invocation.invocation}
     names = invocation.task_name, invocation.run_name
     return start_run(store, *names, invocation.params, tags), True
 
 
-def _first(events: Iterable[Event], kind: type[E]) -> E | None:
-    return next((event for event in events if isinstance(event, kind)), None)
-
-
-def _is_deleted(found: MlflowRun) -> bool:
-    return found.info.lifecycle_stage == "deleted"
-
-
-def _is_complete(found: MlflowRun, state: TrialState) -> bool:
-    lacks_row = bool(state.row) and decode_row(found.data.tags) is None
-    return found.info.status != "RUNNING" and not lacks_row
+def _last_time(events: Sequence[Event]) -> int | None:
+    """When the last change of a trial was recorded."""
+    last = first(reversed(events), TrialChange)
+    return milliseconds(last.time) if last else None

@@ -26,7 +26,8 @@ def log_winner_model(
 ) -> str:
     """Log the winner's folder as an MLflow model.
 
-    It becomes the artifact `model` of the run, and a logged model in MLflow's own list of models.
+    It becomes the artifact `model` of the run, and a logged model in MLflow's own list of models,
+    in place of one that the run has logged before.
 
     Parameters
     ----------
@@ -72,6 +73,10 @@ def log_winner_model(
     from mlflow.models import Model
 
     with translated(f"log the model of run {run.run_id}", run.store.address):
+        # One of this run is there already if it was killed between this and its end.
+        earlier = f"source_run_id = '{run.run_id}'"
+        for model in client.search_logged_models([run.experiment_id], filter_string=earlier):
+            client.delete_logged_model(model.model_id)
         # Not named as the artifact is: MLflow would then list that artifact through its global
         # tracking store instead of this one.
         logged = client.create_logged_model(

@@ -33,9 +33,9 @@ def decode_row(tags: Mapping[str, str]) -> dict[str, Any] | None:
         parts.append(tags[name])
     try:
         row: dict[str, Any] = json.loads("".join(parts))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return row
+    return row if isinstance(row, dict) else None
 
 
 def _part_name(number: int) -> str:

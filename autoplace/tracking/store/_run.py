@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+# Step, metrics, and when they were measured: milliseconds since 1970 (UTC), None for now.
+Point = tuple[int, Mapping[str, float], int | None]
 Entry = TypeVar("Entry")
 
 # The most that MLflow takes in one request.
@@ -71,9 +73,10 @@ class Run:
         name: str,
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, object] | None = None,
+        at: int | None = None,
     ) -> Run:
-        """Start a run below this one, in the same experiment."""
-        return create_run(self.store, self.experiment_id, name, params or {}, tags or {}, self)
+        """Start a run below this one, in the same experiment; `at` is in milliseconds."""
+        return create_run(self.store, self.experiment_id, name, params or {}, tags or {}, self, at)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record what was decided; values become text. A param cannot change afterwards."""
@@ -86,21 +89,30 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record what was measured, one request for all; `step` is the epoch, 0 without it."""
-        self.log_history([(step or 0, metrics)])
+        self.log_history([(step or 0, metrics, None)])
 
-    def log_history(self, history: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """Record what was measured at several steps, in one request."""
+    def log_history(self, history: Iterable[Point]) -> None:
+        """Record what was measured at several steps, in one request.
+
+        MLflow knows a point by key, time, step and value: the same one again changes nothing.
+        """
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
         entries = [
-            Metric(key, float(value), now, step)
-            for step, metrics in history
+            Metric(key, float(value), now if at is None else at, step)
+            for step, metrics, at in history
             for key, value in metrics.items()
         ]
         with self._writing("log metrics"):
             for part in _parts(entries, _MAX_METRICS):
                 self.store.client.log_batch(self.run_id, metrics=part)
+
+    def read_history(self, key: str) -> set[tuple[int, float]]:
+        """Steps and values of a metric that the run has."""
+        with self._writing(f"read metric {key!r}"):
+            history = self.store.client.get_metric_history(self.run_id, key)
+        return {(point.step, point.value) for point in history}
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set tags; values become text. A tag may be set again."""
@@ -192,10 +204,15 @@ class Run:
             listed = self.store.client.list_artifacts(self.run_id, folder)
         return {file.path for file in listed}
 
-    def finish(self, status: RunStatus = "FINISHED") -> None:
-        """End the run."""
+    def finish(self, status: RunStatus = "FINISHED", at: int | None = None) -> None:
+        """End the run; `at` is in milliseconds since 1970 (UTC), None for now."""
         with self._writing("finish"):
-            self.store.client.set_terminated(self.run_id, status)
+            self.store.client.set_terminated(self.run_id, status, at)
+
+    def reopen(self) -> None:
+        """Have a run that has ended count as RUNNING again."""
+        with self._writing("reopen"):
+            self.store.client.update_run(self.run_id, "RUNNING")
 
     def _writing(self, action: str) -> AbstractContextManager[None]:
         return translated(f"{action} of run {self.run_id}", self.store.address)
@@ -262,6 +279,7 @@ def create_run(
     params: Mapping[str, object],
     tags: Mapping[str, object],
     parent: Run | None = None,
+    at: int | None = None,
 ) -> Run:
     """Create a run through the client: the fluent API would ask which run this thread is in.
 
@@ -280,7 +298,7 @@ def create_run(
     if parent is not None:
         full_tags["mlflow.parentRunId"] = parent.run_id
     with translated(f"start run {name!r}", store.address):
-        created = store.client.create_run(experiment_id, tags=full_tags, run_name=name)
+        created = store.client.create_run(experiment_id, at, full_tags, name)
     run = Run(store, created.info.run_id, experiment_id, name)
     if params:
         run.log_params(params)

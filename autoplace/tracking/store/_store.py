@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import threading
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 _FOLDER = "autoplace-store"
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 RUNS = "runs"  # in a store's folder; it holds the run folders
 _DATABASES = ("postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https")
@@ -224,7 +226,23 @@ class Store:
         return path if path.exists() else None
 
     def run_folder(self, run_id: str) -> Path:
-        """Local folder of an invocation: its ledger, its probe and its winner."""
+        """Local folder of an invocation: its ledger, its probe and its winner.
+
+        Raises
+        ------
+        TrackingError
+            The id, which a server gives, is no name of a folder.
+
+        Examples
+        --------
+        >>> Store("sqlite:////runs/mlflow.db").run_folder("../../home")
+        Traceback (most recent call last):
+        autoplace.tracking._error.TrackingError: '../../home' is not the id of a run; ...
+        """
+        if _RUN_ID.fullmatch(run_id) is None:
+            raise TrackingError(
+                f"{run_id!r} is not the id of a run; ids are letters, digits, '-' and '_'"
+            )
         return self.folder / RUNS / run_id
 
     def _look(self, *, write: bool) -> None:
