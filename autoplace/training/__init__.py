@@ -1,10 +1,11 @@
 """Trials: the loop, what it reads and where that is cached, scores and the deadline."""
 
-from autoplace.training._cache import ActivationCache, FrozenBatch
+from autoplace.training._cache import ActivationCache
 from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
+from autoplace.training._frozen_batch import FrozenBatch
 from autoplace.training._knn import knn_logits
 from autoplace.training._loop import open_outcome
 from autoplace.training._memory import CacheMemory
