@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from autoplace.execution._attempts import last_lines
 from autoplace.training import Deadline, Task, Trial, prepare, split_rows
 
 
-def prepare_trials(task: Task, trials: Sequence[Trial], deadline: Deadline) -> None:
+def prepare_trials(
+    task: Task, trials: Sequence[Trial], deadline: Deadline, notify: Callable[[str], None]
+) -> None:
     """Compute the frozen values of all images that some trials read, in one pass.
+
+    If memory is short, each trial computes its own; `notify` is called with a sentence.
 
     Raises
     ------
@@ -19,4 +24,7 @@ def prepare_trials(task: Task, trials: Sequence[Trial], deadline: Deadline) -> N
     """
     parts = [split_rows(task, images) for images in {trial.images for trial in trials}]
     rows = np.unique(np.concatenate([r for part in parts for r in vars(part).values()]))
-    prepare(task, [trial.placement for trial in trials], deadline, rows)
+    try:
+        prepare(task, [trial.placement for trial in trials], deadline, rows)
+    except (RuntimeError, MemoryError) as error:
+        notify(f"activations are not computed in advance: {last_lines(error)}")

@@ -57,9 +57,8 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
     Raises
     ------
     UserError
-        Ray is not installed, no cluster can be reached, or this machine is too small.
+        This machine is too small, Ray is not installed, or no cluster can be reached.
     """
-    ray = import_ray()
     on_cluster = settings.executor == "ray"
     address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "auto"
     if on_cluster and "://" in address:
@@ -74,6 +73,7 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
             f"--workers {settings.workers} needs {wanted} CPU cores, and this machine has {cores}; "
             f"{most}"
         )
+    ray = import_ray()
     if ray.is_initialized():
         return False
     for name, value in _ENVIRONMENT.items():
@@ -83,26 +83,38 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
         if on_cluster:
             _join(address, quiet)
         else:
-            ray.init(
-                address="local",
-                num_cpus=wanted,
-                num_gpus=None if gpus else 0,
-                object_store_memory=_OBJECT_STORE,
-                include_dashboard=False,
-                **quiet,
-            )
+            _start(wanted, None if gpus else 0, quiet)
     # Ray has no option for it: it would write about lost workers to stdout, where --json writes.
     ray._private.worker._worker_logs_enabled = False
     return True
 
 
+def _start(cpus: int, gpus: int | None, quiet: Mapping[str, Any]) -> None:
+    """Start a Ray of this process's own; `gpus` None: all that there are."""
+    try:
+        import_ray().init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            object_store_memory=_OBJECT_STORE,
+            include_dashboard=False,
+            **quiet,
+        )
+    except Exception as error:  # the class that Ray raises where it does not start in time
+        raise UserError(
+            f"Ray does not start on this machine: {_first_line(error)}\nrun the command again when "
+            "the machine is less busy, or without --workers"
+        ) from error
+
+
 def _join(address: str, quiet: Mapping[str, Any]) -> None:
+    """Connect to a cluster that is running."""
     host, _, port = address.rpartition(":")
     try:
         if port.isdecimal():  # Ray itself would try for five minutes and then end the process
             socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
         import_ray().init(address=address, **quiet)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of many classes, Exception itself among them
         where = "on this machine" if address == "auto" else f"at {address}"
         raise UserError(
             f"no Ray cluster can be used {where}: {_first_line(error)}\nstart one with "

@@ -54,6 +54,13 @@ class WorkerPool:
     ------
     UserError
         Ray is not installed, no cluster can be reached, or the workers do not fit.
+
+    Examples
+    --------
+    >>> from autoplace.settings import ExecutorSettings
+    >>> WorkerPool(ExecutorSettings(workers=100_000), on_gpu=False)
+    Traceback (most recent call last):
+    autoplace.errors.UserError: --workers 100000 needs 100000 CPU cores, and this machine has ...
     """
 
     def __init__(self, settings: ExecutorSettings, on_gpu: bool) -> None:
@@ -164,6 +171,8 @@ def cause_of(error: Any) -> BaseException:
 
 def reason_of(error: BaseException) -> str:
     """Why a worker was lost, on one line."""
-    text = str(error)
+    text = str(error).strip()
+    if "error raised in its creation task" in text:  # after it, a traceback
+        return text.splitlines()[-1][:200]
     _, found, after = text.partition("The actor is dead because ")
-    return (after if found else text).strip().splitlines()[0][:200]
+    return (after if found else text).splitlines()[0][:200]

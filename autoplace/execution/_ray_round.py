@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,6 @@ from predictors.vocabulary import Status
 POLL = 1.0  # seconds after which the deadline is looked at
 LINGER = 10.0  # seconds in which an interrupted round can end its steps
 TRIES = 2  # of a trial whose worker is lost
-NOT_STARTED = -1
 
 
 @dataclass(eq=False)
@@ -71,9 +71,12 @@ class RayRound:
         self._together = self._ray.put([_trial(job) for job in jobs])
         self._calls: list[_Call] = []
         self._tries = {_trial(job): 0 for job in jobs}
-        # Of each trial the last epoch that was yielded; a trial that is tried again repeats some.
-        self._seen = {_trial(job): _finished(job) or NOT_STARTED for job in jobs}
+        self._started = {_trial(job) for job in jobs if isinstance(job, Outcome) and job.epochs}
         self._over: set[Trial] = set()
+        self._latest: dict[Trial, Trial | Outcome] = {_trial(job): job for job in jobs}
+        # Epochs since the latest state, which a trial that runs again from there repeats.
+        self._yielded: Counter[Trial] = Counter()
+        self._repeats: Counter[Trial] = Counter()
 
     def events(self) -> Iterator[TrialEvent]:
         """See `Executor.run`."""
@@ -145,33 +148,42 @@ class RayRound:
                 self._notify(message)
             case Decoded(images, bad):
                 self._learn(images, bad)
-            case TrialStarted(trial) if self._seen[trial] == NOT_STARTED:
-                self._seen[trial] = 0
-                yield message
-            case Epoch(trial, number) if number > self._seen[trial]:
-                self._seen[trial] = number
-                yield message
+            case TrialStarted(trial):
+                yield from self._start(trial)
+            case Epoch(trial):
+                if self._repeats[trial]:
+                    self._repeats[trial] -= 1
+                else:
+                    self._yielded[trial] += 1
+                    if message.paused is not None:
+                        self._latest[trial], self._yielded[trial] = message.paused, 0
+                    yield message
             case Outcome():
                 self._over.add(message.trial)
                 yield message
 
     def _lost(self, call: _Call, reason: str) -> Iterator[TrialEvent]:
-        """Queue the trials of a lost worker again, or end them."""
+        """Queue the trials of a lost worker again, from what is known of them, or end them."""
         for job in call.jobs:
             trial = _trial(job)
             if trial in self._over:
                 continue
             self._tries[trial] += 1
             if self._deadline.passed:
-                if self._seen[trial] != NOT_STARTED:
+                if trial in self._started:
                     yield self._ended(job, Status.INTERRUPTED, None)
             elif self._tries[trial] < TRIES:
-                self._left.insert(0, job)
+                self._left.insert(0, self._latest[trial])
+                self._repeats[trial] = self._yielded[trial]
                 self._notify(f"a worker was lost ({reason}); its trial runs again: {trial}")
             else:
-                if self._seen[trial] == NOT_STARTED:
-                    yield TrialStarted(trial)
+                yield from self._start(trial)
                 yield self._ended(job, Status.FAILED, f"its worker was lost twice: {reason}")
+
+    def _start(self, trial: Trial) -> Iterator[TrialStarted]:
+        if trial not in self._started:
+            self._started.add(trial)
+            yield TrialStarted(trial)
 
     def _ended(self, job: Trial | Outcome, status: Status, reason: str | None) -> Outcome:
         self._over.add(_trial(job))
@@ -197,7 +209,3 @@ class RayRound:
 
 def _trial(job: Trial | Outcome) -> Trial:
     return job if isinstance(job, Trial) else job.trial
-
-
-def _finished(job: Trial | Outcome) -> int:
-    return 0 if isinstance(job, Trial) else len(job.epochs)

@@ -201,10 +201,7 @@ class TrialWorker:
         try:
             if task.device.type == "cpu" and self._prepared != round_number:
                 self._prepared = round_number
-                try:
-                    prepare_trials(task, together, deadline)
-                except (RuntimeError, MemoryError) as error:  # each trial can do so for itself
-                    self._notes.append(f"activations are not computed in advance: {error}")
+                prepare_trials(task, together, deadline, self._notes.append)
             for event in executor.run(jobs, until):
                 yield from self._news(task)
                 yield event

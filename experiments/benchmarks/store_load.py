@@ -1,12 +1,16 @@
 """How a store with many recorded trials answers: retrain, export, and the first page of the UI.
 
-The trials are written by `Journal`, as `collect` writes them: a ledger line for each change, a
+Some trials are written by `Journal`, as `collect` writes them: a ledger line for each change, a
 child run with parameters, metrics of every epoch and a row of the log. There is an invocation for
 each probe of the shipped log; its placements are sampled, and its figures are those of the log's
-rows of the task with noise. Nothing is trained.
+rows of the task with noise. Nothing is trained. The other trials are copies of these runs in
+MLflow's tables, with ids, placements and figures of their own: what reads the store cannot tell
+them apart, and writing them all one by one would take most of an hour.
 
-- `write_seconds_per_trial`, `write_cpu_per_trial`: of the ledger and MLflow together.
-- `ledger_bytes_per_trial`, `database_bytes_per_trial`: what a trial leaves behind.
+- `write_seconds_per_trial`, `write_cpu_per_trial`: of the ledger and MLflow together, where trials
+  are written by `Journal`.
+- `ledger_bytes_per_trial`, `database_bytes_per_trial`: what a trial leaves behind; of the database
+  without the tables' own size.
 - `retrain_seconds`, `export_seconds` with `_cpu` and `_peak_gib`: of `autoplace retrain` and
   `autoplace logs export` as processes, their start included.
 - `ui_first_page_seconds`: median of five; the requests of MLflow's page of an experiment for its
@@ -22,11 +26,14 @@ import argparse
 import json
 import os
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +45,7 @@ from machine import describe_machine
 import predictors
 from autoplace.agent import sample_trials
 from autoplace.backbones import BackboneShape
+from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Journal, Store
 from autoplace.tracking.store import open_ui_command
@@ -56,16 +64,60 @@ def write(store: Store, count: int, epochs: int) -> dict[str, Any]:
         wanted = count // len(keys) + (number < count % len(keys))
         ledgers += _invocation(store, log, key, wanted, epochs, number)
     took, used = time.perf_counter() - started, time.process_time() - cpu
-    assert store.sqlite_path is not None
     return {
-        "trials": count,
+        "written": count,
         "invocations": len(keys),
         "epochs": epochs,
         "write_seconds_per_trial": round(took / count, 4),
         "write_cpu_per_trial": round(used / count, 4),
         "ledger_bytes_per_trial": round(ledgers / count),
-        "database_bytes_per_trial": round(store.sqlite_path.stat().st_size / count),
     }
+
+
+def multiply(path: Path, total: int, seed: int = 0) -> dict[str, Any]:
+    """Copy the runs of trials in MLflow's tables until there are so many."""
+    rng, before = np.random.default_rng(seed), path.stat().st_size
+    with closing(sqlite3.connect(path)) as connection, connection:
+        children = connection.execute(
+            "SELECT run_uuid, value FROM tags WHERE key = 'autoplace.row' ORDER BY run_uuid"
+        ).fetchall()
+        placements = _placements(total, seed)
+        for number in range(total - len(children)):
+            child, text = children[number % len(children)]
+            row = json.loads(text)
+            placement = placements[number]
+            row |= {"trial_id": f"copy-{number}", "placement": str(placement)}
+            row["n_edges"] = len(placement)
+            row["val_metric"] = float(np.clip(row["val_metric"] + rng.normal(0, 0.01), 0, 1))
+            _copy(connection, child, {"autoplace.trial_id": row["trial_id"],
+                                      "autoplace.row": json.dumps(row)})  # fmt: skip
+    copied = total - len(children)
+    return {
+        "trials": total,
+        "database_bytes_per_trial": round((path.stat().st_size - before) / copied),
+    }
+
+
+def _placements(count: int, seed: int) -> list[Placement]:
+    """Sample placements of the smallest backbone, which fit all of them."""
+    settings = CollectSettings(placements=count, seed=seed)
+    shape = BackboneShape.plain(96, n_nodes=17)
+    placements = [trial.placement for trial in sample_trials(shape, settings)]
+    return [placement for placement in placements if isinstance(placement, Placement)]
+
+
+def _copy(connection: sqlite3.Connection, run: str, tags: dict[str, str]) -> None:
+    """Copy a run in every table that is about runs, with other tags."""
+    new = uuid.uuid4().hex
+    for table in ("runs", "params", "tags", "metrics", "latest_metrics"):
+        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        rows = connection.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", (run,)).fetchall()
+        places = ", ".join("?" * len(names))
+        for row in rows:
+            values = dict(zip(names, row, strict=True)) | {"run_uuid": new}
+            if table == "tags":
+                values["value"] = tags.get(values["key"], values["value"])
+            connection.execute(f"INSERT INTO {table} VALUES ({places})", list(values.values()))
 
 
 def _invocation(
@@ -190,10 +242,12 @@ def _answers(url: str) -> bool:
         return False
 
 
-def measure(count: int, epochs: int, folder: Path) -> dict[str, Any]:
+def measure(count: int, written: int, epochs: int, folder: Path) -> dict[str, Any]:
     """Write trials to a store in a folder, and measure what reads them."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
-    report = write(store, count, epochs)
+    report = write(store, written, epochs)
+    assert store.sqlite_path is not None
+    report |= multiply(store.sqlite_path, count)
     report |= measure_ui(store)
     figures, out = run("retrain", "retrain", "--json", "--store", store.uri)
     report |= figures | {"retrain_rows": json.loads(out)["rows"]}
@@ -206,12 +260,13 @@ def main() -> None:
     """Parse options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--written", type=int, default=400, help="of them, by `Journal`")
     parser.add_argument("--epochs", type=int, default=10, help="that each trial has recorded")
     parser.add_argument("--folder", help="of the store; default: a temporary one")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        report = measure(options.trials, options.epochs, Path(folder))
+        report = measure(options.trials, options.written, options.epochs, Path(folder))
     report |= describe_machine()
     if options.json:
         print(json.dumps(report, indent=2))
