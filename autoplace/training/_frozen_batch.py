@@ -20,6 +20,7 @@ class FrozenBatch:
 
     Examples
     --------
+    >>> import torch
     >>> FrozenBatch({0: torch.zeros(2, 5, 8)}, torch.tensor([0, 1])).values[0].shape
     torch.Size([2, 5, 8])
     """
