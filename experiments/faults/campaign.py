@@ -161,7 +161,7 @@ def _after(process: subprocess.Popen[str], line: int) -> str:
     assert process.stderr is not None
     said = "before its first line"
     for number, text in enumerate(process.stderr):
-        said = text.strip()[12:90]
+        said = text.rstrip()[11:90]
         if number >= line:
             break
     # What follows must not fill the pipe.
