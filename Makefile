@@ -25,13 +25,25 @@ NEWER ?= $(shell for minor in 13 12; do \
     for python in python3.$$minor "$$(pyenv root 2> /dev/null)"/versions/3.$$minor.*/bin/python; do \
         "$$python" -c "" 2> /dev/null && echo "$$python" && exit; done; done)
 
-.PHONY: pick test test-lowest test-newer lint docs lowest-versions clean
+# Debian keeps the server's programs out of the path.
+POSTGRES := $(shell ls -d /usr/lib/postgresql/*/bin/initdb 2> /dev/null | tail -1)
+
+.PHONY: pick test test-faults test-lowest test-newer lint docs lowest-versions clean
 
 pick: .venv/installed
 	$(BIN)/autoplace pick $(DATA) --epochs $(EPOCHS)
 
 test: .venv/installed-dev
 	$(BIN)/python $(PYTEST)
+
+# Tests that inject faults (signals, full disks, killed workers), and those of Ray clusters and of
+# PostgreSQL; one after the other, because many of them start processes of their own.
+test-faults: .venv/installed-faults
+	@if [ -z "$(POSTGRES)" ] && ! command -v initdb > /dev/null; then \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	        apt-get install -y -qq --no-install-recommends postgresql; } > /dev/null 2>&1 || \
+	    echo "PostgreSQL is not installed and cannot be installed here: its tests are skipped"; fi
+	$(BIN)/python -m pytest -m faults -rs tests
 
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python $(FAST_PYTEST)
@@ -77,6 +89,10 @@ clean:
 .venv/installed-dev: .venv/created pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e '.[dev]'
 	touch .venv/installed $@
+
+.venv/installed-faults: .venv/installed-dev
+	$(PIP) -c constraints.txt -e '.[dev,ray,postgres]'
+	touch $@
 
 .venv/installed-docs: .venv/installed-dev
 	$(PIP) -c constraints.txt -e '.[dev,docs]'

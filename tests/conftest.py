@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import timm
@@ -23,6 +24,12 @@ from autoplace.tracking import Store
 from autoplace.training import Task
 
 COLOURS = {"blue": (40, 60, 220), "green": (30, 170, 60), "red": (210, 40, 40)}
+
+# How long an example takes says nothing but how busy the machine is.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 # Workers of pytest-xdist have this set, and messages would be wrapped as in a terminal.
 os.environ.pop("COLUMNS", None)

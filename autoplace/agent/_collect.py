@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._past import (
     TRIALS,
@@ -31,6 +31,7 @@ from autoplace.errors import UserError
 from autoplace.execution import (
     Executor,
     SavingExecutor,
+    WorkerPool,
     parse_side_by_side,
     trial_from_dict,
     trial_to_dict,
@@ -78,6 +79,7 @@ def collect(
     progress = progress or Progress()
     parse_side_by_side(settings.parallel_placements)
     store = past.run.store if past else open_store(settings.store, progress)
+    pool = create_pool(settings, settings.device)
     chain = create_chain(settings.backbone, checkpoint=settings.checkpoint)
     trials = trials_of(past) if past else None
     if trials is None and settings.placements_file:
@@ -95,7 +97,9 @@ def collect(
         check_unchanged(past, tasks[0], progress)
     while tasks:  # popped, so that the cached activations of a finished task are freed
         task, rest = tasks.pop(0), [each.data.source for each in tasks]
-        yield from collect_task(task, trials, settings, store, progress, past=past, rest=rest)
+        yield from collect_task(
+            task, trials, settings, store, progress, past=past, rest=rest, pool=pool
+        )
         past = None
 
 
@@ -110,6 +114,7 @@ def collect_task(
     rates: Mapping[str, float] | None = None,
     past: Past | None = None,
     rest: Sequence[str] = (),
+    pool: WorkerPool | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Probe a task, run head-only and then the trials; yield the row of each trial.
 
@@ -136,6 +141,8 @@ def collect_task(
         A run to continue; its probe, rates and trials count.
     rest : sequence of str, default=()
         Data that the command goes on with, for whoever resumes it.
+    pool : WorkerPool, optional
+        The workers that train; default: this process.
 
     Yields
     ------
@@ -160,7 +167,7 @@ def collect_task(
     """
     probe = probe or (probe_of(past) if past else None) or probe_task(task, settings, progress)
     read_images(task, progress)
-    executor: Executor = create_executor(task, settings, Deadline(), progress)
+    executor: Executor = create_executor(task, settings, Deadline(), progress, pool)
     with (
         Record(store, task, "collect", settings, probe, progress, past=past, rest=rest) as record,
         TrialRecord(record) as recorded,

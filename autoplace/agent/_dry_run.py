@@ -13,7 +13,7 @@ from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rate_grid import START, short_epochs
+from autoplace.agent.steps._rate_grid import LEAST, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
@@ -123,6 +123,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
     space = search_space(task.chain, settings, settings.top_k)
+    if settings.uses_ray:
+        progress.note("the estimate is for trials in this process, without workers")
     progress.stage("Timing a few images")
     reading = _seconds_to_read(task)
     side_by_side = count_side_by_side(
@@ -142,7 +144,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     )
     counts = allowance.by_phase(settings.epochs, sides)
     found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in space.kinds)
-    rates = len(START) * short_epochs(settings.epochs) / settings.epochs * found
+    rates = LEAST * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))

@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._load import load
 from autoplace.agent.steps._merge_result import MergeResult, merge_card
 from autoplace.agent.steps._open import open_task
@@ -73,6 +73,7 @@ def merge(
     started = time.perf_counter()
     progress = progress or Progress()
     store = open_store(settings.store, progress)
+    pool = create_pool(settings, settings.device)
     models = _load(runs, settings)
     task = _open(source, models[0], settings, progress, store)
     read_images(task, progress)
@@ -81,7 +82,7 @@ def merge(
     )
     with Record(store, task, "merge", settings, None, progress) as record:
         with TrialRecord(record) as recorded:
-            executor = create_executor(task, settings, Deadline(), progress)
+            executor = create_executor(task, settings, Deadline(), progress, pool)
             rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
             trials = starts.trials
             kinds = "+".join(sorted({spec.kind for _, spec in models[0].placement}))

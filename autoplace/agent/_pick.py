@@ -12,7 +12,7 @@ from autoplace.agent.steps._cost import every_block_seconds, held_back
 from autoplace.agent.steps._document import log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._errors import NothingFinishedError
-from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._forecast import keep_forecast
 from autoplace.agent.steps._past import SPENT, seconds_before, time_left
 from autoplace.agent.steps._pick_result import PickResult
@@ -63,6 +63,7 @@ def pick(
     progress = progress or Progress()
     deadline = time_left(settings.budget, past)
     store = past.run.store if past else open_store(settings.store, progress)
+    pool = create_pool(settings, settings.device)
     try:
         # What has been read and probed in time before is not stopped now.
         until = None if past else deadline
@@ -80,7 +81,7 @@ def pick(
         keep_forecast(record, plan.candidates, plan.forecast)
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.forecast.gains)
         executor = SavingExecutor(
-            create_executor(task, settings, training, progress), record.trials_folder
+            create_executor(task, settings, training, progress, pool), record.trials_folder
         )
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, training, task.metric, progress)

@@ -33,6 +33,7 @@ COMMANDS = {
     "merge": "Merge the adapters of several runs and fine-tune them on a few images.",
     "predict": "Classify images with the winner of a pick.",
     "adapters": "List adapter kinds with options, parameters and papers.",
+    "procedures": "List the procedures of 'refine' with options and papers.",
     "backbones": "List backbones with their nodes and edges.",
     "tasks": "List the built-in tasks with source, licence, family and group.",
     "ui": "Open the MLflow UI on the store.",

@@ -17,7 +17,8 @@ def refine(run: str, procedure: str, settings: RefineSettings, as_json: bool) ->
     """Train the winner of RUN again, without and with PROCEDURE, and compare the two.
 
     RUN is the run id of a pick. PROCEDURE is a name with options, for example
-    prune:score=snip,sparsity=0.8 or drop:blocks=5 or drop:robust or share:rate=0.5 or switch.
+    prune:score=snip,sparsity=0.8 or drop:blocks=5 or drop:robust or share:rate=0.5 or switch;
+    'autoplace procedures' lists all of them with their options.
 
     'prune' sets a share of the adapter weights to zero before training. 'drop' trains without the
     adapters of the first blocks, or of a random number of them at each step. 'share' replaces the

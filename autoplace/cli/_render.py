@@ -109,7 +109,7 @@ def render_pick(result: PickResult) -> str:
         lines.append(
             f"winner - {role}: {each.difference:+.4f}, "
             f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
-            + ("" if each.excludes_zero else " (not told apart)")
+            + ("" if each.excludes_zero else " (not significant)")
         )
     lines += _verdict(result)
     lines += [
@@ -166,7 +166,7 @@ def render_merge(result: MergeResult) -> str:
         each = differences.get(name)  # None for the merged start itself
         interval = None if each is None else f"{each.low:+.4f} to {each.high:+.4f}"
         if each is not None and not each.excludes_zero:
-            interval = f"{interval} (not told apart)"
+            interval = f"{interval} (not significant)"
         rows.append(
             (
                 name if each else f"merged by {name}",
@@ -228,7 +228,7 @@ def render_refine(result: RefineResult) -> str:
             table(("", "val", "test", "params"), rows),
             f"with - without, on test: {each.difference:+.4f}, "
             f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
-            + ("" if each.excludes_zero else " (not told apart)"),
+            + ("" if each.excludes_zero else " (not significant)"),
             "",
             f"Refined winner {result.refined}",
             f"  in {result.folder}",

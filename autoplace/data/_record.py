@@ -122,6 +122,22 @@ class DecodingRecord:
                 "fix or remove them, or raise --max-bad"
             )
 
+    def entries_after(
+        self, n_images: int, n_bad: int
+    ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+        """Return what was added after the first decoded and unreadable images.
+
+        Returns
+        -------
+        images : list of (str, str, str)
+            Split, path and digest, as `add_image` takes them.
+        bad : list of (str, str)
+            Path and reason, as `add_bad` takes them.
+        """
+        images = list(self._digests.items())[n_images:]
+        bad = list(self._bad.items())[n_bad:]
+        return [(split, path, digest) for path, (split, digest) in images], bad
+
     def is_bad(self, path: str) -> bool:
         """Return whether an image has been found unreadable."""
         return path in self._bad

@@ -2,6 +2,8 @@
 
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._in_process import InProcessExecutor
+from autoplace.execution._ray import RayExecutor
+from autoplace.execution._ray_pool import WorkerPool
 from autoplace.execution._saved import SavingExecutor
 from autoplace.execution._side_by_side import (
     count_cores,
@@ -14,9 +16,11 @@ from autoplace.execution._trial_form import trial_from_dict, trial_key, trial_to
 __all__ = [
     "Executor",
     "InProcessExecutor",
+    "RayExecutor",
     "SavingExecutor",
     "TrialEvent",
     "TrialStarted",
+    "WorkerPool",
     "count_cores",
     "count_side_by_side",
     "map_side_by_side",

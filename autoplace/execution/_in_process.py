@@ -6,10 +6,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
-import numpy as np
-
-from autoplace.execution._attempts import Job, attempt, last_lines
+from autoplace.execution._attempts import Job, attempt
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
+from autoplace.execution._prepare import prepare_trials
 from autoplace.execution._threads import run_in_threads
 from autoplace.settings import TrialSettings
 from autoplace.training import (
@@ -17,8 +16,6 @@ from autoplace.training import (
     DeadlineReachedError,
     Task,
     Trial,
-    prepare,
-    split_rows,
 )
 
 
@@ -79,14 +76,10 @@ class InProcessExecutor(Executor):
         """See `Executor.run`."""
         if self._threads and self._side_by_side > 1:
             trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
-            parts = [split_rows(self._task, each) for each in {t.images for t in trials}]
-            rows = np.unique(np.concatenate([r for each in parts for r in vars(each).values()]))
             try:
-                prepare(self._task, [trial.placement for trial in trials], self._deadline, rows)
+                prepare_trials(self._task, trials, self._deadline, self._notify)
             except DeadlineReachedError:
                 return
-            except (RuntimeError, MemoryError) as error:  # each trial can do so for itself
-                self._notify(f"activations are not computed in advance: {last_lines(error)}")
             yield from run_in_threads(
                 [partial(self._run_group, [job], until) for job in jobs],
                 self._side_by_side,

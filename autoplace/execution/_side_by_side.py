@@ -102,15 +102,19 @@ def count_cores() -> int:
     >>> count_cores() >= 1
     True
     """
+    cores = count_own_cores()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdecimal() and int(asked) > 0 else cores
+
+
+def count_own_cores() -> int:
+    """Count the cores that this process and others that it starts may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = [cores or 1]
     if CONTAINER.exists():
         quota, period = CONTAINER.read_text().split()
         if quota != "max":
             limits.append(max(1, int(quota) // int(period)))
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        limits.append(int(asked))
     return min(limits)
 
 

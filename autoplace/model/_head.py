@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.floating]
 
@@ -119,7 +120,8 @@ def _fit_path(
         weight = np.zeros((n_classes, features.shape[1]))
         bias = np.zeros(n_classes)
         if len(present) > 1:
-            with warnings.catch_warnings():
+            # On one core, because sums over several cores differ in their last bits.
+            with warnings.catch_warnings(), threadpool_limits(1, "blas"):
                 # A large C on few rows may not converge; cross-validation then ranks it lower.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 # Tasks may have many classes with few rows each.

@@ -2,6 +2,7 @@
 
 from autoplace.procedures._base import Procedure, ProcedureConfig, ProcedureError, Refined
 from autoplace.procedures._drop import Drop, drop_adapters, without_blocks
+from autoplace.procedures._listing import ProcedureInfo, describe_procedures
 from autoplace.procedures._mera import merge_adapters
 from autoplace.procedures._mergeable import Cost, Method, check_mergeable
 from autoplace.procedures._prune import Prune, widen
@@ -18,6 +19,7 @@ __all__ = [
     "Procedure",
     "ProcedureConfig",
     "ProcedureError",
+    "ProcedureInfo",
     "Prune",
     "Refined",
     "Share",
@@ -25,6 +27,7 @@ __all__ = [
     "Switch",
     "Trainer",
     "check_mergeable",
+    "describe_procedures",
     "drop_adapters",
     "list_procedures",
     "merge_adapters",

@@ -60,9 +60,9 @@ class PruneConfig(ProcedureConfig):
         Multiply each rank by this first. `widen=2,sparsity=0.5` is Large-Sparse: as many weights
         as the dense placement has, in wider adapters.
     init : {"normal", "zero"}, default="normal"
-        `normal` draws all matrices from N(0, 0.02) and sets biases to zero, as SparseAdapter does.
-        `zero` keeps the initialisation of the adapter kind, in which up-projections are mostly
-        zero; only `random` and `er` can score these.
+        `normal` draws all matrices, and scales that start at zero, from N(0, 0.02) and sets biases
+        to zero, as SparseAdapter does. `zero` keeps the initialisation of the adapter kind, in
+        which up-projections are mostly zero; only `random` and `er` can score these.
 
     Examples
     --------
@@ -148,7 +148,7 @@ class Prune(Procedure):
             )
         self._keep(matrices, self.config.rounds)
         if self.config.sparsity and self.config.score in OF_WEIGHTS and self.config.init == "zero":
-            _check_not_zero(matrices, self.config.score)
+            _check_not_zero(adapters, self.config.score)
 
     def run(self, trainer: Trainer) -> Refined:
         self.check(trainer.placement, trainer.task.chain.shape)
@@ -282,24 +282,32 @@ def widen(placement: Placement, factor: int) -> Placement:
 
 
 def _initialise(adapters: nn.Module, generator: torch.Generator) -> None:
-    """Draw matrices from N(0, 0.02) and set biases to zero; other vectors stay as they are."""
+    """Draw matrices and zero scales from N(0, 0.02), set biases to zero; other vectors stay.
+
+    A matrix whose output is scaled by zero would have no gradient to be scored by.
+    """
     with torch.no_grad():
         for name, parameter in adapters.named_parameters():
-            if parameter.ndim > 1:
+            if _is_bias(name, parameter):
+                parameter.zero_()
+            elif parameter.ndim > 1 or not parameter.any():
                 drawn = torch.randn(parameter.shape, generator=generator) * STANDARD_DEVIATION
                 parameter.copy_(drawn)
-            elif name.endswith("bias"):
-                parameter.zero_()
 
 
-def _check_not_zero(matrices: Matrices, score: str) -> None:
-    zero = next((name for name, p in matrices.items() if not p.any()), None)
+def _check_not_zero(adapters: nn.Module, score: str) -> None:
+    parameters = adapters.named_parameters()
+    zero = next((name for name, p in parameters if not _is_bias(name, p) and not p.any()), None)
     if zero is not None:
         edge, _, name = zero.partition(".")
         raise ProcedureError(
             f"{name} of the adapter on {edge} starts at zero, so score={score} cannot tell weights "
             "apart; use init=normal, score=random or score=er"
         )
+
+
+def _is_bias(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 1 and name.endswith(("bias", ".b"))
 
 
 def _is_number(value: object) -> bool:

@@ -73,6 +73,11 @@ def list_procedures(pattern: str = "*") -> list[str]:
     return sorted(fnmatch_filter(_PROCEDURES, pattern))
 
 
+def procedure_class(name: str) -> type[Procedure]:
+    """Return the class of a registered procedure."""
+    return _PROCEDURES[name]
+
+
 def parse_procedure(text: str) -> Procedure:
     """Read a procedure from its text form, such as `prune:score=snip,sparsity=0.8`.
 

@@ -13,6 +13,7 @@ from autoplace.settings._commands import (
     ResumeSettings,
 )
 from autoplace.settings._create import create_settings, value_type
+from autoplace.settings._executor import ExecutorSettings
 from autoplace.settings._groups import (
     PROBE_IMAGES,
     PROBE_IMAGES_PER_CLASS,
@@ -33,6 +34,7 @@ __all__ = [
     "BackboneSettings",
     "CollectSettings",
     "DataSettings",
+    "ExecutorSettings",
     "InputSettings",
     "MergeSettings",
     "PickSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoplace.settings._base import option
+from autoplace.settings._executor import ExecutorSettings
 from autoplace.settings._groups import (
     DataSettings,
     InputSettings,
@@ -34,6 +35,7 @@ class ProbeCommandSettings(
 class PickSettings(
     StoreSettings,
     PredictorSettings,
+    ExecutorSettings,
     TrialSettings,
     InputSettings,
     PlacementSettings,
@@ -130,7 +132,13 @@ class ResumeSettings(StoreSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectSettings(
-    StoreSettings, TrialSettings, InputSettings, PlacementSettings, ProbeSettings, TaskSettings
+    StoreSettings,
+    ExecutorSettings,
+    TrialSettings,
+    InputSettings,
+    PlacementSettings,
+    ProbeSettings,
+    TaskSettings,
 ):
     """Options of `autoplace collect`.
 
@@ -147,7 +155,7 @@ class CollectSettings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeSettings(StoreSettings, TrialSettings, InputSettings, DataSettings):
+class MergeSettings(StoreSettings, ExecutorSettings, TrialSettings, InputSettings, DataSettings):
     """Options of `autoplace merge`.
 
     Examples

@@ -196,7 +196,8 @@ class InputSettings(Settings):
     )
     cache_gb: float = option(
         4.0,
-        "Memory for cached activations, in GiB; what does not fit goes to files in --cache-dir.",
+        "Memory for cached activations, in GiB, of each worker if there are several; what does not "
+        "fit goes to files in --cache-dir.",
         low=0.0,
     )
     cache_dir: str | None = option(

@@ -1,10 +1,11 @@
 """Trials: the loop, what it reads and where that is cached, scores and the deadline."""
 
-from autoplace.training._cache import ActivationCache, FrozenBatch
+from autoplace.training._cache import ActivationCache
 from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
+from autoplace.training._frozen_batch import FrozenBatch
 from autoplace.training._knn import knn_logits
 from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
@@ -30,6 +31,7 @@ from autoplace.training._scores import (
 from autoplace.training._spill import Spill
 from autoplace.training._start import start_outcome, start_state
 from autoplace.training._task import Task, TaskSummary
+from autoplace.training._task_source import TaskSource
 from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
 from autoplace.training._trials import run_trial, run_trials, train, train_model
 
@@ -50,6 +52,7 @@ __all__ = [
     "Spill",
     "SplitRows",
     "Task",
+    "TaskSource",
     "TaskSummary",
     "Trial",
     "WarmUpAndCosine",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from threading import RLock
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from autoplace.data import Augmentation, DataError, ImageSplit
 from autoplace.model import frozen_activations, frozen_features
 from autoplace.training._deadline import Deadline
 from autoplace.training._device import to_device
+from autoplace.training._frozen_batch import FrozenBatch
 from autoplace.training._memory import CacheMemory, Table
 from autoplace.training._node_store import NodeStore, known_by
 from autoplace.training._precision import autocast
@@ -25,32 +25,6 @@ CHUNK = 128  # images that are decoded and run at once
 UNAUGMENTED = -1  # number of the view that is the image itself
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class FrozenBatch:
-    """Some images of a split as trials read them, on the device.
-
-    Attributes
-    ----------
-    values : dict of int to Tensor (batch, tokens, dim)
-        float32, by node.
-    labels : Tensor (batch,)
-        Classes.
-
-    Examples
-    --------
-    >>> FrozenBatch({0: torch.zeros(2, 5, 8)}, torch.tensor([0, 1])).values[0].shape
-    torch.Size([2, 5, 8])
-    """
-
-    values: dict[int, Tensor]
-    labels: Tensor
-
-    def rows(self, start: int, stop: int) -> FrozenBatch:
-        """Return some consecutive images of the batch."""
-        values = {node: value[start:stop] for node, value in self.values.items()}
-        return FrozenBatch(values, self.labels[start:stop])
 
 
 class ActivationCache:

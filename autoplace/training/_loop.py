@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import zip_longest
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,9 +17,10 @@ from autoplace.adapters import BatchPart
 from autoplace.model import AdaptedModel, Alone, Population, Trainable
 from autoplace.settings import TrialSettings
 from autoplace.training._adamw import MOMENTS, create_adamw, read_moments, set_moments
-from autoplace.training._cache import FrozenBatch
 from autoplace.training._deadline import Deadline
 from autoplace.training._folds import split_rows
+from autoplace.training._frozen_batch import FrozenBatch
+from autoplace.training._losses import class_weights, means
 from autoplace.training._models import fresh_model
 from autoplace.training._precision import autocast, full_precision
 from autoplace.training._remedy import Cause, Remedy
@@ -182,12 +182,12 @@ class TrainingLoop:
                 by_image = functional.cross_entropy(
                     torch.cat(logits).float(), labels, self._weights, reduction="none"
                 )
-                means = _means(by_image, [len(each) for each in logits])
-                shares = means.new_tensor([len(each) / each.total for each in rows.values()])
-                means = means * shares  # of the mean over the whole batch; 1 where it is whole
+                own = means(by_image, [len(each) for each in logits])
+                shares = own.new_tensor([len(each) / each.total for each in rows.values()])
+                own = own * shares  # of the mean over the whole batch; 1 where it is whole
 
-                means.sum().backward()  # of independent parameters, so each gets its own gradient
-                for member, mean in zip(part, means.detach(), strict=True):
+                own.sum().backward()  # of independent parameters, so each gets its own gradient
+                for member, mean in zip(part, own.detach(), strict=True):
                     losses[member] = losses[member] + mean
 
             for group in self._optimiser.param_groups:
@@ -328,22 +328,6 @@ class TrainingLoop:
             if parameter.requires_grad and name in moments[MOMENTS[0]]:
                 own = {m: moments[m][name].to(parameter.device) for m in MOMENTS}
                 set_moments(self._optimiser, parameter, self._steps, own)
-
-
-def _means(values: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Means (parts,) of consecutive parts of values (rows,)."""
-    if len(set(sizes)) == 1:
-        return values.view(len(sizes), -1).mean(1)
-    return torch.stack([part.mean() for part in values.split(list(sizes))])
-
-
-def class_weights(labels: np.ndarray, n_classes: int, kind: str) -> np.ndarray | None:
-    """Weights (classes,) of the loss: `balanced` gives every class the same share of it."""
-    if kind == "none":
-        return None
-    counts = np.bincount(labels, minlength=n_classes)
-    weights: np.ndarray = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return weights
 
 
 def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:

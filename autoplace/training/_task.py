@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from autoplace.training._deadline import Deadline
 from autoplace.training._memory import CacheMemory
 from autoplace.training._precision import DTYPES, resolve_precision
 from autoplace.training._spill import Spill
+
+if TYPE_CHECKING:
+    from autoplace.training._task_source import TaskSource
 
 READ_FIRST = 1024  # images of a split that are decoded before anything is trained
 # The first head is fitted on so many images, or on more where there are many classes: a head that
@@ -81,6 +85,8 @@ class Task:
         What trials read. The splits share the memory for cached activations.
     notify : callable
         Called with sentences that the user should know.
+    source : TaskSource, optional
+        From what the task was opened, so that worker processes can open the same one.
 
     Attributes
     ----------
@@ -109,7 +115,9 @@ class Task:
         seed: int,
         inputs: InputSettings,
         notify: Callable[[str], None],
+        source: TaskSource | None = None,
     ) -> None:
+        self.source = source
         self.chain = chain.to(device)
         self.data = data
         self.fingerprint = fingerprint

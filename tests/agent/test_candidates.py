@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoplace.adapters import (
@@ -166,7 +166,6 @@ def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(table
     assert len(propose_within(tables, BOTTLENECKS)) <= most
 
 
-@settings(deadline=None)
 @given(depths, st.sampled_from(["bottleneck", "linear"]), st.integers(100, 40_000))
 def test_what_is_near_every_block_and_early_stays_within_any_budget(n_nodes, kind, parameters):
     shape = BackboneShape.plain(96, n_nodes)

@@ -8,6 +8,7 @@ import pytest
 import autoplace
 from autoplace.adapters import list_adapters
 from autoplace.placement import Edge
+from autoplace.procedures import list_procedures
 
 SMALL = ("--probe-images", "24")
 
@@ -123,3 +124,18 @@ def test_adapter_kinds_are_listed_with_options_parameters_and_papers(cli, tmp_pa
     unknown = cli("adapters", "lorra", cwd=tmp_path)
     assert unknown.code == 2
     assert "no adapter kind matches 'lorra'" in unknown.err
+
+
+def test_procedures_are_listed_with_options_and_papers(cli, tmp_path):
+    found = {info["name"]: info for info in cli("procedures", "--json", cwd=tmp_path).document}
+    assert set(found) == set(list_procedures())
+    for info in found.values():
+        assert set(info) == {"name", "does", "options", "paper"}
+        assert all(info.values())
+    assert found["prune"]["options"]["score"] == "snip"
+    shown = cli("procedures", "s*", cwd=tmp_path).out
+    assert "rate=0.5" in shown
+    assert "prune:" not in shown
+    unknown = cli("procedures", "prone", cwd=tmp_path)
+    assert unknown.code == 2
+    assert "no procedure matches 'prone'" in unknown.err

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autoplace.data import DataError, load_data
 from autoplace.data import _decoding as decoding
@@ -111,10 +112,14 @@ def test_images_deep_in_a_class_folder_belong_to_it_and_loops_end(flat_folder, t
 
 
 def test_every_known_suffix_is_an_image(tmp_path, write_images, transform):
-    write_images(f"{c}/{i}{s.upper()}" for c in "ab" for i, s in enumerate(decoding.SUFFIXES))
+    formats = Image.registered_extensions()
+    # Pillow reads some formats that it cannot write; which ones depends on its version.
+    written = [suffix for suffix in decoding.SUFFIXES if formats[suffix] in Image.SAVE]
+    assert len(written) > 10
+    write_images(f"{c}/{i}{s.upper()}" for c in "ab" for i, s in enumerate(written))
     data = load_data(tmp_path / "pets", transform=transform, max_bad=0)
     loaded = sum(len(split.load(range(len(split)))) for split in data.splits)
-    assert loaded == 2 * len(decoding.SUFFIXES)
+    assert loaded == 2 * len(written)
 
 
 def test_missing_folder(tmp_path, transform):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -67,33 +66,6 @@ def test_a_trial_gives_the_same_bits_whatever_runs_beside_it(task):
                 assert torch.equal(outcome.state[name], tensor)
 
 
-def test_a_placement_gives_the_same_bits_as_candidate_that_pauses_and_as_baseline(task):
-    candidate = trial_for("2>5+9>2@bottleneck:r=4")
-    baseline = replace(candidate, role=Role.EVERY_BLOCK, chosen_by="every-block")
-    executor = InProcessExecutor(task, SETTINGS, Deadline(), side_by_side=2)
-    paused = of(Outcome, list(executor.run([candidate, *THREE], until=1)))
-    raced = [outcome for outcome in paused if outcome.trial == candidate]
-    done = of(Outcome, list(executor.run([*raced, baseline])))
-    ours, theirs = sorted(done, key=lambda outcome: outcome.trial.role)
-    assert ours.trial.role != theirs.trial.role
-    assert ours.step_losses == theirs.step_losses
-    assert [epoch.val for epoch in ours.epochs] == [epoch.val for epoch in theirs.epochs]
-    for name, tensor in ours.state.items():
-        assert torch.equal(tensor, theirs.state[name])
-
-
-def test_paused_trials_continue_side_by_side_and_do_not_start_again(task):
-    executor = InProcessExecutor(task, SETTINGS, Deadline(), side_by_side=2)
-    paused = of(Outcome, list(executor.run(THREE, until=1)))
-    assert all(outcome.is_paused for outcome in paused)
-    events = list(executor.run(paused))
-    assert of(TrialStarted, events) == []
-    assert [epoch.number for epoch in of(Epoch, events)] == [2, 2, 2]
-    whole = {o.trial: o for o in of(Outcome, run(task, THREE))}
-    for outcome in of(Outcome, events):
-        assert outcome.step_losses == whole[outcome.trial].step_losses
-
-
 def test_a_caller_that_stops_reading_stops_the_threads(task):
     executor = InProcessExecutor(task, TrialSettings(epochs=1000), Deadline(), side_by_side=2)
     events = executor.run(THREE)
@@ -107,30 +79,6 @@ def test_events_come_while_later_trials_have_not_started(task):
     first = list(islice(executor.run(THREE), 4))
     assert {event.trial for event in first} == {THREE[0]}
     assert isinstance(first[-1], Outcome)
-
-
-def test_a_deadline_that_has_passed_starts_no_trial(task):
-    assert run(task, THREE, deadline=Deadline(0.0)) == []
-
-
-def test_a_deadline_that_passes_during_a_trial_interrupts_it_and_the_rest_do_not_start(task):
-    deadline, events = Deadline(3600.0), []
-    for event in InProcessExecutor(task, SETTINGS, deadline).run(THREE):
-        events.append(event)
-        if isinstance(event, Epoch):
-            deadline._end = 0.0  # the time is up
-    (outcome,) = of(Outcome, events)
-    assert (outcome.status, outcome.reason, outcome.state) == (Status.INTERRUPTED, None, {})
-    assert [event.trial for event in of(TrialStarted, events)] == THREE[:1]
-    assert len(outcome.epochs) == 1
-
-
-def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(task):
-    (outcome,) = of(Outcome, run(task, [trial_for("3>20@linear:r=2", rate=1e30)]))
-    assert (outcome.status, outcome.state) == (Status.FAILED, {})
-    assert "lower the learning rate" in outcome.reason
-    (outcome,) = of(Outcome, run(task, THREE[1:2]))
-    assert outcome.status is Status.DONE
 
 
 def test_what_the_user_can_mend_is_no_failed_trial(task):

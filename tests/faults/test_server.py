@@ -172,19 +172,19 @@ def test_a_collection_goes_on_while_its_server_is_killed_and_restarted(server, t
         *(sys.executable, "-m", "autoplace", "collect", "builtin:digits", "--store", server.uri),
         *("--placements", "6", "--epochs", "2", "--lr", "0.01", "--probe-images", "32", "--json"),
     ]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
     killed, said = False, []
-    for line in process.stderr:
-        said.append(line)
-        if not killed and "validation accuracy" in line:
-            server.kill()
-            killed = True
-        if "continuing without MLflow" in line:
-            server.start()
-    rows = [json.loads(line) for line in process.stdout.read().splitlines()]
-    assert process.wait() == 0, "".join(said)
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            said.append(line)
+            if not killed and "validation accuracy" in line:
+                server.kill()
+                killed = True
+            if "continuing without MLflow" in line:
+                server.start()
+        rows = [json.loads(line) for line in process.stdout.read().splitlines()]
+    assert process.returncode == 0, "".join(said)
     assert any("continuing without MLflow" in line for line in said)
     assert len(rows) >= 7
     (folder,) = (tmp_path / "autoplace-store" / "runs").iterdir()

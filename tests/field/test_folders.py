@@ -255,7 +255,7 @@ CLASSES = st.lists(
 JUNK = ("@eaDir", "$RECYCLE.BIN", "__MACOSX", "lost+found", ".ipynb_checkpoints", ".Trash-1000")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_usual_folder_has_the_classes_and_counts_that_a_person_would_name(data):
     """Classes, splits under any usual names, wrappers and system folders, in any combination."""
@@ -285,7 +285,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.lists(PIECES, min_size=1, max_size=3).map("/".join), st.integers(0, 5), max_size=8

@@ -268,7 +268,8 @@ def test_what_a_terminal_shows_fits_it(columns, tmp_path):
 
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_errors_and_lists_fit_the_width(columns, tmp_path):
-    for arguments in (["tasks"], ["adapters"], ["backbones"], ["pick", "nowhere"], ["ui"]):
+    lists = (["tasks"], ["adapters"], ["procedures"], ["backbones"])
+    for arguments in (*lists, ["pick", "nowhere"], ["ui"]):
         done = run_here(*arguments, cwd=tmp_path, COLUMNS=str(columns))
         for line in (done.out + done.err).splitlines():
             # A path or an address is never broken.

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoplace.tracking import Store, champion, find_run, register_version, start_run
@@ -36,7 +36,6 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-@settings(deadline=None)  # the first address imports SQLAlchemy
 @given(st.lists(PIECES.filter(lambda name: name.strip("\0") not in (".", "..")), max_size=3))
 def test_any_path_comes_back_from_its_uri(names):
     path = Path("/", "srv", *names, "mlflow.db")

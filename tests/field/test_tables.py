@@ -257,7 +257,7 @@ NAMES = {
 }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_usual_table_has_the_classes_and_counts_that_a_person_would_name(data):
     """Usual names in any order, other columns, any separator, padding and Windows paths."""
@@ -286,7 +286,7 @@ def test_any_usual_table_has_the_classes_and_counts_that_a_person_would_name(dat
     assert splits(found) == SPLIT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(["path", "file", "label", "class", "split", "is_valid", "fold", "x",
                               "", "path"]), max_size=4),

@@ -35,7 +35,7 @@ def by_definition(model, images):
     return model.head(chain.features(previous[-1]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(
     chain, images, placements, data
@@ -58,7 +58,7 @@ def test_a_fresh_model_is_the_frozen_chain_bit_for_bit_until_one_step(
     assert not torch.equal(model(images), frozen_logits)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_suffix_and_the_whole_run_mean_what_the_definition_says(
     chain, images, placements, awaken, data

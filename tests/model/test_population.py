@@ -41,7 +41,7 @@ def stacked_gradients(population, members, logits, labels):
     return {member: population.trainable_state(member) for member in members}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_some_members_give_the_logits_and_gradients_of_their_models_each_on_its_own_images(
     chain, images, placements, awaken, data
@@ -70,7 +70,7 @@ def test_some_members_give_the_logits_and_gradients_of_their_models_each_on_its_
             torch.testing.assert_close(found[member][name], gradient, rtol=1e-3, atol=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_populations_tensors_are_copies_of_its_models(chain, placements, awaken, data):
     models = [awaken(AdaptedModel(chain, data.draw(placements), CLASSES), seed=k) for k in range(3)]

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors import (
@@ -95,7 +95,6 @@ def test_a_fitted_predictor_can_be_scored_as_it_is(data) -> None:
     assert (table["regret@1"] == 0).all()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=1, max_size=7),
     st.integers(1, 8),
@@ -113,7 +112,6 @@ def test_regret_is_the_mean_over_all_ways_to_break_ties(pairs, k: int) -> None:
     assert regret(gains, scores, k) == pytest.approx(max(gains) - np.mean(choices), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20, unique=True))
 def test_perfect_order_has_no_regret_and_full_correlation(gains) -> None:
     assert regret(gains, gains, 1) == 0

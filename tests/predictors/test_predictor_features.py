@@ -21,7 +21,7 @@ placements_of_edges = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(placements_of_edges)
 def test_every_feature_equals_the_plain_loop_over_edges(
     probe_tables, placement_rows, placements

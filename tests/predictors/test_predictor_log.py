@@ -165,7 +165,7 @@ def test_a_table_of_no_rows_has_every_column_and_its_type() -> None:
 
 
 def test_a_row_with_an_unknown_key_is_refused_and_a_number_that_is_none_is_missing() -> None:
-    with pytest.raises(PredictorError, match="no column mood in schema 5"):
+    with pytest.raises(PredictorError, match="no column mood in schema 6"):
         log_table([{"trial_id": "a"}, {"trial_id": "b", "mood": "good"}])
     assert pd.isna(log_table([{"val_metric": "high"}])["val_metric"].item())
 
@@ -177,4 +177,4 @@ def test_missing_and_unknown_columns_are_named(make_log) -> None:
 
 def test_every_column_says_what_it_means() -> None:
     assert all(column.meaning for column in LOG_COLUMNS)
-    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 51
+    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 52

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors import TrainingSet, build_training_set
@@ -19,7 +19,6 @@ def one_row(data: TrainingSet, gains: dict[str, float]) -> TrainingSet:
     return TrainingSet(first.X, held, first.groups, first.families)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=4))
 def test_a_union_averages_every_trial_once_however_often_it_is_read(data, trials) -> None:
     parts = [one_row(data, {str(trial): trial / 7 for trial in each}) for each in trials]

@@ -121,7 +121,7 @@ def test_sinkhorn_finds_the_permutation_of_units_that_differ_clearly(trained, im
     assert largest_difference(model, with_adapters(model, merged), images) < 1e-2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     units=st.integers(1, 9),
     anchors=st.integers(1, 9),

@@ -174,6 +174,23 @@ def test_zero_up_projections_are_refused_before_training(score, task):
         procedure.check(PLACEMENT, task.chain.shape)
 
 
+ARC = Placement.parse("20>21+22>23@arc:r=2")  # scaled by zero at first
+
+
+def test_a_projection_that_is_scaled_by_zero_is_refused(task):
+    procedure = parse_procedure("prune:score=snip,init=zero")
+    with pytest.raises(ProcedureError, match="c of the adapter on 20>21 starts at zero"):
+        procedure.check(ARC, task.chain.shape)
+
+
+def test_with_drawn_scales_every_projection_has_scores(task):
+    given = trainer(task, ARC)
+    model = given.fresh_model()
+    masks = parse_procedure("prune:score=snip,sparsity=0.5").prune(model, given)
+    scores = snip_scores(model, prunable(model.adapters), given.calibration(model.frozen_nodes))
+    assert all(int((scores[name] > 0).sum()) == int(mask.sum()) for name, mask in masks.items())
+
+
 @pytest.mark.parametrize("score", ["random", "er"])
 def test_random_scores_do_not_mind_zeros(score, task):
     parse_procedure(f"prune:score={score},init=zero").check(PLACEMENT, task.chain.shape)

@@ -37,7 +37,7 @@ def ledger(tmp_path, make_row) -> Ledger:
 
 
 def _trial_ids(store: Store) -> list[str]:
-    return [row["trial_id"] for row in read_rows(store)]
+    return sorted(row["trial_id"] for row in read_rows(store))
 
 
 def _children(store, parent_id):

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
-from autoplace.agent.steps._rate_grid import SHARE, START
+from autoplace.agent.steps._rate_grid import LEAST, SHARE
 from autoplace.settings import PickSettings
-
-RATE_TRIALS = len(START)  # one reference each
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Allowance:
             "race": trained / epochs,
             "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
-            "baselines": round(RATE_TRIALS * SHARE * sides.later_rates, 2),
+            "baselines": round(LEAST * SHARE * sides.later_rates, 2),
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
 

@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 from autoplace.agent.steps._progress import Progress
-from autoplace.execution import Executor, InProcessExecutor, count_side_by_side
-from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Task
+from autoplace.execution import (
+    Executor,
+    InProcessExecutor,
+    RayExecutor,
+    WorkerPool,
+    count_side_by_side,
+)
+from autoplace.settings import ExecutorSettings, TrialSettings
+from autoplace.training import Deadline, Task, resolve_device
+
+
+def create_pool(settings: ExecutorSettings, device: str) -> WorkerPool | None:
+    """Connect to Ray and see that the workers fit, if there are to be any; none is started yet.
+
+    Parameters
+    ----------
+    settings : ExecutorSettings
+        How many workers, and where.
+    device : str
+        The option `--device`.
+
+    Raises
+    ------
+    UserError
+        Ray is not installed, no cluster can be reached, or the workers do not fit.
+    """
+    if not settings.uses_ray:
+        return None
+    return WorkerPool(settings, on_gpu=resolve_device(device).type == "cuda")
 
 
 def create_executor(
-    task: Task, settings: TrialSettings, deadline: Deadline, progress: Progress
+    task: Task,
+    settings: TrialSettings,
+    deadline: Deadline,
+    progress: Progress,
+    pool: WorkerPool | None = None,
 ) -> Executor:
     """Create the executor of a task's trials.
 
@@ -23,7 +53,11 @@ def create_executor(
         When to stop.
     progress : Progress
         Notified if trials cannot run as requested.
+    pool : WorkerPool, optional
+        The workers that train; default: this process.
     """
+    if pool is not None:
+        return RayExecutor(pool, task, settings, deadline, notify=progress.note)
     count = count_side_by_side(
         settings.parallel_placements, task, settings.batch_size, progress.note
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from autoplace.agent.steps._progress import Progress
-from autoplace.backbones import ResidualChain, create_chain
-from autoplace.data import TaskData, create_transform, load_data, short_digest
+from autoplace.backbones import ResidualChain
+from autoplace.data import TaskData
 from autoplace.settings import InputSettings, TaskSettings
 from autoplace.tracking import Store
-from autoplace.training import Task, resolve_device
+from autoplace.training import Task, TaskSource, resolve_device
 
 NAMED = 12  # classes that are named at the start; a dry run lists all
 IMBALANCED = 4  # times as many images in one class as in another
@@ -64,20 +64,10 @@ def open_task(
     """
     settings = settings or TaskSettings()
     progress = progress or Progress()
-    device = resolve_device(settings.device)
-    chain = chain or create_chain(settings.backbone, checkpoint=settings.checkpoint)
-    data = load_data(
-        source,
-        transform=create_transform(chain.data_config),
-        seed=settings.seed,
-        max_bad=settings.max_bad,
-        max_pixels=settings.max_pixels,
-        family=settings.family,
-        measure=measure,
-        path_column=settings.path_column,
-        label_column=settings.label_column,
-        split_column=settings.split_column,
-    )
+    resolve_device(settings.device)  # refused before the data is read
+    opened = TaskSource(source, settings, inputs or InputSettings(), measure)
+    chain = chain or opened.load_chain()
+    data = opened.load_data(chain)
     weights = [f"checkpoint: {note}" for note in chain.notes]
     metric = f"metric: {settings.metric}, on validation images"
     for note in [*_counts(data), *data.notes, *_imbalance(data), *weights, metric]:
@@ -85,25 +75,7 @@ def open_task(
     if store is not None:
         progress.note(f"store: {store.address}")
         store.require_experiment(store.experiment_name(data.name))
-    fingerprint = short_digest(
-        {
-            "data": data.fingerprint,
-            "classes": data.classes,
-            "backbone": chain.name,
-            "weights": chain.weights_sha256,
-            "input_size": list(chain.data_config["input_size"]),
-        }
-    )
-    return Task(
-        chain,
-        data,
-        fingerprint=fingerprint,
-        metric=settings.metric,
-        device=device,
-        seed=settings.seed,
-        inputs=inputs or InputSettings(),
-        notify=progress.note,
-    )
+    return opened.open(chain, data, progress.note)
 
 
 def _counts(data: TaskData) -> list[str]:

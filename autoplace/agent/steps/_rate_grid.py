@@ -16,8 +16,11 @@ from autoplace.training import Outcome, Trial
 from predictors.vocabulary import Role
 
 STEP = math.sqrt(10)  # ratio of neighbouring rates
-START = (3.2e-3, 1e-2, 3.2e-2)  # where the grid of adapters starts
-START_FULL = (1e-4, 3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
+# Where the grid starts. It always grows once, so that the best of three has two neighbours; three
+# from the start would often be four in the end, because the best is as often the highest.
+START = (1e-2, 3.2e-2)
+START_FULL = (3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
+LEAST = len(START) + 1  # rates that a search tries
 LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
 SHARE = 0.4  # of the epochs of a whole trial
 
@@ -77,7 +80,7 @@ class RateGrid:
     >>> from autoplace.placement import Placement
     >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
     >>> [trial.learning_rate for trial in grid.trials]
-    [0.0032, 0.01, 0.032]
+    [0.01, 0.032]
     """
 
     kind: str
@@ -185,7 +188,7 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> extension({0.0032: [0.9], 0.01: [0.6], 0.032: [0.5]})
+    >>> extension({0.01: [0.6], 0.032: [0.5]})
     (0.1,)
     >>> extension({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
     ()

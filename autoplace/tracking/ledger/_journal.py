@@ -30,7 +30,6 @@ from autoplace.tracking.ledger._lock import hold
 from autoplace.tracking.ledger._past import Past
 from autoplace.tracking.ledger._probe_files import write_probe
 from autoplace.tracking.ledger._push import INVOCATION_TAG
-from autoplace.tracking.ledger._push_run import push_run
 from autoplace.tracking.ledger._reserve import free_reserve, take_reserve
 from autoplace.tracking.store import (
     TRIAL_TAG,
@@ -157,8 +156,7 @@ class Journal:
 
     def _begin(self, store: Store, on_loss: Callable[[str], None]) -> None:
         self._on_loss = on_loss
-        self._connection = Connection(store)
-        self._missed: list[Callable[[Run], Any]] = []  # by MLflow, of the parent run
+        self._connection = Connection(store, on_loss)
         self._failed = False  # the ledger
         self._children: dict[str, Run] = {}
         self._ended: dict[str, Status] = {}  # outcomes that the ledger holds, by trial
@@ -169,7 +167,7 @@ class Journal:
     def tell(self, write: Callable[[Run], Any]) -> None:
         """Write to the parent run, e.g. `journal.tell(lambda run: run.log_json(...))`."""
         if not self._try(lambda: write(self.run), in_ledger=False):
-            self._missed.append(write)
+            self._connection.missed.append(write)
 
     def record_probe(self, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Keep the probe's tables in the run folder and in MLflow; `fetch_probe` finds them."""
@@ -306,40 +304,18 @@ class Journal:
         try:
             write()
         except TrackingError as error:
-            self._lose(error)
+            self._append(UnsentEvent())
+            self._connection.lose(error)
             return False
         except BaseException:
             self._append(UnsentEvent())  # interrupted in the middle: a push completes it
             raise
         return True
 
-    def _lose(self, error: TrackingError) -> None:
-        self._connection.lose()
-        self._append(UnsentEvent())
-        self._on_loss(
-            f"{error}\ncontinuing without MLflow, which is tried again from time to time; what it "
-            "lacks in the end, 'autoplace sync' sends it"
-        )
-
     def _reconnect(self, *, now: bool = False) -> bool:
         """Send a lost MLflow what it missed, if it answers again."""
-        if not self._connection.answers(now=now):
-            return False
-        try:
-            running = push_run(self.run, self._ledger, running=True).running
-        except TrackingError:
-            self._connection.lose()
-            return False
-        while self._missed:
-            try:
-                self._missed[0](self.run)
-            except TrackingError as error:
-                if not self._connection.answers(now=True):
-                    return False
-                self._on_loss(f"MLflow does not take a part of the record: {error}")
-            self._missed.pop(0)
-        self._children = running
-        self._waiting.clear()  # it was in the ledger
-        self._connection.is_lost = False
-        self._on_loss("MLflow answers again and has what it missed")
-        return True
+        running = self._connection.catch_up(self.run, self._ledger, now=now)
+        if running is not None:
+            self._children = running
+            self._waiting.clear()  # it was in the ledger
+        return running is not None

@@ -1,0 +1,154 @@
+"""Every executor gives the same events and results, here or in other processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autoplace.execution import InProcessExecutor, TrialStarted
+from autoplace.placement import Placement
+from autoplace.settings import TrialSettings
+from autoplace.training import Deadline, Epoch, Outcome, Trial, start_outcome, start_state
+from predictors.vocabulary import Role, Status
+
+SETTINGS = TrialSettings(epochs=2, batch_size=16)
+
+
+def trial_for(text: str, rate: float = 3e-3) -> Trial:
+    return Trial(Placement.parse(text), 0, Role.CANDIDATE, "single", learning_rate=rate)
+
+
+THREE = [trial_for(text) for text in ("20>22@bottleneck:r=2", "3>20@linear:r=2", "9>2")]
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def outcomes(events):
+    return {outcome.trial: outcome for outcome in of(Outcome, events)}
+
+
+@pytest.fixture(scope="module")
+def alone(opened):
+    """What each trial gives alone in this process."""
+    return outcomes(InProcessExecutor(opened, SETTINGS, Deadline()).run(THREE))
+
+
+def check_equal(ours, theirs, exact):
+    assert ours.status is theirs.status
+    if not exact:
+        assert ours.step_losses == pytest.approx(theirs.step_losses, rel=1e-4)
+        return
+    assert ours.step_losses == theirs.step_losses
+    assert ours.epochs == theirs.epochs
+    assert ours.parameters == theirs.parameters
+    assert list(ours.state) == list(theirs.state)
+    for name, tensor in ours.state.items():
+        assert torch.equal(tensor, theirs.state[name])
+
+
+def test_each_trial_has_a_start_then_its_epochs_then_an_outcome_that_is_done(create):
+    events = list(create(SETTINGS).run(THREE))
+    found = outcomes(events)
+    assert set(found) == set(THREE)
+    for trial, outcome in found.items():
+        assert (outcome.status, outcome.reason) == (Status.DONE, None)
+        own = [event for event in events if event.trial == trial]
+        assert [type(event) for event in own] == [TrialStarted, Epoch, Epoch, Outcome]
+        assert outcome.epochs == own[1:-1]
+        assert [epoch.number for epoch in outcome.epochs] == [1, 2]
+        assert outcome.seconds > 0
+
+
+def test_a_trial_gives_the_same_bits_as_alone_in_this_process(create, alone):
+    for trial, outcome in outcomes(create(SETTINGS).run([*THREE, trial_for("2>5")])).items():
+        if trial in alone:
+            check_equal(outcome, alone[trial], create.exact)
+
+
+def test_paused_trials_continue_on_any_worker_and_do_not_start_again(create, alone):
+    executor = create(SETTINGS)
+    paused = list(outcomes(executor.run(THREE, until=1)).values())
+    assert all(outcome.is_paused for outcome in paused)
+    events = list(executor.run(paused[::-1]))
+    assert of(TrialStarted, events) == []
+    assert [epoch.number for epoch in of(Epoch, events)] == [2, 2, 2]
+    for trial, outcome in outcomes(events).items():
+        check_equal(outcome, alone[trial], create.exact)
+
+
+def test_a_trial_that_starts_from_given_adapters_starts(create, opened, alone):
+    start = start_outcome(opened, THREE[0], start_state(opened, THREE[0], adapters={}))
+    events = list(create(SETTINGS).run([start]))
+    assert [type(event) for event in events] == [TrialStarted, Epoch, Epoch, Outcome]
+    check_equal(events[-1], alone[THREE[0]], create.exact)
+
+
+def test_a_placement_gives_the_same_bits_as_candidate_that_pauses_and_as_baseline(create):
+    candidate = trial_for("2>5+9>2@bottleneck:r=4")
+    baseline = replace(candidate, role=Role.EVERY_BLOCK, chosen_by="every-block")
+    executor = create(SETTINGS)
+    raced = outcomes(executor.run([candidate, *THREE], until=1))[candidate]
+    done = outcomes(executor.run([raced, baseline]))
+    assert len(done) == 2
+    ours, theirs = done[candidate], done[baseline]
+    check_equal(
+        replace(ours, epochs=[epoch.val for epoch in ours.epochs]),
+        replace(theirs, epochs=[epoch.val for epoch in theirs.epochs]),
+        create.exact,
+    )
+
+
+def test_a_caller_that_stops_reading_stops_the_trials_and_can_run_others(create, alone):
+    events = create(TrialSettings(epochs=1000)).run(THREE)
+    assert next(events)
+    events.close()
+    found = outcomes(create(SETTINGS).run(THREE[:1]))
+    check_equal(found[THREE[0]], alone[THREE[0]], create.exact)
+
+
+def test_a_deadline_that_has_passed_starts_no_trial(create):
+    assert list(create(SETTINGS, Deadline(0.0)).run(THREE)) == []
+
+
+def test_a_deadline_that_passes_during_trials_interrupts_them_and_the_rest_do_not_start(create):
+    deadline, events = Deadline(3600.0), []
+    trials = [*THREE, trial_for("2>5"), trial_for("5>7"), trial_for("6>8")]
+    for event in create(TrialSettings(epochs=1000, batch_size=16), deadline).run(trials):
+        events.append(event)
+        if isinstance(event, Epoch):
+            deadline._end = 0.0  # the time is up
+    found = outcomes(events)
+    assert {event.trial for event in of(TrialStarted, events)} == set(found)
+    assert set(found) < set(trials)
+    for outcome in found.values():
+        assert (outcome.status, outcome.reason, outcome.state) == (Status.INTERRUPTED, None, {})
+        assert len(outcome.epochs) < 1000
+    assert any(outcome.epochs for outcome in found.values())
+
+
+def test_a_deadline_in_seconds_holds_where_trials_run(create):
+    deadline = Deadline(4.0)
+    found = outcomes(create(TrialSettings(epochs=100_000), deadline).run(THREE))
+    assert deadline.passed
+    assert {outcome.status for outcome in found.values()} <= {Status.INTERRUPTED}
+
+
+def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(create):
+    bad = trial_for("3>20@linear:r=2", rate=1e30)
+    found = outcomes(create(SETTINGS).run([bad, THREE[1]]))
+    assert (found[bad].status, found[bad].state) == (Status.FAILED, {})
+    assert "lower the learning rate" in found[bad].reason
+    assert found[THREE[1]].status is Status.DONE
+
+
+def test_images_that_cannot_be_read_are_known_here_wherever_they_were_read(create, opened):
+    list(create(SETTINGS).run(THREE[:1]))
+    record = opened.data.record
+    images, bad = record.entries_after(0, 0)
+    read = {path for _, path, _ in images}
+    assert set(opened.data.train.paths) <= read
+    assert bad == []
