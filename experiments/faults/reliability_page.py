@@ -12,12 +12,20 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 def table(faults: Sequence[str], results: Sequence[dict[str, Any]]) -> list[str]:
     """Count the tries of each fault; those that came after the end of the pick do not count."""
+    if not results:
+        return ["Nothing has been tried."]
+    campaign, *rows = results
+    seeds = ", ".join(sorted({str(each["seed"]) for each in rows}))
+    versions = ", ".join(f"{name} {number}" for name, number in campaign["versions"].items())
     lines = [
+        f"Moments are drawn with seed {seeds}; the undisturbed pick takes"
+        f" {campaign['undisturbed_seconds']:.0f} s. {campaign['device']}, {versions}.",
+        "",
         "| fault | tries | finished trials at that moment | of them lost | equal end results |",
         "|---|---|---|---|---|",
     ]
     for fault in faults:
-        tries = [each for each in results if each["fault"] == fault and not each["too_late"]]
+        tries = [each for each in rows if each["fault"] == fault and not each["too_late"]]
         if not tries:
             lines.append(f"| {fault} | 0 | - | - | - |")
             continue
