@@ -10,6 +10,7 @@ the order of sets does, is the same in all forks of one parent; two parents diff
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -118,7 +119,10 @@ class Command:
 
 
 def _run(arguments: list[str], folder: str, out: str, err: str) -> None:
-    """Be the command line, in a fork."""
+    """Be the command line, in a fork, until it ends.
+
+    Python does not take its modules apart afterwards, which takes it seconds.
+    """
     from autoplace.cli import main
 
     os.chdir(folder)
@@ -127,7 +131,14 @@ def _run(arguments: list[str], folder: str, out: str, err: str) -> None:
         os.dup2(opened, number)
         os.close(opened)
     sys.argv = ["autoplace", *arguments]
-    main(arguments)
+    try:
+        main(arguments)
+    except SystemExit as end:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 def _prepare() -> None:
@@ -141,6 +152,7 @@ def _prepare() -> None:
     figure.subplots().set_title("words")
     figure.savefig(os.devnull, format="png")
     _init_modules_to_packages_map()
+    gc.freeze()
 
 
 def serve() -> None:
@@ -151,7 +163,7 @@ def serve() -> None:
     for line in iter(sys.stdin.readline, ""):
         pid = os.fork()
         if pid == 0:
-            return _run(*json.loads(line))  # and end as every Python process does
+            return _run(*json.loads(line))
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
     return None
