@@ -130,7 +130,7 @@ class Bench:
             while not ended_before and resumes < MOST:
                 resumes += 1
                 last = self.start(self._second, store, run)
-                last.wait()
+                last.wait(timeout=600)
                 folder = _run_folder(store)
                 run = folder.name if folder else None
                 if last.returncode == 0 or "is finished" in "".join(last.said):

@@ -134,9 +134,7 @@ def _run(arguments: list[str], folder: str, out: str, err: str) -> None:
     try:
         main(arguments)
     except SystemExit as end:
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        threading._shutdown()  # type: ignore[attr-defined]  # as Python does then
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else 1)
 
