@@ -164,7 +164,7 @@ def serve() -> None:
             return _run(*json.loads(line))
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-    return None
+    os._exit(0)
 
 
 if __name__ == "__main__":
