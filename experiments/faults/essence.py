@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from autoplace.tracking import EventKind, Ledger, Store
+from autoplace.tracking import Ledger, Store
+from autoplace.tracking.ledger._events import FinishEvent
 from autoplace.tracking.ledger._ledger import trial_states
 
 TIMES = {"run_id", "folder", "seconds", "search_cost", "total_cost"}
@@ -56,7 +57,7 @@ def assert_whole(store: Store, run_id: str) -> None:
     """Check that MLflow has the run and its trials once, as finished as in the ledger."""
     folder = store.run_folder(run_id)
     events = Ledger(folder / "ledger.jsonl").read()
-    assert [e.status for e in events if e.kind == EventKind.FINISH][-1] == "FINISHED"
+    assert [e.status for e in events if isinstance(e, FinishEvent)][-1] == "FINISHED"
     assert not (folder / "trials").exists()
     assert not (folder / "reserve").exists()
     client = store.client

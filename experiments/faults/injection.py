@@ -11,15 +11,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-Process = subprocess.Popen[str]
-Injection = Callable[[Process, Path, random.Random], str]  # returns what was done
+from forked import Command
+
+Injection = Callable[[Command, Path, random.Random], str]  # returns what was done
 
 DISK = "24m"  # of a store on a disk that becomes full
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def _signal(number: signal.Signals) -> Injection:
-    def send(process: Process, folder: Path, rng: random.Random) -> str:
+    def send(process: Command, folder: Path, rng: random.Random) -> str:
         process.send_signal(number)
         process.wait()
         return number.name
@@ -27,7 +28,7 @@ def _signal(number: signal.Signals) -> Injection:
     return send
 
 
-def _cut_power(process: Process, folder: Path, rng: random.Random) -> str:
+def _cut_power(process: Command, folder: Path, rng: random.Random) -> str:
     """Kill a process and cut the last line of its ledger, as if it had been written in part."""
     process.kill()
     process.wait()
@@ -41,7 +42,7 @@ def _cut_power(process: Process, folder: Path, rng: random.Random) -> str:
     return "no ledger yet"
 
 
-def _fill_disk(process: Process, folder: Path, rng: random.Random) -> str:
+def _fill_disk(process: Command, folder: Path, rng: random.Random) -> str:
     """Leave no block free on the store's disk until the process has ended; then free them."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
@@ -52,7 +53,7 @@ def _fill_disk(process: Process, folder: Path, rng: random.Random) -> str:
     return "full, then freed"
 
 
-def _run_out_of_memory(process: Process, folder: Path, rng: random.Random) -> str:
+def _run_out_of_memory(process: Command, folder: Path, rng: random.Random) -> str:
     """Have the kernel kill a process that needs more memory than it may have.
 
     Without control groups, the signal that the kernel would send is sent.
