@@ -47,6 +47,7 @@ TASKS = (
     "spheres-depth", "cells-density",
 )  # fmt: skip
 BATCH = 256
+MACHINE = {key: value for key, value in describe_machine().items() if key in ("device", "versions")}
 
 
 class PeftTrainer:
@@ -154,7 +155,7 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
         "rates": {kind: found.rate for kind, found in picked.rates.items()},
         "baselines": {role: each.mean for role, each in picked.tested.items() if role != "winner"},
         "search_cost": picked.search_cost, "total_cost": picked.total_cost,
-        "pick_seconds": pick_seconds,
+        "pick_seconds": pick_seconds, **MACHINE,
     }  # fmt: skip
 
 
@@ -179,10 +180,11 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "peft": round(float(np.mean(row["peft"])), 4),
                 "difference": round(float(differences[row["task"]]), 2),
                 "placement": row["placement"],
+                "device": row["device"],
             }
             for row in rows
         },
-        **describe_machine(),
+        "versions": {row["device"]: row["versions"] for row in rows},
     }
 
 
