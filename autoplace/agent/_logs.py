@@ -57,8 +57,9 @@ def import_log(path: str | Path, settings: StoreSettings) -> Transfer:
     --------
     >>> import predictors
     >>> shipped = predictors.read_log(predictors.shipped_log())
-    >>> key = shipped.trials["probe_key"].iloc[0]
-    >>> few = predictors.PlacementLog(shipped.trials.head(3), {key: shipped.probes[key]})
+    >>> key = shipped.trials["probe_key"].iloc[-1]
+    >>> trials = shipped.trials[shipped.trials["probe_key"] == key].head(3)
+    >>> few = predictors.PlacementLog(trials, {key: shipped.probes[key]})
     >>> folder = predictors.write_log(few, "few", "# three trials")
     >>> import_log(folder, StoreSettings()).rows
     3
@@ -98,8 +99,9 @@ def export_log(out: str | Path, settings: StoreSettings, tasks: str = "*") -> Tr
     --------
     >>> import predictors
     >>> shipped = predictors.read_log(predictors.shipped_log())
-    >>> key = shipped.trials["probe_key"].iloc[0]
-    >>> few = predictors.PlacementLog(shipped.trials.head(3), {key: shipped.probes[key]})
+    >>> key = shipped.trials["probe_key"].iloc[-1]
+    >>> trials = shipped.trials[shipped.trials["probe_key"] == key].head(3)
+    >>> few = predictors.PlacementLog(trials, {key: shipped.probes[key]})
     >>> folder = predictors.write_log(few, "few", "# three trials")
     >>> _ = import_log(folder, StoreSettings())
     >>> export_log("exported", StoreSettings()).rows
