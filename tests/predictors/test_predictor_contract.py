@@ -177,7 +177,7 @@ def test_without_the_probe_what_was_measured_changes_nothing(data: TrainingSet) 
     measured = [name for name in SCHEMA.features if name not in SCHEMA.placement_features]
     blind = data.X.assign(**dict.fromkeys(measured, np.nan))
     with_probe, without = (
-        create_predictor("lightgbm"),
+        create_predictor("lightgbm", use_probe=True),
         create_predictor("lightgbm", use_probe=False),
     )
     for predictor in (with_probe, without):
