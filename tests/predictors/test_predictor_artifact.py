@@ -189,7 +189,8 @@ def test_every_public_name_exists() -> None:
 def test_the_shipped_predictor_says_what_its_rows_are_worth() -> None:
     card = " ".join((predictors.shipped_folder() / "card.md").read_text().split())
     data = load_training_set(predictors.shipped_folder())
-    assert set(data.protocols) == {"table-rate"}
-    assert f"| table-rate | {len(data)} |" in card
-    assert "only compare placements with the same number of edges" in card
-    assert "include the effect of the learning rate" in card
+    assert set(data.protocols) == {"found-rate"}
+    assert f"| found-rate | {len(data)} |" in card
+    assert "only compare placements with the same number of edges" not in card
+    assert "It learns from placement and kinds alone" in card
+    assert not predictors.shipped_predictor().use_probe

@@ -83,7 +83,7 @@ def test_a_log_of_older_probes_has_no_table_of_sites(log, tmp_path) -> None:
     folder = write_log(log, tmp_path / "log", "")
     assert not (folder / "sites.parquet").exists()
     assert all("sites" not in tables for tables in read_log(folder).probes.values())
-    assert all("sites" not in tables for tables in read_log(shipped_log()).probes.values())
+    assert all("sites" in tables for tables in read_log(shipped_log()).probes.values())
 
 
 def test_sites_that_were_written_and_are_gone_make_the_log_incomplete(
@@ -238,20 +238,38 @@ def test_bad_rows_are_set_aside_and_the_others_learnt_from(make_log, features) -
 
 def test_the_shipped_log_keeps_every_row_in_this_schema_and_in_an_older_one(tmp_path) -> None:
     raw = pd.read_parquet(shipped_log() / "trials.parquet")
-    newer = ["family_source", "image_digests", "n_val", "protocol"]
+    newer = [
+        "family_source", "image_digests", "n_val", "protocol", "rates", "n_measured",
+        *(f"{which}measured_{name}" for which in ("", "head_only_")
+          for name in ("metric", "accuracy", "loss")),
+        "remedy",
+    ]  # fmt: skip
     raw.drop(columns=newer).assign(schema_version=2).to_parquet(tmp_path / "old.parquet")
-    for path in (shipped_log(), tmp_path / "old.parquet"):
+    columns = raw.columns.difference(newer, sort=False)
+    upgraded = raw.assign(schema_version=LOG_SCHEMA_VERSION)
+    for path, kept in ((shipped_log(), raw.columns), (tmp_path / "old.parquet", columns)):
         log = read_log(path)
-        assert log.set_aside.empty and len(log.trials) == len(raw) == 1673
-        upgraded = raw.assign(schema_version=LOG_SCHEMA_VERSION)
-        pd.testing.assert_frame_equal(log.trials[raw.columns], upgraded, check_dtype=False)
+        assert log.set_aside.empty and len(log.trials) == len(raw) == 1499
+        pd.testing.assert_frame_equal(log.trials[kept], upgraded[kept], check_dtype=False)
+    filled = log.trials[newer].drop(columns="protocol")
+    assert filled.isna().all(axis=None) and set(log.trials["protocol"]) == {"table-rate"}
 
 
-def test_the_shipped_log_says_that_it_compares_placements_of_one_size_only() -> None:
+def test_the_shipped_log_has_rates_found_on_each_task_so_sizes_can_be_compared() -> None:
     log = read_log(shipped_log())
-    assert set(log.trials["protocol"]) == {"table-rate"}
+    assert set(log.trials["protocol"]) == {"found-rate"}
     card = " ".join((shipped_log() / "card.md").read_text().split())
-    assert "| table-rate | 1673 |" in card
+    assert "| found-rate | 1499 |" in card
+    assert "only compare placements with the same number of edges" not in card
+    alone = log.trials[log.trials["rates"].isna()]
+    rates = alone.groupby(["backbone", "task", "adapter_kind"], dropna=False)["learning_rate"]
+    assert rates.nunique().eq(1).all()
+
+
+def test_the_card_of_a_log_with_rates_from_a_table_says_that_sizes_are_confounded(log) -> None:
+    trials = log.trials.assign(protocol="table-rate")
+    card = " ".join(log_card(PlacementLog(trials, log.probes)).split())
+    assert f"| table-rate | {len(trials)} |" in card
     assert "only compare placements with the same number of edges" in card
 
 
