@@ -87,7 +87,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
 
 
 def single_edges(done: pd.DataFrame, backbone: str, family_of: dict[str, str]) -> dict[str, Any]:
-    """Compute the main numbers from single edges alone, which all had one learning rate."""
+    """Compute the main numbers from single edges alone, which have one size and one rank."""
     ones = done[done["n_edges"] == 1]
     panel = gains.panel_matrix(ones, backbone)
     ratios = gains.spreads(ones, backbone)["ratio"].dropna()
