@@ -66,12 +66,13 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
     """Pick for one kind on one task, and train a random placement of it."""
     settings = PickSettings(
         adapter=kind, epochs=epochs, backbone=backbone, field_size=FIELD, top_k=1, folds=1,
-        seeds=SEEDS,
+        seeds=SEEDS, precision="float32",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         result = autoplace.pick(
             f"builtin:{task_name}", adapter=kind, epochs=epochs, backbone=backbone,
-            field_size=FIELD, top_k=1, folds=1, seeds=SEEDS, store=f"sqlite:///{folder}/s.db",
+            field_size=FIELD, top_k=1, folds=1, seeds=SEEDS, precision="float32",
+            store=f"sqlite:///{folder}/s.db",
             predictor=str(predictor_without(task_name, Path(folder) / "predictor")),
         )  # fmt: skip
     task = open_task(f"builtin:{task_name}", settings, settings, Progress())

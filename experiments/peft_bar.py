@@ -47,6 +47,7 @@ TASKS = (
     "spheres-depth", "cells-density",
 )  # fmt: skip
 BATCH = 256
+MACHINE = {key: value for key, value in describe_machine().items() if key in ("device", "versions")}
 
 
 class PeftTrainer:
@@ -67,7 +68,7 @@ class PeftTrainer:
         self._rank = rank
         self._settings = settings
         fit = task.data.fit.load(np.arange(len(task.data.fit)))
-        self._images, self._labels = fit.images, fit.labels
+        self._images, self._labels = fit.images.to(task.device), fit.labels.to(task.device)
 
     def train(self, images: Images, rate: float, epochs: int, seed: int) -> torch.nn.Module:
         """Train a new model on some images."""
@@ -111,7 +112,7 @@ class PeftTrainer:
             model.head.bias.copy_(torch.from_numpy(head.bias))
         torch.manual_seed(seed)
         config = peft.LoraConfig(target_modules=["qkv"], r=self._rank, modules_to_save=["head"])
-        return peft.get_peft_model(model, config).train()
+        return peft.get_peft_model(model, config).to(self._task.device).train()
 
 
 @torch.no_grad()
@@ -123,12 +124,13 @@ def predict(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any]:
     """Run both sides on a task."""
-    settings = PickSettings(epochs=epochs, backbone=backbone)
+    # In float32 on both sides, whatever the device could do.
+    settings = PickSettings(epochs=epochs, backbone=backbone, precision="float32")
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         picked = autoplace.pick(
             f"builtin:{name}", epochs=epochs, seeds=seeds, backbone=backbone,
-            store=f"sqlite:///{folder}/store.db",
+            precision=settings.precision, store=f"sqlite:///{folder}/store.db",
             predictor=str(predictor_without(name, Path(folder) / "predictor")),
         )  # fmt: skip
         pick_seconds = time.perf_counter() - started
@@ -143,7 +145,7 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     values = []
     for seed in range(seeds):
         model = trainer.train(Images("all"), rate, epochs, seed)
-        logits = predict(model, test.images).numpy()
+        logits = predict(model, test.images.to(task.device)).cpu().numpy()
         values.append(score(logits, test.labels.numpy()).accuracy)
     return {
         "task": name, "backbone": backbone, "epochs": epochs, "peft_rank": rank,
@@ -153,7 +155,7 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
         "rates": {kind: found.rate for kind, found in picked.rates.items()},
         "baselines": {role: each.mean for role, each in picked.tested.items() if role != "winner"},
         "search_cost": picked.search_cost, "total_cost": picked.total_cost,
-        "pick_seconds": pick_seconds,
+        "pick_seconds": pick_seconds, **MACHINE,
     }  # fmt: skip
 
 
@@ -178,10 +180,11 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "peft": round(float(np.mean(row["peft"])), 4),
                 "difference": round(float(differences[row["task"]]), 2),
                 "placement": row["placement"],
+                "device": row["device"],
             }
             for row in rows
         },
-        **describe_machine(),
+        "versions": {row["device"]: row["versions"] for row in rows},
     }
 
 

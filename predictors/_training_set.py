@@ -54,10 +54,10 @@ class TrainingSet:
     >>> import predictors
     >>> data = predictors.load_training_set(predictors.shipped_folder())
     >>> len(data), len(set(data.groups)), sorted(set(data.families))[:3]
-    (807, 32, ['cells', 'charts', 'digits'])
+    (1224, 30, ['cells', 'charts', 'digits'])
     >>> digits = data.select(data.families == "digits")
     >>> len(digits), len(digits.union(digits))
-    (48, 48)
+    (128, 128)
     """
 
     X: pd.DataFrame
@@ -283,13 +283,10 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     --------
     >>> import predictors
     >>> shipped = predictors.read_log(predictors.shipped_log())
-    >>> log = shipped.trials[lambda log: log["placement"].str.startswith("3>3@")]
+    >>> placement = {"placement": "3>3@bottleneck:r=48", "source": 3, "target": 3, "rank": 48}
+    >>> log = shipped.trials[shipped.trials["placement"] == placement["placement"]]
     >>> log = log[log["task_name"] == "digits"]
-    >>> placements = [
-    ...     {"placement": text, "source": 3, "target": 3, "rank": 48}
-    ...     for text in set(log["placement"])
-    ... ]
-    >>> table = pd.DataFrame(placements).assign(parameters=9264, unroll=2)
+    >>> table = pd.DataFrame([placement]).assign(parameters=6192, unroll=2)
     >>> table = table.assign(adapter_kind="bottleneck", maps="")
     >>> features = {
     ...     row.probe_key: predictors.build_features(
@@ -301,7 +298,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     ... }
     >>> data = predictors.build_training_set(log, features)
     >>> len(data), data.y.round(3), data.counts
-    (1, array([0.028]), array([2]))
+    (1, array([0.05]), array([1]))
     """
     validate_log(log)
     log = settle_families(log)

@@ -17,7 +17,7 @@ from typing import Any
 import gains
 import numpy as np
 import pandas as pd
-from kinds import by_kind
+from kinds import by_kind, what_and_where
 from matplotlib.figure import Figure
 
 from predictors import PlacementLog, Protocol, log_stats, read_log, shipped_log
@@ -46,7 +46,7 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         noise = gains.noise_share(done, backbone)
         spreads = gains.spreads(done, backbone)
         report["backbones"][backbone] = {
-            "tasks": _records(spreads.round(4).reset_index()),
+            "tasks": spreads.round(4).reset_index().to_dict("records"),
             "reliability": {
                 column: {"tasks_by_name": found, **mean(found)}
                 for column in OUTCOMES
@@ -79,9 +79,9 @@ def analyse(log: PlacementLog) -> dict[str, Any]:
         }
     for backbone, part in report["backbones"].items():
         part["single_edges"] = single_edges(done, backbone, family_of)
-        part["kinds"] = {
-            name: mean(values) for name, values in by_kind(everything, backbone).items()
-        }
+        for section, found in (("kinds", by_kind), ("what_where", what_and_where)):
+            values = found(everything, backbone)
+            part[section] = {name: mean(each) for name, each in values.items()}
     report["between_backbones"] = mean(_between_backbones(done))
     return report
 
@@ -111,10 +111,13 @@ def single_edges(done: pd.DataFrame, backbone: str, family_of: dict[str, str]) -
     }
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return plain JSON values; unknown values are null."""
-    plain = table.astype(object)
-    return plain.where(plain.notna(), None).to_dict(orient="records")
+def _plain(value: Any) -> Any:
+    """Return JSON values; unknown numbers become null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _between_backbones(done: pd.DataFrame) -> dict[str, float]:
@@ -234,15 +237,16 @@ def main() -> None:
         trials = log.trials[log.trials["protocol"] == arguments.protocol]
         log = replace(log, trials=trials.reset_index(drop=True))
     done = gains.bottlenecks(gains.tidy(log.trials))
-    report = analyse(log) | describe_machine()
+    report = _plain(analyse(log) | describe_machine())
     arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     arguments.figures.mkdir(parents=True, exist_ok=True)
     figures = {
         "log-task-correlations": correlation_maps(done),
         "log-edges": edges_curve(report),
-        "log-spreads": spread_chart(report),
         **{f"log-map-{name}": heat_maps(done, name) for name in sorted(set(done["backbone"]))},
     }
+    if any(row["ratio"] for part in report["backbones"].values() for row in part["tasks"]):
+        figures["log-spreads"] = spread_chart(report)
     for name, figure in figures.items():
         figure.savefig(arguments.figures / f"{name}.png", dpi=80)
 

@@ -10,8 +10,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from make import EPOCHS
@@ -60,15 +62,15 @@ def _package_versions() -> str:
     for package in PACKAGES:
         query = ["dpkg-query", "-W", "-f=${Version}", package]
         if shutil.which(query[0]):
-            told = subprocess.run(query, capture_output=True, text=True, check=True)
-            found.append(f"{package} {told.stdout}")
+            told = subprocess.run(query, capture_output=True, text=True)
+            if told.returncode == 0:  # else the files came in another way
+                found.append(f"{package} {told.stdout}")
     return ", ".join(found)
 
 
-def data_card(log: predictors.PlacementLog) -> str:
+def data_card(log: predictors.PlacementLog, machine: Mapping[str, Any]) -> str:
     """Extend the plain card: source of the data, how trials ran, and known limits."""
     done = log.trials[log.trials["status"] == "done"]
-    machine = describe_machine()
     lines = [
         predictors.log_card(log),
         "## How it was made",
@@ -87,9 +89,9 @@ def data_card(log: predictors.PlacementLog) -> str:
         "32, AdamW; one split per task; seeds are those of trials. Where the learning rate came "
         "from a table, the table was made on data outside this log.",
         "",
-        f"Machine: {machine['device']}, one thread per trial, no GPU, two processes at once. "
-        f"Versions: {json.dumps(machine['versions'])}. {done['seconds'].sum() / 3600:.1f} hours of "
-        "trials.",
+        f"Machine: {machine['device']}; {machine['processes']} processes at once, one thread each, "
+        f"in float32. Versions: {json.dumps(machine['versions'])}. "
+        f"{done['seconds'].sum() / 3600:.1f} hours of trials.",
         "",
         "| task | family | group | source | licence |",
         "|---|---|---|---|---|",
@@ -121,10 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--machine", type=Path, help="what describe_machine said; default: this")
+    parser.add_argument("--processes", type=int, default=2, help="that ran trials at once")
     arguments = parser.parse_args()
+    told = arguments.machine
+    machine = json.loads(told.read_text()) if told else describe_machine()
     log = gather(arguments.store)
     fresh = arguments.out.with_name(arguments.out.name + ".new")
-    predictors.write_log(log, fresh, data_card(log))
+    predictors.write_log(log, fresh, data_card(log, {**machine, "processes": arguments.processes}))
     shutil.rmtree(arguments.out, ignore_errors=True)
     fresh.rename(arguments.out)
     print(f"{len(log.trials)} trials; set aside: {log.reasons() or 'none'}")

@@ -142,10 +142,11 @@ def variance_components(
     """Divide the variance of gains, standardised within tasks, into shares.
 
     `placement` is the effect that a placement has on every task. `task` is the interaction of
-    placement and task. `noise` is the effect of the seed, estimated on the repeated tasks. The
-    shares come from a two-way layout without replication, by the method of moments. The intervals
-    come from a jackknife over families, because a bootstrap would draw some families twice, and a
-    task agrees with itself.
+    placement and task. `noise` is the effect of the seed, estimated on the repeated tasks; if it is
+    NaN because there are none, it is a part of `task`. Tasks on which all placements gain the same
+    do not count. The shares come from a two-way layout without replication, by the method of
+    moments. The intervals come from a jackknife over families, because a bootstrap would draw some
+    families twice, and a task agrees with itself.
     """
 
     def shares(table: np.ndarray) -> tuple[float, float]:
@@ -158,12 +159,13 @@ def variance_components(
         total = placement + within
         return placement / total, within / total
 
+    panel = panel[panel.std(axis=1) > 0]
     placement, rest = shares(panel.to_numpy())
     of_task = panel.index.map(family_of)
     left_out = np.array([shares(panel[of_task != name].to_numpy()) for name in set(of_task)])
     m = len(left_out)
     error = 1.96 * np.sqrt((m - 1) / m * ((left_out - left_out.mean(0)) ** 2).sum(0))
-    own = rest - noise
+    own = rest - np.nan_to_num(noise)
     return {
         "placement": {
             "share": placement,

@@ -9,9 +9,11 @@ that is stopped early is balanced; repeats with other seeds come last. Learning 
 the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
 not count. Outcomes are measured on the measurement split as well, where the task has one.
 
---backbones, --tasks, --stages and --rounds select a part of a plan. `panel` writes a panel from
-the probes of the tuning sets. `export.py` writes the shipped log; `complete.py` continues the log
-with the plan for a GPU.
+--backbones, --tasks, --stages and --rounds select a part of a plan. With `--share 3/16` the command
+takes the third of sixteen equal shares of tasks and backbones: sixteen processes, each with a share
+and a store of its own, use a GPU or many cores. `panel` writes a panel from the probes of the
+tuning sets. `export.py` writes the shipped log from one store or several; `complete.py` continues
+the log with the plan for a GPU.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
 """
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatch
 from functools import cached_property
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +68,7 @@ class Visit:
             epochs=EPOCHS,
             edges=BUDGET_EDGES,
             parallel_placements=self.parallel_placements,
+            precision="float32",  # on every device
         )
 
     def open(self) -> Task:
@@ -122,10 +125,12 @@ def rates_in(ended: pd.DataFrame) -> dict[str, float]:
 def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
     """List what a plan does, in order: round by round, and in each one task after the other."""
     backbones = arguments.backbones or backbones_of(arguments.plan)
+    tasks = [task for task in interleaved() if fnmatch(task, arguments.tasks)]
+    mine = share([(backbone, task) for backbone in backbones for task in tasks], arguments.share)
     chains = {name: create_chain(name) for name in backbones}
     found = []
     for each in PLANS[arguments.plan][: arguments.rounds]:
-        for task in interleaved():
+        for task in tasks:
             for backbone, chain in chains.items():
                 stages = tuple(
                     stage
@@ -133,10 +138,20 @@ def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
                     if stage.is_for(backbone, task)
                     and (not arguments.stages or stage.name in arguments.stages)
                 )
-                if stages and fnmatch(task, arguments.tasks):
+                if stages and (backbone, task) in mine:
                     parallel = arguments.parallel_placements
                     found.append(Visit(each, stages, chain, task, store, parallel))
     return found
+
+
+def share(pairs: list[tuple[str, str]], text: str) -> set[tuple[str, str]]:
+    """Return the pairs of backbone and task that a share, such as "3/16", consists of.
+
+    Backbones are dealt one after the other, back and forth, so that nobody gets the dearest twice.
+    """
+    number, count = map(int, text.split("/"))
+    turns = [*range(1, count + 1), *range(count, 0, -1)]
+    return {pair for pair, turn in zip(pairs, cycle(turns), strict=False) if turn == number}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -176,6 +191,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", help="default: all of the plan")
     parser.add_argument("--rounds", type=int, help="only the first of the plan; default: all")
     parser.add_argument("--tasks", default="*", help="wildcard pattern of task names")
+    parser.add_argument("--share", default="1/1", help="which of how many shares, such as 3/16")
     parser.add_argument("--store", default="sqlite:///log/mlflow.db")
     parser.add_argument("--parallel-placements", default="auto")
     parser.add_argument("--threads", type=int, help="of each process; default: torch's")

@@ -56,13 +56,21 @@ def reason(row: dict[str, Any]) -> str:
     return ", ".join(found) or ("not shown" if known else "one seed")
 
 
-def _side_by_side(report: Report, section: str, head: str, form: str) -> list[str]:
+def _side_by_side(
+    report: Report, section: str, head: str, form: str, tasks: bool = False
+) -> list[str]:
     """Make one line per name and one column per backbone, with mean and interval."""
     backbones = list(report["backbones"])
     lines = [f"| {head} | {' | '.join(backbones)} |", "|---" * (1 + len(backbones)) + "|"]
     names = dict.fromkeys(name for part in report["backbones"].values() for name in part[section])
     for name in names:
-        cells = [_cell(report["backbones"][b][section].get(name), form) for b in backbones]
+        found = [report["backbones"][b][section].get(name) for b in backbones]
+        cells = [_cell(each, form) for each in found]
+        if tasks:
+            cells = [
+                f"{cell}, {each['tasks']} tasks" if each and each["tasks"] else cell
+                for cell, each in zip(cells, found, strict=True)
+            ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
@@ -80,7 +88,7 @@ def components(report: Report) -> list[str]:
     lines.append("|---" * (1 + len(report["backbones"])) + "|")
     names = {
         "placement": "placement: the same on every task",
-        "task": "placement by task",
+        "task": "placement by task (with the seeds, where none was repeated)",
         "noise": "seeds",
     }
     for key, label in names.items():
@@ -88,7 +96,7 @@ def components(report: Report) -> list[str]:
         for part in report["backbones"].values():
             each = part["variance_components"][key]
             ends = f" ({each['low']:.2f} to {each['high']:.2f})" if "low" in each else ""
-            cells.append(f"{each['share']:.2f}{ends}")
+            cells.append("-" if each["share"] is None else f"{each['share']:.2f}{ends}")
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return lines
 
@@ -140,7 +148,8 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "single edges": single_edges,
     "components": components,
     "reliability": reliability,
-    "kinds": lambda r: _side_by_side(r, "kinds", "kind, place", "+.4f"),
+    "kinds": lambda r: _side_by_side(r, "kinds", "kind: place", "+.4f", tasks=True),
+    "what x where": lambda r: _side_by_side(r, "what_where", "difference", "+.4f", tasks=True),
     "agreement": lambda r: _side_by_side(r, "agreement_with_test", "outcome", ".2f"),
     "correlations": lambda r: _side_by_side(r, "task_correlations", "tasks of", ".2f"),
     "contrasts": lambda r: _side_by_side(r, "contrasts", "difference", "+.4f"),

@@ -116,6 +116,13 @@ PLANS = {
         Round((Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),)),
         Round((Stage("map", "map", ("fashion-vit8",), repeated=True),)),
     ),
+    # The same, but a task's trials run at once, because large populations suit a GPU.
+    "cpu-at-once": (
+        Round(_FAIR[1:]),
+        Round(_FAIR[:1]),
+        Round((Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),)),
+        Round((Stage("map", "map", ("fashion-vit8",), repeated=True),)),
+    ),
     "gpu": (
         Round(
             (

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
 from autoplace.execution import InProcessExecutor, TrialStarted
+from autoplace.execution._ray_worker import TaskOrder, TrialWorker
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Epoch, Outcome, Trial, start_outcome, start_state
+from autoplace.training import (
+    Deadline,
+    Epoch,
+    Outcome,
+    Remedy,
+    Trial,
+    open_outcome,
+    start_outcome,
+    start_state,
+)
 from predictors.vocabulary import Role, Status
 
 SETTINGS = TrialSettings(epochs=2, batch_size=16)
+CALM = Remedy(rate_factor=0.5, float32=True)
 
 
 def trial_for(text: str, rate: float = 3e-3) -> Trial:
@@ -137,12 +149,43 @@ def test_a_deadline_in_seconds_holds_where_trials_run(create):
     assert {outcome.status for outcome in found.values()} <= {Status.INTERRUPTED}
 
 
-def test_a_trial_whose_numbers_overflow_fails_with_a_reason_and_the_next_one_runs(create):
-    bad = trial_for("3>20@linear:r=2", rate=1e30)
-    found = outcomes(create(SETTINGS).run([bad, THREE[1]]))
+def test_a_trial_whose_numbers_overflow_runs_again_as_its_remedy_says_then_fails(create):
+    bad, notes = trial_for("3>20@linear:r=2", rate=1e30), []
+    found = outcomes(create(SETTINGS, notify=notes.append).run([bad, THREE[1]]))
     assert (found[bad].status, found[bad].state) == (Status.FAILED, {})
+    assert found[bad].remedy == CALM
     assert "lower the learning rate" in found[bad].reason
+    assert any("running it again in float32 at 0.5 times the learning rate" in n for n in notes)
     assert found[THREE[1]].status is Status.DONE
+
+
+def test_a_trial_keeps_its_remedy_wherever_it_continues(create, opened):
+    jobs = [replace(open_outcome(opened, THREE[0]), remedy=replace(CALM, parts=2))]
+    (whole,) = outcomes(InProcessExecutor(opened, SETTINGS, Deadline()).run(jobs)).values()
+    (paused,) = outcomes(create(SETTINGS).run(jobs, until=1)).values()
+    assert paused.is_paused
+    (outcome,) = outcomes(create(SETTINGS).run([paused])).values()
+    assert outcome.remedy == jobs[0].remedy
+    check_equal(outcome, whole, create.exact)
+
+
+def test_a_worker_short_of_memory_trains_with_half_the_batch(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the worker changes it
+    worker = TrialWorker(str(tmp_path), cpus=1)
+    worker.open(TaskOrder(opened.source, opened.fingerprint, SETTINGS))
+    loop = sys.modules["autoplace.training._loop"].TrainingLoop
+    train = loop._train
+
+    def short_of_memory(self, *args):
+        if self._outcomes[0].remedy is None:
+            raise MemoryError
+        return train(self, *args)
+
+    monkeypatch.setattr(loop, "_train", short_of_memory)
+    messages = list(worker.run(1, THREE[:1], None, None, THREE[:1]))
+    (outcome,) = of(Outcome, messages)
+    assert (outcome.status, outcome.remedy) == (Status.DONE, Remedy(parts=2))
+    assert any("running it again each batch in 2 parts" in note for note in of(str, messages))
 
 
 def test_images_that_cannot_be_read_are_known_here_wherever_they_were_read(create, opened):

@@ -85,7 +85,7 @@ def undisturbed(first_use, tmp_path_factory, image_folder):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 0.96, 1.0, 1.3])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.45, 0.75, 0.96, 1.3])
 def test_nor_does_any_at_whatever_share_of_the_time_that_it_takes(
     new_store, image_folder, clock, undisturbed, share
 ):
@@ -96,7 +96,7 @@ def test_nor_does_any_at_whatever_share_of_the_time_that_it_takes(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("budget", [0.1, 2, 5, 8, 12, 20, 40])
+@pytest.mark.parametrize("budget", [0.1, 5, 12, 40])
 def test_a_pick_ends_within_its_budget_and_the_time_it_takes_to_save(
     new_store, image_folder, budget
 ):

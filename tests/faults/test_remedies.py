@@ -279,7 +279,7 @@ def test_whatever_breaks_a_trial_is_its_outcome_with_the_last_lines_of_the_error
 def test_activations_that_cannot_be_computed_in_advance_are_computed_by_the_trials(
     task, monkeypatch
 ):
-    module = sys.modules["autoplace.execution._in_process"]
+    module = sys.modules["autoplace.execution._prepare"]
 
     def short_of_memory(*args):
         raise MemoryError

@@ -24,7 +24,7 @@ import pytest
 from autoplace.cli._main import COMMANDS
 from autoplace.cli._progress import BarProgress
 from autoplace.cli._table import table
-from autoplace.tracking import EventKind, Ledger, Store, read_rows
+from autoplace.tracking import EventKind, Ledger, Store, push_unsent, read_rows
 from tests.field._stores import make_images, run_here, start
 
 ENDLESS = ("--backbone", "fashion-vit8", "--lr", "0.01", "--epochs", "300", "--placements", "50",
@@ -137,11 +137,14 @@ def fill_disk(process: subprocess.Popen[str], store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [(limit_files, "File too large"), (fill_disk, "No space left on device")],
+    ("spoil", "reason", "status"),
+    # Beyond a limit, nothing can be written at the end either: the run is open until a sync.
+    [(limit_files, "File too large", None), (fill_disk, "No space left on device", "FAILED")],
     ids=["limit on the size of files", "full disk"],
 )
-def test_run_that_can_record_no_more_ends_with_one_line(spoil, reason, new_store, images, tmp_path):
+def test_run_that_can_record_no_more_ends_with_one_line(
+    spoil, reason, status, new_store, images, tmp_path
+):
     store = new_store("small disk")
     if spoil is fill_disk:
         kept = tmp_path / "kept.db"
@@ -161,7 +164,11 @@ def test_run_that_can_record_no_more_ends_with_one_line(spoil, reason, new_store
         assert last.startswith(f"Error: cannot write the ledger {ledger_of(store)}: {reason}")
         assert last.endswith(f"kept in {ledger_of(store).parent}")
         assert "Traceback" not in err
-        assert_closed(store, "FAILED")
+        if status is not None:
+            assert_closed(store, status)
+        else:
+            (run,) = push_unsent(store)
+            assert store.client.get_run(run).info.status == "KILLED"
     finally:
         if spoil is fill_disk:
             subprocess.check_call(["umount", "-l", store.folder])

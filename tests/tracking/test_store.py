@@ -204,6 +204,26 @@ def test_database_that_another_program_locks_is_refused(store, monkeypatch):
     other.close()
 
 
+KILLED_WRITER = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")  # changed pages are in the file before the commit
+connection.execute("BEGIN")
+connection.execute("CREATE TABLE half AS SELECT * FROM experiments")
+connection.execute("UPDATE experiments SET name = name || zeroblob(100000)")
+os._exit(1)
+"""
+
+
+def test_half_a_write_of_a_killed_program_is_undone_whoever_looks_next(store):
+    experiment = store.experiment_id("autoplace/digits")
+    subprocess.call([sys.executable, "-c", KILLED_WRITER, store.sqlite_path])
+    assert store.sqlite_path.with_name("mlflow.db-journal").stat().st_size
+    for write in (False, True):
+        Store(store.uri).check(write=write)
+    assert Store(store.uri).client.get_experiment(experiment).name == "autoplace/digits"
+
+
 def test_every_message_is_at_most_two_lines(tmp_path):
     (tmp_path / "file").write_text("")
     for uri in ("http://127.0.0.1:9", "mysql+pymysql://127.0.0.1:9/db", f"sqlite:///{tmp_path}"):

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Literal
 
 from autoplace.tracking._error import TrackingError
 from autoplace.tracking.store._creation import alone, database_lock
@@ -177,15 +178,32 @@ def _check_sqlite_file(path: Path, write: bool) -> None:
                 f"the MLflow store {path} is not {what}; change its permissions or {_HINT}"
             )
     try:
-        with closing(connect(path, "rw" if write else "ro", timeout=_TIMEOUT)) as connection:
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            connection.execute("SELECT count(*) FROM sqlite_master")
-            connection.execute("ROLLBACK")
+        try:
+            _open_sqlite(path, "rw" if write else "ro")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+            _open_sqlite(path, "rw")  # a program was killed while it wrote: SQLite undoes its part
     except sqlite3.DatabaseError as error:
-        cure = "end the program that uses it" if "locked" in str(error) else "move it away"
         raise TrackingError(
-            f"the MLflow store {path} cannot be used: {error}; {cure} or {_HINT}"
+            f"the MLflow store {path} cannot be used: {error}; {_sqlite_cure(error)} or {_HINT}"
         ) from error
+
+
+def _open_sqlite(path: Path, mode: Literal["ro", "rw"]) -> None:
+    with closing(connect(path, mode, timeout=_TIMEOUT)) as connection:
+        connection.execute("BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
+        connection.execute("SELECT count(*) FROM sqlite_master")
+        connection.execute("ROLLBACK")
+
+
+def _sqlite_cure(error: sqlite3.DatabaseError) -> str:
+    """What to do about a SQLite file that cannot be opened."""
+    if "locked" in str(error):
+        return "end the program that uses it"
+    if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return "make it writable, because a program was killed while it wrote to it,"
+    return "move it away"
 
 
 def _cure(code: int | None) -> str:
