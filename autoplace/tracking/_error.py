@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from autoplace.errors import UserError
+from autoplace.tracking._interrupts import interrupts_held
 
 
 class TrackingError(UserError):
@@ -54,8 +55,10 @@ class WriteError(TrackingError):
 
 
 @contextmanager
-def translated(action: str, address: str) -> Iterator[None]:
+def translated(action: str, address: str, *, waits: bool = False) -> Iterator[None]:
     """Turn MLflow's errors into a `TrackingError` of at most two lines.
+
+    An interrupt comes at the end of the block if the store is a database.
 
     Parameters
     ----------
@@ -63,13 +66,17 @@ def translated(action: str, address: str) -> Iterator[None]:
         What is being done, as in "could not <action>".
     address : str
         The store, for the message.
+    waits : bool, default=False
+        Whether the block waits for something else, so that an interrupt must end it at once.
     """
     # mlflow takes seconds to import; callers have a client, so it is imported already.
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    at_once = waits or address.startswith("http")  # a server may not answer
     try:
-        yield
+        with nullcontext() if at_once else interrupts_held():
+            yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
         raise TrackingError(

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,8 @@ def record(row: dict[str, Any]) -> None:
 def next_try(faults: list[str], tries: int) -> tuple[str, int] | None:
     """Return the fault that has been tried least, and the number of the try; None if all are done.
 
-    A try that came after the end of the pick does not count, and another takes its place.
+    A try that came after the end of the pick does not count, and another takes its place. One whose
+    row was removed is repeated.
     """
     rows = read_results()[1:]
     counts = {
@@ -223,7 +225,8 @@ def next_try(faults: list[str], tries: int) -> tuple[str, int] | None:
     least = min(counts, key=lambda fault: counts[fault])
     if counts[least] >= tries:
         return None
-    return least, sum(row["fault"] == least for row in rows)
+    done = {row["try"] for row in rows if row["fault"] == least}
+    return least, next(number for number in count() if number not in done)
 
 
 def main() -> None:

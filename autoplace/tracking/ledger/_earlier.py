@@ -15,6 +15,26 @@ from predictors.vocabulary import Status
 
 
 @dataclass(frozen=True)
+class Reopened:
+    """A trial's run that was opened again.
+
+    Attributes
+    ----------
+    child : Run or None
+        The run, if MLflow has it.
+    missing : list of Point
+        Epochs that it lacks.
+    held : set of tuple of int and float
+        Epochs that it has, with their training losses. The ledger can lack one of them: a disk that
+        lies about what it has written can lose a line that MLflow was told of.
+    """
+
+    child: Run | None
+    missing: list[Point]
+    held: set[tuple[int, float]]
+
+
+@dataclass(frozen=True)
 class EarlierTrials:
     """Trials of a resumed run, by id; empty for a run that is new.
 
@@ -73,10 +93,13 @@ class EarlierTrials:
         state = self.states.get(trial_id)
         return state is not None and state.metrics.get(epoch) == dict(metrics)
 
-    def reopen(self, trial_id: str) -> tuple[Run | None, list[Point]]:
-        """Open a trial's run in MLflow again; return it, if it exists, and the epochs it lacks."""
-        child, sent = self.children.get(trial_id), {0}  # the end is written again
+    def reopen(self, trial_id: str) -> Reopened:
+        """Open a trial's run in MLflow again, if it exists."""
+        child = self.children.get(trial_id)
+        held: set[tuple[int, float]] = set()
         if child is not None:
             child.reopen()
-            sent |= {step for step, _ in child.read_history("train_loss")}
-        return child, [point for point in self.points.get(trial_id, []) if point[0] not in sent]
+            held = child.read_history("train_loss")
+        steps = {0, *(step for step, _ in held)}  # the end is written again
+        missing = [point for point in self.points.get(trial_id, []) if point[0] not in steps]
+        return Reopened(child, missing, held)

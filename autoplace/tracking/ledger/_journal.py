@@ -161,6 +161,7 @@ class Journal:
         self._children: dict[str, Run] = {}
         self._ended: dict[str, Status] = {}  # outcomes that the ledger holds, by trial
         self._waiting: dict[str, list[Point]] = {}  # epochs by trial
+        self._held: dict[str, set[tuple[int, float]]] = {}  # those that MLflow has from before
         self._sent = time.monotonic()
         self.earlier = EarlierTrials()
 
@@ -190,10 +191,10 @@ class Journal:
         self._append(TrialChange(trial_id, Status.RUNNING) if known else change)
 
         def start() -> None:
-            child, missing = self.earlier.reopen(trial_id)
+            again = self.earlier.reopen(trial_id)
             all_tags = {TRIAL_TAG: trial_id, **tags}
-            self._children[trial_id] = child or self.run.start_child(name, params, all_tags)
-            self._waiting[trial_id] = missing
+            self._children[trial_id] = again.child or self.run.start_child(name, params, all_tags)
+            self._waiting[trial_id], self._held[trial_id] = again.missing, again.held
 
         self._try(start)
 
@@ -202,7 +203,8 @@ class Journal:
         if trial_id in self._ended or self.earlier.knows(trial_id, number, metrics):
             return
         at = self._append(TrialChange(trial_id, Status.RUNNING, epoch=number, metrics=metrics))
-        self._waiting.setdefault(trial_id, []).append((number, metrics, at))
+        if (number, metrics.get("train_loss")) not in self._held.get(trial_id, ()):
+            self._waiting.setdefault(trial_id, []).append((number, metrics, at))
         if time.monotonic() - self._sent >= BATCH_SECONDS:
             self._send()
 

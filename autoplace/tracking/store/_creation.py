@@ -32,7 +32,7 @@ def create_sqlite(path: Path, artifact_root: str) -> None:
     quiet_mlflow()  # before the import, which takes seconds and is therefore not at the top
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f"{path.name}.lock")
-    with translated("create the tables", f"sqlite:///{path}"), alone(lock):
+    with translated("create the tables", f"sqlite:///{path}", waits=True), alone(lock):
         if _has_tables(path):
             return
         for left in path.parent.glob(f"{path.name}.*.new*"):  # by a process that was killed

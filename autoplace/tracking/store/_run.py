@@ -190,7 +190,8 @@ class Run:
             return beside
         from mlflow.artifacts import download_artifacts
 
-        with translated(f"fetch {artifact_path!r} of run {self.run_id}", self.store.address):
+        action = f"fetch {artifact_path!r} of run {self.run_id}"
+        with translated(action, self.store.address, waits=True):
             run = self.store.client.get_run(self.run_id)
             uri = f"{run.info.artifact_uri}/{artifact_path}"
             return Path(download_artifacts(artifact_uri=uri, tracking_uri=self.store.uri))

@@ -298,7 +298,7 @@ def _connect(uri: str, address: str) -> MlflowClient:
     # MLflow makes the tables of a new database; two processes must not do so at once.
     is_database = urlsplit(uri).scheme.partition("+")[0] in _DATABASES
     with (
-        translated("open the tables", address),
+        translated("open the tables", address, waits=True),
         alone(database_lock(uri)) if is_database else nullcontext(),
     ):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
