@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -32,7 +32,9 @@ def interrupts_held() -> Iterator[None]:
             held.append(interrupt)
 
     found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    before = {number: handler for number, handler in found.items() if callable(handler)}
+    before: dict[int, Callable[[int, FrameType | None], object]] = {
+        number: handler for number, handler in found.items() if callable(handler)
+    }
     try:
         for number in before:
             signal.signal(number, handle)
