@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from kinds import CANDIDATES
 from make import EPOCHS
 from plans import REPEATED, SHORT
 
@@ -52,8 +53,26 @@ def gather(uris: list[str]) -> predictors.PlacementLog:
     return predictors.PlacementLog(kept, {key: probes[key] for key in sorted(probes)}, aside)
 
 
-def _tasks_of(done: pd.DataFrame, chosen_by: str) -> list[str]:
-    return sorted(set(done.loc[done["chosen_by"] == chosen_by, "task_name"]))
+def _coverage(done: pd.DataFrame) -> list[str]:
+    """Say, for each backbone, on how many tasks each part of the plan has run."""
+    lines = ["| backbone | whole panel | ten candidates | any kind | other seeds | map |"]
+    lines.append("|---" * 6 + "|")
+    for backbone, rows in done.groupby("backbone"):
+        first = rows[rows["seed"] == 0]
+
+        def tasks(pattern: str, least: int, rows: pd.DataFrame = first) -> int:
+            part = rows[rows["chosen_by"].fillna("").str.match(pattern)]
+            return int((part.groupby("task_name")["placement"].nunique() >= least).sum())
+
+        cells = [
+            tasks("panel:", SHORT),
+            tasks("fresh:", CANDIDATES),
+            tasks("published:", 1),
+            rows.loc[rows["seed"] != 0, "task_name"].nunique(),
+            tasks("map$", 1),
+        ]
+        lines.append(f"| {backbone} | {' | '.join(f'{cell} tasks' for cell in cells)} |")
+    return lines
 
 
 def _package_versions() -> str:
@@ -75,19 +94,18 @@ def data_card(log: predictors.PlacementLog, machine: Mapping[str, Any]) -> str:
         predictors.log_card(log),
         "## How it was made",
         "",
-        "`experiments/log/make.py run --plan cpu`, then `experiments/log/export.py`. A common "
-        f"panel of {SHORT} placements on every task at seed 0; on {', '.join(REPEATED)} also at "
+        "`experiments/log/make.py run`, then `experiments/log/export.py`. The plan is: a common "
+        f"panel of {SHORT} placements on every task at seed 0, on {', '.join(REPEATED)} also at "
         "seeds 1 and 2; every adapter kind where its published systems have it and at two other "
-        "places; fresh candidates, drawn from what `pick` proposes, with their propensity; maps of "
-        f"single edges on {', '.join(_tasks_of(done, 'map')) or 'no task'}. "
-        "`experiments/log/complete.py` continues.",
+        f"places; {CANDIDATES} fresh candidates, drawn from what `pick` proposes, with their "
+        "propensity; maps of single edges. What has run so far:",
+        "",
+        *_coverage(done),
         "",
         "800 + 200 training images, 2,000 test images (digits: 797) and, where the source has "
         "more, 2,000 images of a measurement split, from which predictors learn; in tasks with "
         "fixed pools of items it has new pictures of validation's items; "
-        f"{EPOCHS} epochs, batch "
-        "32, AdamW; one split per task; seeds are those of trials. Where the learning rate came "
-        "from a table, the table was made on data outside this log.",
+        f"{EPOCHS} epochs, batch 32, AdamW; one split per task; seeds are those of trials.",
         "",
         f"Machine: {machine['device']}; {machine['processes']} processes at once, one thread each, "
         f"in float32. Versions: {json.dumps(machine['versions'])}. "

@@ -105,24 +105,17 @@ class Round:
 
 _TWO = ("starter", "fashion-vit8")
 _FOUR = (*_TWO, "formula-vit6", "saliency-vits14")
-_FAIR = (
-    Stage("kinds", "kinds", _TWO),
-    Stage("fresh", "fresh", _TWO, count=10),
-    Stage("panel", "panel", _TWO),
+_KINDS = Stage("kinds", "kinds", _TWO)
+_FRESH = Stage("fresh", "fresh", _TWO, count=10)
+_PANEL = Stage("panel", "panel", _TWO)
+_LAST = (
+    Round((Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),)),
+    Round((Stage("map", "map", ("fashion-vit8",), repeated=True),)),
 )
 PLANS = {
-    "cpu": (
-        *(Round(_FAIR, part, PARTS) for part in range(PARTS)),
-        Round((Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),)),
-        Round((Stage("map", "map", ("fashion-vit8",), repeated=True),)),
-    ),
+    "cpu": (*(Round((_KINDS, _FRESH, _PANEL), part, PARTS) for part in range(PARTS)), *_LAST),
     # The same, but a task's trials run at once, because large populations suit a GPU.
-    "cpu-at-once": (
-        Round(_FAIR[1:]),
-        Round(_FAIR[:1]),
-        Round((Stage("repeats", "panel", _TWO, seeds=(1, 2), repeated=True),)),
-        Round((Stage("map", "map", ("fashion-vit8",), repeated=True),)),
-    ),
+    "cpu-at-once": (Round((_FRESH, _PANEL)), Round((_KINDS,)), *_LAST),
     "gpu": (
         Round(
             (
