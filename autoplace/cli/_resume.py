@@ -14,7 +14,7 @@ from autoplace.settings import ResumeSettings
 @click.command()
 @click.argument("run")
 @settings_options(ResumeSettings)
-@json_option("What the command that is continued prints with --json.")
+@json_option("Print JSON, in the form of the command that is continued.")
 def resume(run: str, settings: ResumeSettings, as_json: bool) -> int:
     """Continue a pick or a collection that was interrupted.
 

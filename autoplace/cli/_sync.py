@@ -12,7 +12,7 @@ from autoplace.settings import StoreSettings
 @settings_options(StoreSettings)
 @json_option()
 def sync(settings: StoreSettings, as_json: bool) -> None:
-    """Send MLflow what it missed of runs that lost it or were killed; nothing is sent twice."""
+    """Send MLflow the records that it lacks, of runs that lost it or were killed; none twice."""
     from autoplace import agent
     from autoplace.cli._progress import terminal_progress
     from autoplace.cli._render import print_json, render_sync
