@@ -16,16 +16,17 @@ from autoplace.training import (
     Cause,
     Deadline,
     Epoch,
+    Job,
     Outcome,
     Remedy,
     Task,
     Trial,
     open_outcome,
     train,
+    trial_of,
 )
 from predictors.vocabulary import Role, Status
 
-Job = Trial | Outcome
 LAST_LINES = 3  # of an error, which are kept as the reason
 # How torch words it where it has no class for it: on a CPU, on Apple's GPUs, in cuBLAS.
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "alloc_failed")
@@ -90,7 +91,7 @@ def _attempt(
         return _attempt(task, some, settings, deadline, notify, until, seen)
 
     started = time.perf_counter()
-    job_of = {_trial(job): job for job in jobs}
+    job_of = {trial_of(job): job for job in jobs}
     again: list[Outcome] = []
     try:
         for event in train(task, jobs, settings, until=until, deadline=deadline):
@@ -173,7 +174,7 @@ def with_remedy(task: Task, job: Job, failed: Outcome) -> Outcome | None:
     if failed.status is not Status.FAILED or failed.cause is None:
         return None
     remedy = (failed.remedy or Remedy()).after(failed.cause)
-    trial = _trial(job)
+    trial = trial_of(job)
     if remedy is None:
         return None
     begun = isinstance(job, Outcome) and bool(job.epochs)
@@ -222,7 +223,3 @@ def _cause(error: Exception) -> Cause | None:
         isinstance(error, RuntimeError) and any(each in words for each in _MEMORY_WORDS)
     )
     return Cause.MEMORY if short else None
-
-
-def _trial(job: Job) -> Trial:
-    return job if isinstance(job, Trial) else job.trial

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from autoplace.training import Epoch, Outcome, Trial
+from autoplace.training import Epoch, Job, Outcome, Trial
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Executor(ABC):
 
     @abstractmethod
     def run(
-        self, jobs: Sequence[Trial | Outcome], until: int | None = None
+        self, jobs: Sequence[Job], until: int | None = None
     ) -> Generator[TrialEvent, None, None]:
         """Run distinct trials and yield what happens to them as it happens.
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
-from autoplace.execution._attempts import Job, attempt
+from autoplace.execution._attempts import attempt
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
+from autoplace.execution._groups import groups
 from autoplace.execution._prepare import prepare_trials
 from autoplace.execution._threads import run_in_threads
 from autoplace.settings import TrialSettings
-from autoplace.training import (
-    Deadline,
-    DeadlineReachedError,
-    Task,
-    Trial,
-)
+from autoplace.training import Deadline, DeadlineReachedError, Job, Task, epochs_of, trial_of
 
 
 class InProcessExecutor(Executor):
@@ -75,7 +70,7 @@ class InProcessExecutor(Executor):
     ) -> Generator[TrialEvent, None, None]:
         """See `Executor.run`."""
         if self._threads and self._side_by_side > 1:
-            trials = [job if isinstance(job, Trial) else job.trial for job in jobs]
+            trials = [trial_of(job) for job in jobs]
             try:
                 prepare_trials(self._task, trials, self._deadline, self._notify)
             except DeadlineReachedError:
@@ -86,7 +81,7 @@ class InProcessExecutor(Executor):
                 self._deadline,
             )
             return
-        for group in _groups(jobs, self._side_by_side):
+        for group in groups(jobs, self._side_by_side):
             yield from self._run_group(group, until, self._deadline)
 
     def _run_group(
@@ -95,25 +90,6 @@ class InProcessExecutor(Executor):
         if deadline.passed:
             return
         for job in group:
-            if isinstance(job, Trial):
-                yield TrialStarted(job)
-            elif not job.epochs:  # starts from given adapters
-                yield TrialStarted(job.trial)
+            if not epochs_of(job):  # an outcome without epochs starts from given adapters
+                yield TrialStarted(trial_of(job))
         yield from attempt(self._task, group, self._settings, deadline, self._notify, until=until)
-
-
-def _groups(jobs: Sequence[Job], size: int) -> Iterator[list[Job]]:
-    """Divide jobs into consecutive groups that can be trained as one population."""
-
-    def alike(job: Job) -> tuple[object, ...]:
-        trial = job if isinstance(job, Trial) else job.trial
-        finished = 0 if isinstance(job, Trial) else len(job.epochs)
-        remedy = None if isinstance(job, Trial) else job.remedy
-        # A tuned backbone has sub-layers of its own, so it trains alone.
-        own = None if trial.is_placement else id(job)
-        return (trial.epochs, trial.images, finished, remedy, own)
-
-    for _, group in groupby(jobs, key=alike):
-        members = list(group)
-        for first in range(0, len(members), size):
-            yield members[first : first + size]

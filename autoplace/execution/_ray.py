@@ -11,7 +11,7 @@ from autoplace.execution._ray_pool import WorkerPool
 from autoplace.execution._ray_round import RayRound
 from autoplace.execution._ray_worker import TaskOrder
 from autoplace.settings import TrialSettings
-from autoplace.training import Deadline, Outcome, Task, Trial
+from autoplace.training import Deadline, Job, Task
 
 
 class RayExecutor(Executor):
@@ -71,7 +71,7 @@ class RayExecutor(Executor):
         self._order = TaskOrder(source, task.fingerprint, settings)
 
     def run(
-        self, jobs: Sequence[Trial | Outcome], until: int | None = None
+        self, jobs: Sequence[Job], until: int | None = None
     ) -> Generator[TrialEvent, None, None]:
         """See `Executor.run`."""
         if self._deadline.passed or not jobs:

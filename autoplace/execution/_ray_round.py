@@ -10,11 +10,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoplace.execution._executor import TrialEvent, TrialStarted
-from autoplace.execution._in_process import _groups
+from autoplace.execution._groups import groups
 from autoplace.execution._ray_connect import import_ray
 from autoplace.execution._ray_pool import Worker, WorkerPool, cause_of, reason_of
 from autoplace.execution._ray_worker import Decoded
-from autoplace.training import Deadline, Epoch, Outcome, Task, Trial, open_outcome
+from autoplace.training import (
+    Deadline,
+    Epoch,
+    Job,
+    Outcome,
+    Task,
+    Trial,
+    open_outcome,
+    trial_of,
+)
 from predictors.vocabulary import Status
 
 POLL = 1.0  # seconds after which the deadline is looked at
@@ -27,7 +36,7 @@ class _Call:
     """Trials that a worker trains, and the stream of what happens to them."""
 
     worker: Worker
-    jobs: list[Trial | Outcome]
+    jobs: list[Job]
     stream: Any
 
 
@@ -54,7 +63,7 @@ class RayRound:
         self,
         pool: WorkerPool,
         task: Task,
-        jobs: Sequence[Trial | Outcome],
+        jobs: Sequence[Job],
         until: int | None,
         deadline: Deadline,
         notify: Callable[[str], None],
@@ -68,12 +77,12 @@ class RayRound:
         pool.rounds += 1
         self._number = pool.rounds
         self._left = list(jobs)
-        self._together = self._ray.put([_trial(job) for job in jobs])
+        self._together = self._ray.put([trial_of(job) for job in jobs])
         self._calls: list[_Call] = []
-        self._tries = {_trial(job): 0 for job in jobs}
-        self._started = {_trial(job) for job in jobs if isinstance(job, Outcome) and job.epochs}
+        self._tries = {trial_of(job): 0 for job in jobs}
+        self._started = {trial_of(job) for job in jobs if isinstance(job, Outcome) and job.epochs}
         self._over: set[Trial] = set()
-        self._latest: dict[Trial, Trial | Outcome] = {_trial(job): job for job in jobs}
+        self._latest: dict[Trial, Job] = {trial_of(job): job for job in jobs}
         # Epochs since the latest state, which a trial that runs again from there repeats.
         self._yielded: Counter[Trial] = Counter()
         self._repeats: Counter[Trial] = Counter()
@@ -102,7 +111,7 @@ class RayRound:
             capacity = worker.capacity
             assert capacity is not None
             while self._left and self._room(worker) > 0:
-                jobs = next(_groups(self._left, capacity.group))
+                jobs = next(groups(self._left, capacity.group))
                 del self._left[: len(jobs)]
                 left = self._deadline.left
                 stream = worker.actor.run.options(num_returns="streaming").remote(
@@ -165,7 +174,7 @@ class RayRound:
     def _lost(self, call: _Call, reason: str) -> Iterator[TrialEvent]:
         """Queue the trials of a lost worker again, from what is known of them, or end them."""
         for job in call.jobs:
-            trial = _trial(job)
+            trial = trial_of(job)
             if trial in self._over:
                 continue
             self._tries[trial] += 1
@@ -185,8 +194,8 @@ class RayRound:
             self._started.add(trial)
             yield TrialStarted(trial)
 
-    def _ended(self, job: Trial | Outcome, status: Status, reason: str | None) -> Outcome:
-        self._over.add(_trial(job))
+    def _ended(self, job: Job, status: Status, reason: str | None) -> Outcome:
+        self._over.add(trial_of(job))
         outcome = open_outcome(self._task, job) if isinstance(job, Trial) else job
         return replace(outcome, status=status, reason=reason, checkpoint=None)
 
@@ -205,7 +214,3 @@ class RayRound:
         end = time.monotonic() + LINGER
         while self._calls and (seconds := end - time.monotonic()) > 0:
             yield from self._wait(min(seconds, POLL))
-
-
-def _trial(job: Trial | Outcome) -> Trial:
-    return job if isinstance(job, Trial) else job.trial

@@ -21,7 +21,7 @@ from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
     DeadlineReachedError,
-    Outcome,
+    Job,
     Task,
     TaskSource,
     Trial,
@@ -161,7 +161,7 @@ class TrialWorker:
     def run(
         self,
         round_number: int,
-        jobs: Sequence[Trial | Outcome],
+        jobs: Sequence[Job],
         until: int | None,
         seconds: float | None,
         together: Sequence[Trial],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._saved_files import SavedTrial, TrialFiles
-from autoplace.training import Checkpoint, Epoch, Outcome, Trial
+from autoplace.training import Checkpoint, Epoch, Job, Outcome, Trial, epochs_of, trial_of
 from predictors.vocabulary import Status
 
 
@@ -47,13 +47,13 @@ class SavingExecutor(Executor):
         self._pauses: dict[Trial, dict[int, Outcome]] = {}
 
     def run(
-        self, jobs: Sequence[Trial | Outcome], until: int | None = None
+        self, jobs: Sequence[Job], until: int | None = None
     ) -> Generator[TrialEvent, None, None]:
         """See `Executor.run`."""
-        left: list[Trial | Outcome] = []
+        left: list[Job] = []
         before: dict[Trial, list[TrialEvent]] = {}  # events of trials that continue, not yet told
         for job in jobs:
-            trial = job if isinstance(job, Trial) else job.trial
+            trial = trial_of(job)
             saved = self._files.read(trial)
             if saved is None:
                 left.append(job)
@@ -123,8 +123,8 @@ def _pausing(outcome: Outcome, epoch: int) -> Outcome:
     )
 
 
-def _events(job: Trial | Outcome, outcome: Outcome) -> list[TrialEvent]:
+def _events(job: Job, outcome: Outcome) -> list[TrialEvent]:
     """Return what happened to a trial between a job and an outcome."""
-    known = 0 if isinstance(job, Trial) else len(job.epochs)
+    known = epochs_of(job)
     started: list[TrialEvent] = [] if known else [TrialStarted(outcome.trial)]
     return [*started, *outcome.epochs[known:]]

@@ -6,6 +6,7 @@ from autoplace.training._deadline import Deadline, DeadlineReachedError
 from autoplace.training._device import resolve_device
 from autoplace.training._folds import SplitRows, count_folds, split_rows
 from autoplace.training._frozen_batch import FrozenBatch
+from autoplace.training._job import Job, epochs_of, trial_of
 from autoplace.training._knn import knn_logits
 from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
@@ -46,6 +47,7 @@ __all__ = [
     "FrozenBatch",
     "Images",
     "Interval",
+    "Job",
     "Outcome",
     "Remedy",
     "Scores",
@@ -59,6 +61,7 @@ __all__ = [
     "class_report",
     "confusion",
     "count_folds",
+    "epochs_of",
     "fresh_model",
     "full_precision",
     "knn_logits",
@@ -80,4 +83,5 @@ __all__ = [
     "train_model",
     "trained_model",
     "training_images",
+    "trial_of",
 ]

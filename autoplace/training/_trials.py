@@ -9,6 +9,7 @@ from autoplace.model import Trainable
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
 from autoplace.training._deadline import Deadline, DeadlineReachedError
+from autoplace.training._job import Job
 from autoplace.training._loop import TrainingLoop
 from autoplace.training._outcome import open_outcome
 from autoplace.training._task import Task
@@ -60,7 +61,7 @@ def run_trial(
 
 def run_trials(
     task: Task,
-    jobs: Sequence[Trial | Outcome],
+    jobs: Sequence[Job],
     settings: TrialSettings,
     *,
     until: int | None = None,
@@ -85,7 +86,7 @@ def run_trials(
 
 def train(
     task: Task,
-    jobs: Sequence[Trial | Outcome],
+    jobs: Sequence[Job],
     settings: TrialSettings,
     *,
     until: int | None = None,
@@ -150,7 +151,7 @@ def train(
 def train_model(
     task: Task,
     model: Trainable,
-    job: Trial | Outcome,
+    job: Job,
     settings: TrialSettings,
     *,
     until: int | None = None,

@@ -197,11 +197,16 @@ def _after(process: Command, lines: int) -> str:
 
 
 def read_results() -> list[dict[str, Any]]:
-    """Return the campaign and the tries that are recorded; none of another pick."""
+    """Return the campaign and the tries that are recorded.
+
+    Raises SystemExit if they are of another pick.
+    """
     if not RESULTS.exists():
         return []
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    return rows if rows and rows[0].get("pick") == list(PICK) else []
+    if rows and rows[0].get("pick") != list(PICK):
+        raise SystemExit(f"{RESULTS} has tries of another pick; move it away")
+    return rows
 
 
 def record(row: dict[str, Any]) -> None:
@@ -241,12 +246,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="autoplace-faults-") as folder:
             bench = Bench(Path(folder))
             if not read_results():
-                RESULTS.unlink(missing_ok=True)
                 seconds = round(bench.seconds, 1)
                 record({"pick": PICK, "undisturbed_seconds": seconds, **describe_machine()})
-            while wanted := next_try(options.faults, options.tries):
-                record(bench.attempt(*wanted, options.seed))
-            bench.close()
+            try:
+                while wanted := next_try(options.faults, options.tries):
+                    record(bench.attempt(*wanted, options.seed))
+            finally:
+                bench.close()
     write_page(list(FAULTS), read_results())
 
 

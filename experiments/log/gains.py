@@ -13,9 +13,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from panel import read_panel
+from plans import SHORT
 from scipy.stats import spearmanr
 
-SHORT = 21
 DRAWS = 2000
 STATISTICS = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
 

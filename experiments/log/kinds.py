@@ -45,14 +45,14 @@ def what_and_where(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, flo
             continue
         usual = float(panel.loc[panel["chosen_by"] == "panel:every-block", "gain"].iloc[0])
         best, best_of_panel, best_of_all = map(_best, (fresh, panel, pd.concat([panel, fresh])))
+        ours, theirs = f"{CANDIDATES} what × where", f"{SHORT} bottleneck placements"
+        means = float(fresh["gain"].mean() - panel["gain"].mean())
         values = {
-            "best of 10 what × where - every-block": best - usual,
-            "best of 21 bottleneck placements - every-block": best_of_panel - usual,
-            "best of 10 what × where - best of 21 bottleneck placements": best - best_of_panel,
-            "best of all 31 - best of 21 bottleneck placements": best_of_all - best_of_panel,
-            "mean of 10 what × where - mean of 21 bottleneck placements": float(
-                fresh["gain"].mean() - panel["gain"].mean()
-            ),
+            f"best of {ours} - every-block": best - usual,
+            f"best of {theirs} - every-block": best_of_panel - usual,
+            f"best of {ours} - best of {theirs}": best - best_of_panel,
+            f"best of all {CANDIDATES + SHORT} - best of {theirs}": best_of_all - best_of_panel,
+            f"mean of {ours} - mean of {theirs}": means,
         }
         for name, value in values.items():
             found.setdefault(name, {})[str(task)] = value

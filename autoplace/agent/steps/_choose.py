@@ -13,7 +13,7 @@ from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
-from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
+from autoplace.training import DeadlineReachedError, Images, Job, Outcome, Trial, trial_of
 from predictors.vocabulary import Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
@@ -66,7 +66,7 @@ class Contender:
 
 def compare(
     rounds: Rounds,
-    jobs: Sequence[Trial | Outcome],
+    jobs: Sequence[Job],
     prior: Callable[[Placement | FullTuning], float],
     further: Sequence[Images],
 ) -> list[Contender]:
@@ -91,7 +91,7 @@ def compare(
     list of Contender
         Without those whose training failed on a fold.
     """
-    first = [job if isinstance(job, Trial) else job.trial for job in jobs]
+    first = [trial_of(job) for job in jobs]
     # Where the user supplied the validation images, another seed stands for another fold.
     again = [
         [

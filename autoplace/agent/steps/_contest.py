@@ -27,6 +27,7 @@ from autoplace.training import (
     Deadline,
     DeadlineReachedError,
     Images,
+    Job,
     Outcome,
     Task,
     Trial,
@@ -208,7 +209,7 @@ class Organiser:
 
     def _race(
         self, allowance: Allowance, rates: Mapping[str, float], through: Sequence[Trial]
-    ) -> list[Trial | Outcome]:
+    ) -> list[Job]:
         """Race the field, without those that are `through` to the finals in any case."""
         contest = self._contest
         settled = {trial.placement for trial in through}

@@ -9,7 +9,7 @@ import numpy as np
 
 from autoplace.agent.steps._rates import kinds_of
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.training import Outcome, Trial
+from autoplace.training import Job, Outcome, Trial
 
 FIRST, SECOND = 0.1, 0.25  # rungs, as shares of the epochs
 LOSS_WEIGHT = 2.0  # against 1 for the metric: experiments/choice.py
@@ -72,7 +72,7 @@ def plan_rungs(field: int, top_k: int, epochs: int) -> list[Rung]:
 
 def race(
     rounds: Rounds, field: Sequence[Trial], rungs: Sequence[Rung], finished: list[Rung]
-) -> list[Trial | Outcome]:
+) -> list[Job]:
     """Race candidates and return the finalists, the best first, paused where they can continue.
 
     Parameters
@@ -91,7 +91,7 @@ def race(
     DeadlineReachedError
         The time budget ran out.
     """
-    left: list[Trial | Outcome] = list(field)
+    left: list[Job] = list(field)
     for number, rung in enumerate(rungs, start=1):
         outcomes = rounds.run(
             f"Race, rung {number} of {len(rungs)}: {len(left)} candidates up to epoch {rung.epoch}",

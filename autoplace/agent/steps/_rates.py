@@ -13,7 +13,7 @@ from autoplace.agent.steps._space import SearchSpace, every_block_baseline
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Outcome, Trial
+from autoplace.training import Job, Trial
 from predictors.vocabulary import HEAD_ONLY
 
 
@@ -23,7 +23,7 @@ def find_rate(
     references: Sequence[Reference],
     settings: TrialSettings,
     seed: int,
-    begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
+    begin: Callable[[Trial], Job] = lambda trial: trial,
 ) -> RateSearch:
     """Find the learning rate of a kind on the task: train references briefly, side by side.
 
@@ -66,7 +66,7 @@ def find_rates(
     references: Mapping[str, Sequence[Reference]],
     settings: TrialSettings,
     seed: int,
-    begin: Callable[[Trial], Trial | Outcome] = lambda trial: trial,
+    begin: Callable[[Trial], Job] = lambda trial: trial,
 ) -> tuple[dict[str, RateSearch], list[UserError]]:
     """Find the learning rates of several kinds in common rounds, so that no core waits.
 

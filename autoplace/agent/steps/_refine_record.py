@@ -11,7 +11,7 @@ from typing import Any, Self
 from autoplace.agent.steps._picked import Picked
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._provenance import git_commit
-from autoplace.agent.steps._record import ROLE_TAG, run_status
+from autoplace.agent.steps._record import COMMIT_TAG, ROLE_TAG, run_status
 from autoplace.settings import RefineSettings
 from autoplace.tracking import Journal, Store
 from autoplace.training import Epoch, Trial
@@ -54,7 +54,7 @@ class RefineRecord:
             "autoplace.picked": picked.run_id,
             "autoplace.task": task.fingerprint,
             "autoplace.backbone": task.chain.name,
-            "autoplace.git_commit": git_commit() or "unknown",
+            COMMIT_TAG: git_commit() or "unknown",
         }
         name = f"refine {task.data.name}"
         self.journal = Journal(store, task.data.name, name, self._params, tags, progress.note)

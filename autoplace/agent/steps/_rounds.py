@@ -11,7 +11,14 @@ from dataclasses import replace
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.execution import Executor
-from autoplace.training import Deadline, DeadlineReachedError, Outcome, Trial
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    Job,
+    Outcome,
+    epochs_of,
+    trial_of,
+)
 from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 
@@ -67,9 +74,7 @@ class Rounds:
         """Wall seconds of an epoch of a trial with adapters so far; NaN before the first."""
         return self._seconds / self._epochs if self._epochs else math.nan
 
-    def run(
-        self, name: str, jobs: Sequence[Trial | Outcome], until: int | None = None
-    ) -> list[Outcome]:
+    def run(self, name: str, jobs: Sequence[Job], until: int | None = None) -> list[Outcome]:
         """Run trials and return their outcomes in the order of the jobs.
 
         Parameters
@@ -88,8 +93,8 @@ class Rounds:
             is in `ended`.
         """
         self._progress.stage(name, len(jobs))
-        order = {_trial(job): number for number, job in enumerate(jobs)}
-        before = {_trial(job): 0 if isinstance(job, Trial) else len(job.epochs) for job in jobs}
+        order = {trial_of(job): number for number, job in enumerate(jobs)}
+        before = {trial_of(job): epochs_of(job) for job in jobs}
         started, replayed = time.perf_counter(), self._executor.replayed
         outcomes = []
         # Closed at once if the caller is interrupted, so that no thread goes on.
@@ -126,7 +131,3 @@ class Rounds:
         if outcome.epochs[-1].val is None:
             return f"training loss {outcome.epochs[-1].train_loss:.4f}"
         return f"validation {self.metric} {outcome.val.of(self.metric):.4f}"
-
-
-def _trial(job: Trial | Outcome) -> Trial:
-    return job if isinstance(job, Trial) else job.trial

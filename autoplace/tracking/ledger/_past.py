@@ -20,6 +20,7 @@ from autoplace.tracking.ledger._events import (
 from autoplace.tracking.ledger._ledger import LEDGER_FILE, Ledger
 from autoplace.tracking.ledger._lock import hold
 from autoplace.tracking.ledger._probe_files import read_probe
+from autoplace.tracking.ledger._push_run import first, is_deleted, look_up
 from autoplace.tracking.store import Run, Store, find_run
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Past:
 
     def probe(self) -> tuple[str, dict[str, pd.DataFrame]] | None:
         """Return key and tables of the probe; None if there are none, or they are damaged."""
-        event = next((e for e in self.events if isinstance(e, ProbeEvent)), None)
+        event = first(self.events, ProbeEvent)
         with suppress(TrackingError):
             if event is not None and (
                 tables := read_probe(self.ledger.path.parent, event.probe_key)
@@ -154,11 +155,11 @@ def open_past(store: Store, run_id: str) -> Past:
 
 def _check(run: Run, events: Sequence[Event]) -> None:
     """Raise TrackingError if a run cannot be continued."""
-    if run.store.client.get_run(run.run_id).info.lifecycle_stage == "deleted":
+    if is_deleted(look_up(run)):
         raise TrackingError(
             f"run {run.run_id} was deleted in MLflow; restore it there, or start it again"
         )
-    if not any(isinstance(event, RunEvent) for event in events):
+    if first(events, RunEvent) is None:
         run.finish("KILLED")  # it was killed as it started, and nobody else would say so
         raise TrackingError(f"run {run.run_id} ended before anything was recorded; start it again")
     ends = [event for event in events if isinstance(event, FinishEvent | ResumeEvent)]
