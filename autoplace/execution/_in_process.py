@@ -42,6 +42,7 @@ class InProcessExecutor(Executor):
     --------
     >>> from autoplace.agent import open_task
     >>> from autoplace.placement import Placement
+    >>> from autoplace.training import Trial
     >>> task = open_task("builtin:digits")
     >>> executor = InProcessExecutor(task, TrialSettings(epochs=1), Deadline())
     >>> [type(event).__name__ for event in executor.run([Trial(Placement(), seed=0)])]
