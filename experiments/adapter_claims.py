@@ -19,7 +19,7 @@ import numpy as np
 
 from autoplace.adapters import ParameterBudget
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rate_grid import RateGrid, short_epochs
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.placement.generators import every_block
@@ -59,17 +59,11 @@ def placement_of(budget: ParameterBudget) -> Placement:
 
 def found_rate(task: Task, placement: Placement, settings: PickSettings) -> float:
     """Find the learning rate as `pick` does, with one reference."""
-    losses: dict[float, list[float]] = {}
-    rates: tuple[float, ...] = START
-    while rates:
-        trials = [
-            Trial(placement, 0, learning_rate=rate, epochs=short_epochs(settings.epochs))
-            for rate in rates
-        ]
-        for rate, outcome in zip(rates, run_trials(task, trials, settings), strict=True):
-            losses[rate] = [outcome.val.loss if outcome.is_done else float("inf")]
-        rates = extension(losses)
-    return best_rate(losses)
+    epochs = short_epochs(settings.epochs)
+    grid = RateGrid.of("bottleneck", [placement], settings.metric, seed=0, epochs=epochs)
+    while grid.rates:
+        grid.add(run_trials(task, grid.trials, settings))
+    return grid.result().rate
 
 
 def measure(path: Path, epochs: int) -> None:

@@ -99,7 +99,8 @@ class PeftTrainer:
             for rate in rates:
                 model = self.train(Images(), rate, short_epochs(epochs), seed)
                 logits = predict(model, self._images[val])
-                losses[rate] = [float(functional.cross_entropy(logits, self._labels[val]))]
+                scores = score(logits.cpu().numpy(), self._labels[val].cpu().numpy())
+                losses[rate] = [scores.deciding_loss(self._settings.metric)]
             rates = extension(losses)
         return best_rate(losses)
 

@@ -89,9 +89,9 @@ def merge(
             references = list(trials.values())
             rate = find_rate(rounds, kinds, references, settings, settings.seed, starts.begin)
             jobs = [
-                starts.begin(replace(trial, learning_rate=rate.rate, seed=trial.seed + extra))
-                for extra in range(settings.seeds)
-                for trial in trials.values()
+                starts.begin(trial)
+                for number in range(settings.seeds)
+                for trial in starts.trials_of(number, rate.rate)
             ]
             outcomes = rounds.run(f"Fine-tuning {len(trials)} starts on {task.data.name}", jobs)
         by_start = {

@@ -185,5 +185,8 @@ class MergeSettings(StoreSettings, ExecutorSettings, TrialSettings, InputSetting
         choices=("exact", "sinkhorn"),
     )
     seeds: int = option(
-        3, "Number of trainings from the merged adapters, and from each start compared.", low=1
+        3,
+        "Number of trainings from the merged adapters, and from each start compared. With --shots, "
+        "each draws other images.",
+        low=1,
     )

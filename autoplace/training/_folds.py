@@ -82,7 +82,7 @@ def split_rows(task: Task, images: Images) -> SplitRows:
         return SplitRows(task.rows("fit"), np.empty(0, dtype=int))
     if images.name == "few":
         rows = task.rows("train")
-        few = sample_per_class(task.labels[rows], images.per_class, task.seed)
+        few = sample_per_class(task.labels[rows], images.per_class, task.seed + images.draw)
         return SplitRows(rows[few], task.rows("val"))
     if images.name == "split" or images.fold == 1:
         return SplitRows(task.rows("train"), task.rows("val"))

@@ -29,6 +29,8 @@ class Images:
         Number of the fold, from 1; the task's own validation images are the first one.
     per_class : int, default=0
         With `few`, the number of training images of each class.
+    draw : int, default=0
+        With `few`, which images: another number draws others.
 
     Examples
     --------
@@ -39,10 +41,12 @@ class Images:
     name: Literal["split", "fold", "all", "few"] = "split"
     fold: int = 0
     per_class: int = 0
+    draw: int = 0
 
     def __str__(self) -> str:
         number = self.fold or self.per_class
-        return f"{self.name} {number}" if number else self.name
+        draw = f", draw {self.draw}" if self.draw else ""
+        return f"{self.name} {number}{draw}" if number else self.name
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,7 @@ class Outcome:
         earlier, recent = scores[:-patience], scores[-patience:]
         return all(
             max(map(value, recent)) <= max(map(value, earlier))
-            for value in (lambda val: val.of(metric), lambda val: -val.loss)
+            for value in (lambda val: val.of(metric), lambda val: -val.deciding_loss(metric))
         )
 
     @property

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _package_versions() -> str:
     return ", ".join(found)
 
 
-def data_card(log: predictors.PlacementLog, machine: Mapping[str, Any]) -> str:
+def data_card(log: predictors.PlacementLog, machines: Sequence[Mapping[str, Any]]) -> str:
     """Extend the plain card: source of the data, how trials ran, and known limits."""
     done = log.trials[log.trials["status"] == "done"]
     lines = [
@@ -107,8 +107,11 @@ def data_card(log: predictors.PlacementLog, machine: Mapping[str, Any]) -> str:
         "fixed pools of items it has new pictures of validation's items; "
         f"{EPOCHS} epochs, batch 32, AdamW; one split per task; seeds are those of trials.",
         "",
-        f"Machine: {machine['device']}; {machine['processes']} processes at once, one thread each, "
-        f"in float32. Versions: {json.dumps(machine['versions'])}. "
+        *(
+            f"Machine: {machine['device']}; {machine['processes']} processes at once, one thread "
+            f"each, in float32. Versions: {json.dumps(machine['versions'])}."
+            for machine in machines
+        ),
         f"{done['seconds'].sum() / 3600:.1f} hours of trials.",
         "",
         "| task | family | group | source | licence |",
@@ -141,14 +144,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--machine", type=Path, help="what describe_machine said; default: this")
-    parser.add_argument("--processes", type=int, default=2, help="that ran trials at once")
+    parser.add_argument(
+        "--machine", type=Path, nargs="+", default=(),
+        help="what describe_machine said, and `processes`, how many ran at once; default: two here",
+    )  # fmt: skip
     arguments = parser.parse_args()
-    told = arguments.machine
-    machine = json.loads(told.read_text()) if told else describe_machine()
+    machines = [json.loads(told.read_text()) for told in arguments.machine]
     log = gather(arguments.store)
     fresh = arguments.out.with_name(arguments.out.name + ".new")
-    predictors.write_log(log, fresh, data_card(log, {**machine, "processes": arguments.processes}))
+    predictors.write_log(
+        log, fresh, data_card(log, machines or [describe_machine() | {"processes": 2}])
+    )
     shutil.rmtree(arguments.out, ignore_errors=True)
     fresh.rename(arguments.out)
     print(f"{len(log.trials)} trials; set aside: {log.reasons() or 'none'}")

@@ -9,11 +9,11 @@ that is stopped early is balanced; repeats with other seeds come last. Learning 
 the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
 not count. Outcomes are measured on the measurement split as well, where the task has one.
 
---backbones, --tasks, --stages and --rounds select a part of a plan. With `--share 3/16` the command
-takes the third of sixteen equal shares of tasks and backbones: sixteen processes, each with a share
-and a store of its own, use a GPU or many cores. `panel` writes a panel from the probes of the
-tuning sets. `export.py` writes the shipped log from one store or several; `complete.py` continues
-the log with the plan for a GPU.
+--backbones, --tasks, --stages, --kinds and --rounds select a part of a plan. With `--share 3/16`
+the command takes the third of sixteen equal shares of tasks and backbones: sixteen processes, each
+with a share and a store of its own, use a GPU or many cores. `panel` writes a panel from the probes
+of the tuning sets. `export.py` writes the shipped log from one store or several; `complete.py`
+continues the log with the plan for a GPU.
 
     python experiments/log/make.py panel --backbones starter fashion-vit8 --work tuning
 """
@@ -38,6 +38,7 @@ from panel import BUDGET_EDGES, write_panel
 from plans import PLANS, Round, Stage, backbones_of, interleaved
 
 from autoplace.agent import Progress, collect_task, open_task, probe_task
+from autoplace.agent.steps._rates import kinds_of
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.settings import CollectSettings
@@ -59,6 +60,7 @@ class Visit:
     task: str
     store: Store
     parallel_placements: str
+    kinds: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> CollectSettings:
@@ -79,7 +81,12 @@ class Visit:
     @cached_property
     def fixed(self) -> list[Trial]:
         """Trials of this visit that do not depend on the probe; each once."""
-        found = [t for stage in self.stages for t in self.round.share(stage.trials(self.chain))]
+        found = [
+            trial
+            for stage in self.stages
+            for trial in self.round.share(stage.trials(self.chain))
+            if stage.sort != "kinds" or not self.kinds or set(kinds_of(trial)) <= set(self.kinds)
+        ]
         return list({(str(t.placement), t.seed): t for t in reversed(found)}.values())[::-1]
 
     def ended(self, log: pd.DataFrame, fingerprint: str) -> pd.DataFrame:
@@ -140,7 +147,8 @@ def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
                 )
                 if stages and (backbone, task) in mine:
                     parallel = arguments.parallel_placements
-                    found.append(Visit(each, stages, chain, task, store, parallel))
+                    kinds = tuple(arguments.kinds)
+                    found.append(Visit(each, stages, chain, task, store, parallel, kinds))
     return found
 
 
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", help="default: all of the plan")
     parser.add_argument("--plan", choices=list(PLANS), default="cpu")
     parser.add_argument("--stages", nargs="+", help="default: all of the plan")
+    parser.add_argument("--kinds", nargs="+", default=(), help="of the stage kinds; default: all")
     parser.add_argument("--rounds", type=int, help="only the first of the plan; default: all")
     parser.add_argument("--tasks", default="*", help="wildcard pattern of task names")
     parser.add_argument("--share", default="1/1", help="which of how many shares, such as 3/16")

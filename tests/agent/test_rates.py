@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoplace.agent.steps._rate_grid import HIGHEST, LOWEST, START, best_rate, extension
+from autoplace.agent.steps._rate_grid import MOST, START, STEP, best_rate, extension
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
@@ -24,7 +24,7 @@ def search(loss_at):
     return losses, best_rate(losses)
 
 
-@given(st.floats(-5.5, -0.5))
+@given(st.floats(-3.5, -0.5))
 def test_the_search_finds_the_lowest_point_of_a_smooth_curve_wherever_it_is(exponent):
     losses, rate = search(lambda rate: (math.log10(rate) - exponent) ** 2)
     assert abs(math.log10(rate) - exponent) < 0.1
@@ -32,14 +32,21 @@ def test_the_search_finds_the_lowest_point_of_a_smooth_curve_wherever_it_is(expo
 
 
 def test_a_rate_at_which_training_diverges_is_never_chosen():
-    losses, rate = search(lambda rate: math.inf if rate > 2e-4 else -rate)
-    assert max(rate for rate, (loss,) in losses.items() if math.isfinite(loss)) == rate == 1e-4
+    losses, rate = search(lambda rate: math.inf if rate > 5e-4 else -rate)
+    assert max(rate for rate, (loss,) in losses.items() if math.isfinite(loss)) == rate == 3.2e-4
 
 
 def test_where_everything_diverges_the_search_ends_at_the_lowest_rate():
     losses, _ = search(lambda rate: math.inf)
-    assert LOWEST <= min(losses) < 10 * LOWEST
-    assert max(losses) <= HIGHEST
+    assert len(losses) == MOST
+    assert max(losses) == max(START)
+    assert min(losses) == pytest.approx(min(START) / STEP ** (MOST - len(START)), rel=0.01)
+
+
+def test_where_training_never_helps_the_search_ends_too():
+    losses, rate = search(lambda rate: 1 + rate)
+    assert len(losses) == MOST
+    assert rate == min(losses)
 
 
 def test_a_reference_that_diverges_rules_its_rate_out_for_all():

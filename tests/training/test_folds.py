@@ -57,6 +57,17 @@ def test_a_refit_sees_all_training_and_validation_images_and_no_test_image(task)
     assert len(rows.val) == 0
 
 
+def test_few_images_are_as_many_of_each_class_and_others_in_another_draw(task):
+    draws = [split_rows(task, Images("few", per_class=3, draw=draw)) for draw in (0, 0, 1)]
+    first, same, other = (draw.train.tolist() for draw in draws)
+    assert first == same
+    assert first != other
+    for rows in (first, other):
+        assert np.bincount(task.labels[rows]).tolist() == [3] * len(task.data.classes)
+        assert set(rows) <= set(task.rows("train"))
+    assert draws[0].val.tolist() == draws[2].val.tolist() == task.rows("val").tolist()
+
+
 def test_the_users_own_validation_images_are_the_only_fold(make_task, image_folder, tmp_path):
     for number, image in enumerate(sorted(image_folder.rglob("*.png"))):
         split = ("train", "val", "test")[number % 3]

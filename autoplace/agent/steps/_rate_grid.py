@@ -21,7 +21,9 @@ STEP = math.sqrt(10)  # ratio of neighbouring rates
 START = (1e-2, 3.2e-2)
 START_FULL = (3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
 LEAST = len(START) + 1  # rates that a search tries
-LOWEST, HIGHEST = 1e-6, 1.0  # the grid is not extended beyond
+# The most rates that a search tries: down to a hundredth of the first, where training changes next
+# to nothing.
+MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
 
 Reference = Placement | FullTuning | Trial
@@ -44,7 +46,8 @@ class RateSearch:
     tried : dict of float to list of (float or None)
         Validation metric of each reference placement at each rate; None where training diverged.
     loss : float
-        Lowest validation loss of the first reference; infinite if nothing was tried.
+        Lowest validation loss (`Scores.deciding_loss`) of the first reference; infinite if nothing
+        was tried.
 
     Examples
     --------
@@ -68,6 +71,8 @@ class RateGrid:
     ----------
     kind : str
         Adapter kind, `head-only`, `lora` or `full`.
+    metric : str
+        The metric that decides on validation.
     judged : list of Trial
         What every rate is judged by; at no rate yet.
     rates : tuple of float
@@ -78,18 +83,21 @@ class RateGrid:
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
+    >>> grid = RateGrid.of("head-only", [Placement()], "accuracy", seed=0, epochs=2)
     >>> [trial.learning_rate for trial in grid.trials]
     [0.01, 0.032]
     """
 
     kind: str
+    metric: str
     judged: list[Trial]
     rates: tuple[float, ...]
     tried: dict[float, list[Outcome]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
+    def of(
+        cls, kind: str, references: Sequence[Reference], metric: str, seed: int, epochs: int
+    ) -> Self:
         """Start the grid of a kind with its reference placements."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
@@ -97,7 +105,7 @@ class RateGrid:
             for each in references
         ]
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
-        return cls(kind, judged, START_FULL if kind == "full" else START)
+        return cls(kind, metric, judged, START_FULL if kind == "full" else START)
 
     @property
     def trials(self) -> list[Trial]:
@@ -114,11 +122,11 @@ class RateGrid:
     def losses(self) -> dict[float, list[float]]:
         """Validation losses by rate; infinite for a trial that failed."""
         return {
-            rate: [o.val.loss if o.is_done else math.inf for o in self.tried[rate]]
-            for rate in sorted(self.tried)
+            rate: [o.val.deciding_loss(self.metric) if o.is_done else math.inf for o in outcomes]
+            for rate, outcomes in sorted(self.tried.items())
         }
 
-    def result(self, metric: str) -> RateSearch:
+    def result(self) -> RateSearch:
         """Return the rate with the lowest loss.
 
         Raises
@@ -135,7 +143,7 @@ class RateGrid:
                 "check the images and the backbone, or set --lr"
             )
         metrics = {
-            rate: [o.val.of(metric) if o.is_done else None for o in self.tried[rate]]
+            rate: [o.val.of(self.metric) if o.is_done else None for o in self.tried[rate]]
             for rate in sorted(self.tried)
         }
         epochs = self.judged[0].epochs
@@ -186,6 +194,8 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
 def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     """Return the rates to try next: beyond the edge where the best rate is, or none.
 
+    None follow once `MOST` were tried.
+
     Examples
     --------
     >>> extension({0.01: [0.6], 0.032: [0.5]})
@@ -194,6 +204,8 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     ()
     """
     rates = sorted(losses)
+    if len(rates) >= MOST:
+        return ()
     means = [float(np.mean(losses[rate])) for rate in rates]
     best = int(np.argmin(means))
     if best == len(rates) - 1 and math.isfinite(means[best]):
@@ -202,5 +214,4 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
         beyond = rates[0] / STEP
     else:
         return ()
-    beyond = float(f"{beyond:.2g}")
-    return (beyond,) if LOWEST <= beyond <= HIGHEST else ()
+    return (float(f"{beyond:.2g}"),)

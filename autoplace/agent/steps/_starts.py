@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast, get_args
 
 import numpy as np
@@ -40,7 +41,7 @@ class Starts:
         self._task = task
         self.images = Images("few", per_class=settings.shots) if settings.shots else Images()
         self._seed = settings.seed
-        self._states: dict[str, dict[str, Tensor]] = {}
+        self._states: dict[tuple[str, Images], dict[str, Tensor]] = {}
         anchor = next(iter(models.values())).placement
         self._starts: dict[str, tuple[Placement, dict[str, Tensor]]] = {
             name: (anchor, adapters) for name, adapters in self._merged(settings, models).items()
@@ -50,6 +51,18 @@ class Starts:
             adapters = {key: t.cpu().clone() for key, t in state if not key.startswith("head.")}
             self._starts[name] = model.placement, adapters
         self._starts[NEW] = anchor, {}
+
+    def trials_of(self, number: int, rate: float) -> list[Trial]:
+        """Return the trials of one seed, counted from 0.
+
+        Few-shot runs draw other images for each seed.
+        """
+        draw = number if self.images.name == "few" else 0
+        images = replace(self.images, draw=draw)
+        return [
+            replace(trial, learning_rate=rate, seed=trial.seed + number, images=images)
+            for trial in self.trials.values()
+        ]
 
     @property
     def trials(self) -> dict[str, Trial]:
@@ -64,9 +77,10 @@ class Starts:
         name = str(trial.chosen_by)
         if name == NEW:  # another state for each seed
             return start_outcome(self._task, trial, start_state(self._task, trial, {}))
-        if name not in self._states:
-            self._states[name] = start_state(self._task, trial, self._starts[name][1])
-        return start_outcome(self._task, trial, self._states[name])
+        key = name, trial.images
+        if key not in self._states:
+            self._states[key] = start_state(self._task, trial, self._starts[name][1])
+        return start_outcome(self._task, trial, self._states[key])
 
     def _merged(
         self, settings: MergeSettings, models: Mapping[str, AdaptedModel]

@@ -1,0 +1,169 @@
+"""Compare the validation scores that could choose a learning rate.
+
+`measure` trains three kinds in every block at five rates, briefly as the search for a rate does and
+for all epochs, on tasks with all their images and with few. `report` chooses a rate by each score
+of the brief trial and says how much test accuracy of the long one is lost against the best rate.
+The scores are accuracy, the loss, and the loss at the temperature that minimises it (Guo et al.
+2017, arXiv 1706.04599). Without training is a choice too: it has the scores of the fitted head.
+
+    python experiments/rate_scores.py measure
+    python experiments/rate_scores.py report
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoplace.agent import Progress, open_task
+from autoplace.agent.steps._rate_grid import short_epochs
+from autoplace.agent.steps._space import every_block_baseline, search_space
+from autoplace.placement import Placement
+from autoplace.settings import PickSettings
+from autoplace.training import (
+    Task,
+    Trial,
+    fresh_model,
+    predict_split,
+    run_trials,
+    score,
+    trained_model,
+)
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
+
+RESULTS = Path(__file__).parent / "results"
+ROWS, REPORT = RESULTS / "rate_scores.jsonl", RESULTS / "rate_scores.json"
+TASKS = ("textures-scales", "paths-number", "shapes-count")  # of families outside `peft_bar.py`
+FEW = {"train": 60, "val": 200, "test": 1000}
+KINDS = ("bottleneck", "lora", "arc")
+RATES = (0.00032, 0.001, 0.0032, 0.01, 0.032)
+EPOCHS = 5
+
+
+def few_images(name: str, draw: int, root: Path) -> str:
+    """Write a few images of a built-in task to a folder, at random."""
+    task = open_task(f"builtin:{name}", PickSettings(), PickSettings(), Progress())
+    rng = np.random.default_rng(draw)
+    for split in task.data.splits:
+        if split.name in FEW:
+            for row in rng.choice(len(split.labels), FEW[split.name], replace=False):
+                folder = root / split.name / task.data.classes[split.labels[row]]
+                folder.mkdir(parents=True, exist_ok=True)
+                split.raw(int(row)).save(folder / f"{row}.png")
+    return str(root)
+
+
+def scores_of(task: Task, model: Any) -> dict[str, float]:
+    """Return the scores of a model on validation and its accuracy on test."""
+    logits, labels = predict_split(task, model, "val")
+    found = score(logits, labels)
+    test = score(*predict_split(task, model, "test"))
+    return {
+        "accuracy": found.accuracy, "loss": found.loss,
+        "calibrated_loss": found.calibrated_loss, "test": test.accuracy,
+    }  # fmt: skip
+
+
+def placement_of(task: Task, settings: PickSettings) -> Placement:
+    """Return the kind of the settings in every block."""
+    space = search_space(task.chain, settings)
+    found = space.lora if settings.adapter == "lora" else None
+    found = found or every_block_baseline(task.chain.n_nodes, space.budget)
+    assert found is not None
+    return found
+
+
+def measure(path: Path) -> None:
+    """Append a line for every kind on every task."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    known = {tuple(json.loads(line)[k] for k in ("task", "images", "kind")) for line in lines}
+    for name in TASKS:
+        for images in ("all", "few, draw 1", "few, draw 2"):
+            with tempfile.TemporaryDirectory() as folder:
+                source = f"builtin:{name}"
+                if images != "all":
+                    source = few_images(name, int(images[-1]), Path(folder))
+                for kind in KINDS:
+                    if (name, images, kind) in known:
+                        continue
+                    row = {"task": name, "images": images, "kind": kind} | train(source, kind)
+                    with path.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+                    print(name, images, kind, flush=True)
+
+
+def train(source: str, kind: str) -> dict[str, Any]:
+    """Train at every rate, briefly and for all epochs."""
+    settings = PickSettings(adapter=kind, epochs=EPOCHS, parallel_placements="1")
+    task = open_task(source, settings, settings, Progress())
+    placement = placement_of(task, settings)
+    found: dict[str, Any] = {"start": scores_of(task, fresh_model(task, Placement(), 0))}
+    for length, epochs in (("short", short_epochs(EPOCHS)), ("whole", EPOCHS)):
+        trials = [Trial(placement, 0, learning_rate=rate, epochs=epochs) for rate in RATES]
+        found[length] = {
+            outcome.trial.learning_rate: scores_of(task, trained_model(task, outcome))
+            for outcome in run_trials(task, trials, settings)
+            if outcome.is_done
+        }
+    return found
+
+
+def chosen(row: dict[str, Any], name: str, lowest: float) -> str | None:
+    """Return the rate that a score chooses, None if it prefers the start."""
+    sign = 1 if name == "accuracy" else -1
+    rates = {rate: each for rate, each in row["short"].items() if float(rate) >= lowest}
+    best = max(rates, key=lambda rate: sign * rates[rate][name])
+    return best if sign * rates[best][name] > sign * row["start"][name] else None
+
+
+def report(path: Path) -> dict[str, Any]:
+    """Return points of test accuracy lost by each score."""
+    found = []
+    for row in map(json.loads, path.read_text().splitlines()):
+        tests = {rate: each["test"] for rate, each in row["whole"].items()}
+        best = max(tests.values())
+        for name in ("accuracy", "loss", "calibrated_loss"):
+            for else_by in ("none", "accuracy", "lowest"):
+                rate = chosen(row, name, 0.001)
+                if rate is None and else_by == "accuracy":
+                    rate = max(row["short"], key=lambda r: row["short"][r]["accuracy"])
+                if rate is None and else_by == "lowest":
+                    rate = "0.001"
+                value = row["start"]["test"] if rate is None else tests.get(rate, 0.0)
+                found.append(
+                    {
+                        "images": row["images"][:3], "score": name, "else": else_by,
+                        "lost": 100 * (best - value), "untrained": rate is None,
+                        "task": row["task"], "kind": row["kind"],
+                    }
+                )  # fmt: skip
+    table = pd.DataFrame(found)
+    print(table.groupby(["images", "score", "else"])[["lost", "untrained"]].mean().round(2))
+    return {"rows": found, **describe_machine()}
+
+
+def main() -> None:
+    """Parse options and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    options = parser.parse_args()
+    if options.what == "measure":
+        measure(options.rows)
+        return
+    document = report(options.rows)
+    REPORT.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
