@@ -23,6 +23,7 @@ from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import (
     Scores,
+    calibrated_loss,
     class_report,
     confusion,
     metric_of_counts,
@@ -58,6 +59,7 @@ __all__ = [
     "TaskSummary",
     "Trial",
     "WarmUpAndCosine",
+    "calibrated_loss",
     "class_report",
     "confusion",
     "count_folds",

@@ -132,7 +132,7 @@ def calibrated_loss(
     if not np.isfinite(values).all() or slope(1.0) <= 0:
         inverse = 1.0
     else:
-        inverse = brentq(slope, 0.0, 1.0, xtol=1e-4) if slope(0.0) < 0 else 0.0
+        inverse = brentq(slope, 0.0, 1.0, xtol=1e-12, rtol=1e-6) if slope(0.0) < 0 else 0.0
     return float(np.average(losses(labels, inverse * values), weights=weights))
 
 
