@@ -60,10 +60,10 @@ def placement_of(budget: ParameterBudget) -> Placement:
 def found_rate(task: Task, placement: Placement, settings: PickSettings) -> float:
     """Find the learning rate as `pick` does, with one reference."""
     epochs = short_epochs(settings.epochs)
-    grid = RateGrid.of("bottleneck", [placement], settings.metric, seed=0, epochs=epochs)
+    grid = RateGrid.of("bottleneck", [placement], seed=0, epochs=epochs)
     while grid.rates:
         grid.add(run_trials(task, grid.trials, settings))
-    return grid.result().rate
+    return grid.result(settings.metric).rate
 
 
 def measure(path: Path, epochs: int) -> None:

@@ -99,8 +99,7 @@ class PeftTrainer:
             for rate in rates:
                 model = self.train(Images(), rate, short_epochs(epochs), seed)
                 logits = predict(model, self._images[val])
-                scores = score(logits.cpu().numpy(), self._labels[val].cpu().numpy())
-                losses[rate] = [scores.deciding_loss(self._settings.metric)]
+                losses[rate] = [float(functional.cross_entropy(logits, self._labels[val]))]
             rates = extension(losses)
         return best_rate(losses)
 

@@ -4,7 +4,7 @@
 for all epochs, on tasks with all their images and with few. `report` chooses a rate by each score
 of the brief trial and says how much test accuracy of the long one is lost against the best rate.
 The scores are accuracy, the loss, and the loss at the temperature that minimises it (Guo et al.
-2017, arXiv 1706.04599). Without training is a choice too: it has the scores of the fitted head.
+2017, arXiv 1706.04599). It also says how often a score prefers the fitted head, before training.
 
     python experiments/rate_scores.py measure
     python experiments/rate_scores.py report
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
 
 from autoplace.agent import Progress, open_task
 from autoplace.agent.steps._rate_grid import short_epochs
@@ -63,6 +64,15 @@ def few_images(name: str, draw: int, root: Path) -> str:
     return str(root)
 
 
+def loss_at_best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the loss at the temperature that makes it lowest."""
+
+    def loss(log_temperature: float) -> float:
+        return score(logits / np.exp(log_temperature), labels).loss
+
+    return float(minimize_scalar(loss, bounds=(-3, 3), method="bounded").fun)
+
+
 def scores_of(task: Task, model: Any) -> dict[str, float]:
     """Return the scores of a model on validation and its accuracy on test."""
     logits, labels = predict_split(task, model, "val")
@@ -70,7 +80,8 @@ def scores_of(task: Task, model: Any) -> dict[str, float]:
     test = score(*predict_split(task, model, "test"))
     return {
         "accuracy": found.accuracy, "loss": found.loss,
-        "calibrated_loss": found.calibrated_loss, "test": test.accuracy,
+        "calibrated_loss": loss_at_best_temperature(logits, labels),
+        "test": test.accuracy,
     }  # fmt: skip
 
 
@@ -118,38 +129,35 @@ def train(source: str, kind: str) -> dict[str, Any]:
     return found
 
 
-def chosen(row: dict[str, Any], name: str, lowest: float) -> str | None:
-    """Return the rate that a score chooses, None if it prefers the start."""
-    sign = 1 if name == "accuracy" else -1
-    rates = {rate: each for rate, each in row["short"].items() if float(rate) >= lowest}
-    best = max(rates, key=lambda rate: sign * rates[rate][name])
-    return best if sign * rates[best][name] > sign * row["start"][name] else None
-
-
 def report(path: Path) -> dict[str, Any]:
-    """Return points of test accuracy lost by each score."""
+    """Return points of test accuracy lost by each score, and how often it prefers no training."""
     found = []
     for row in map(json.loads, path.read_text().splitlines()):
         tests = {rate: each["test"] for rate, each in row["whole"].items()}
-        best = max(tests.values())
         for name in ("accuracy", "loss", "calibrated_loss"):
-            for else_by in ("none", "accuracy", "lowest"):
-                rate = chosen(row, name, 0.001)
-                if rate is None and else_by == "accuracy":
-                    rate = max(row["short"], key=lambda r: row["short"][r]["accuracy"])
-                if rate is None and else_by == "lowest":
-                    rate = "0.001"
-                value = row["start"]["test"] if rate is None else tests.get(rate, 0.0)
-                found.append(
-                    {
-                        "images": row["images"][:3], "score": name, "else": else_by,
-                        "lost": 100 * (best - value), "untrained": rate is None,
-                        "task": row["task"], "kind": row["kind"],
-                    }
-                )  # fmt: skip
+            sign = 1 if name == "accuracy" else -1
+            values = {rate: sign * each[name] for rate, each in row["short"].items()}
+            best = max(values, key=values.__getitem__)
+            found.append(
+                {
+                    "images": row["images"].partition(",")[0], "score": name,
+                    "lost": 100 * (max(tests.values()) - tests.get(best, 0.0)),
+                    "prefers_head": 100 * (values[best] <= sign * row["start"][name]),
+                }
+            )  # fmt: skip
     table = pd.DataFrame(found)
-    print(table.groupby(["images", "score", "else"])[["lost", "untrained"]].mean().round(2))
-    return {"rows": found, **describe_machine()}
+    cases = table.groupby(["images", "score"])
+    means = cases[["lost", "prefers_head"]].mean().round(2)
+    return {
+        "scores": [
+            {"images": images, "score": name, "cases": len(cases.get_group((images, name)))}
+            | row.to_dict()
+            for (images, name), row in means.iterrows()
+        ],
+        "epochs": EPOCHS,
+        "seed": 0,
+        **describe_machine(),
+    }
 
 
 def main() -> None:
@@ -162,6 +170,7 @@ def main() -> None:
         measure(options.rows)
         return
     document = report(options.rows)
+    print(json.dumps(document["scores"], indent=1))
     REPORT.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -92,11 +92,6 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _scores(content: Mapping[str, float]) -> Scores:
-    """Read scores; the first records have no calibrated loss."""
-    return Scores(**{"calibrated_loss": content["loss"], **content})
-
-
 def outcome_from_dict(content: Mapping[str, Any], trial: Trial) -> Outcome:
     """Read what `outcome_to_dict` wrote of a trial.
 
@@ -112,7 +107,7 @@ def outcome_from_dict(content: Mapping[str, Any], trial: Trial) -> Outcome:
             trial,
             int(each["number"]),
             float(each["train_loss"]),
-            None if each["val"] is None else _scores(each["val"]),
+            None if each["val"] is None else Scores(**each["val"]),
         )
         for each in content["epochs"]
     ]

@@ -23,7 +23,6 @@ from autoplace.training._remedy import Cause, Remedy
 from autoplace.training._schedule import WarmUpAndCosine
 from autoplace.training._scores import (
     Scores,
-    calibrated_loss,
     class_report,
     confusion,
     metric_of_counts,
@@ -59,7 +58,6 @@ __all__ = [
     "TaskSummary",
     "Trial",
     "WarmUpAndCosine",
-    "calibrated_loss",
     "class_report",
     "confusion",
     "count_folds",

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from predictors.vocabulary import LOG_LOSS
@@ -24,12 +23,10 @@ class Scores:
         From 0 to 1.
     loss : float
         Mean cross-entropy in nats.
-    calibrated_loss : float
-        The same at the best temperature: see `calibrated_loss`.
 
     Examples
     --------
-    >>> scores = Scores(0.75, 0.7, 0.65, loss=0.5, calibrated_loss=0.4)
+    >>> scores = Scores(0.75, 0.7, 0.65, loss=0.5)
     >>> scores.of("macro-f1"), scores.of("log-loss")
     (0.65, -0.5)
     """
@@ -38,21 +35,12 @@ class Scores:
     balanced_accuracy: float
     macro_f1: float
     loss: float
-    calibrated_loss: float
 
     def of(self, metric: str) -> float:
         """Return the score that `--metric` names; `log-loss` is minus the loss."""
         if metric == LOG_LOSS:
             return -self.loss
         return float(asdict(self)[metric.replace("-", "_")])
-
-    def deciding_loss(self, metric: str) -> float:
-        """Return the loss by which trainings are compared, besides the metric.
-
-        It is the calibrated one, because training that makes a model overconfident raises the loss
-        of a model that predicts better. With `log-loss` overconfidence counts.
-        """
-        return self.loss if metric == LOG_LOSS else self.calibrated_loss
 
 
 def metric_value(metric: str, labels: np.ndarray, logits: np.ndarray) -> float:
@@ -91,49 +79,6 @@ def losses(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Return the cross-entropy of each row in nats, (..., rows), of logits (..., rows, classes)."""
     values = log_softmax(logits.astype(float), axis=-1)
     return np.asarray(-values[..., np.arange(len(labels)), labels])
-
-
-def calibrated_loss(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Compute the mean cross-entropy at the temperature, of at least 1, that makes it lowest.
-
-    The logits are divided by one temperature (Guo et al. 2017, arXiv 1706.04599), which takes
-    overconfidence away and leaves every prediction as it is. A temperature below 1 would reward
-    a model for being right on every image of a small split.
-
-    Parameters
-    ----------
-    logits : ndarray (rows, classes)
-    labels : ndarray (rows,)
-        True classes, from 0.
-    weights : ndarray (rows,), optional
-        Weights of the mean.
-
-    Returns
-    -------
-    float
-        In nats; at most the loss itself and that of equal probabilities. If a logit is not finite
-        it is the loss itself.
-
-    Examples
-    --------
-    >>> sure, labels = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]]), np.array([0, 0, 1])
-    >>> round(float(losses(labels, sure).mean()), 3), round(calibrated_loss(sure, labels), 3)
-    (3.0, 0.637)
-    """
-    values = logits.astype(float)
-
-    def slope(inverse: float) -> float:
-        """Derivative of the loss, which is convex in the inverse of the temperature."""
-        expected = (softmax(inverse * values, axis=-1) * values).sum(-1)
-        return float(np.average(expected - values[np.arange(len(labels)), labels], weights=weights))
-
-    if not np.isfinite(values).all() or slope(1.0) <= 0:
-        inverse = 1.0
-    else:
-        inverse = brentq(slope, 0.0, 1.0, xtol=1e-12, rtol=1e-6) if slope(0.0) < 0 else 0.0
-    return float(np.average(losses(labels, inverse * values), weights=weights))
 
 
 def metric_of_counts(
@@ -205,7 +150,6 @@ def score(
         metric_value("balanced-accuracy", labels, logits),
         metric_value("macro-f1", labels, logits),
         float(np.average(losses(labels, logits), weights=weights)),
-        calibrated_loss(logits, labels, weights),
     )
 
 

@@ -250,7 +250,7 @@ class Outcome:
         earlier, recent = scores[:-patience], scores[-patience:]
         return all(
             max(map(value, recent)) <= max(map(value, earlier))
-            for value in (lambda val: val.of(metric), lambda val: -val.deciding_loss(metric))
+            for value in (lambda val: val.of(metric), lambda val: -val.loss)
         )
 
     @property

@@ -20,7 +20,7 @@ from predictors.vocabulary import Role, Status
 
 def outcome(text, accuracy, loss, role=Role.CANDIDATE, status=Status.DONE):
     trial = Trial(Placement.parse(text), 0, role)
-    scores = Scores(accuracy, accuracy, accuracy, loss, loss)
+    scores = Scores(accuracy, accuracy, accuracy, loss)
     return Outcome(trial, 0, status, epochs=[Epoch(trial, 1, loss, scores)])
 
 

@@ -65,7 +65,7 @@ class Invented(Executor):
                     outcome = replace(outcome, status=Status.FAILED, reason="bad luck")
                     break
                 loss = (math.log10(trial.learning_rate) + 2) ** 2 + 1 + noise[number] / 50
-                val = None if trial.images.name == "all" else Scores(*[1 / loss] * 3, loss, loss)
+                val = None if trial.images.name == "all" else Scores(*[1 / loss] * 3, loss)
                 outcome.epochs.append(Epoch(trial, number, loss, val))
                 outcome.step_losses.append(loss)
                 weights = {"w": torch.tensor([float(number)])}

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -17,7 +17,7 @@ from sklearn.metrics import (
     log_loss,
 )
 
-from autoplace.training import calibrated_loss, class_report, confusion, metric_value, score
+from autoplace.training import class_report, confusion, metric_value, score
 from predictors.vocabulary import METRICS
 
 CLASSES = 6
@@ -103,40 +103,3 @@ def test_the_confusion_matrix_has_true_classes_down_and_predicted_classes_across
     expected = np.zeros((CLASSES, CLASSES), dtype=int)
     np.add.at(expected, (labels, guesses), 1)
     np.testing.assert_array_equal(confusion(labels, logits_of(guesses), CLASSES), expected)
-
-
-@settings(max_examples=50)
-@given(
-    rows=st.integers(1, 40),
-    scale=st.sampled_from([0.1, 1.0, 10.0, 1000.0]),
-    seed=st.integers(0, 99),
-    weighted=st.booleans(),
-)
-def test_the_calibrated_loss_is_the_lowest_at_any_temperature_of_at_least_one(
-    rows, scale, seed, weighted
-):
-    rng = np.random.default_rng(seed)
-    logits, labels = scale * rng.normal(size=(rows, CLASSES)), rng.integers(0, CLASSES, rows)
-    weights = rng.uniform(0.5, 2.0, rows) if weighted else None
-    scaled = log_softmax(logits / np.geomspace(1, 1e8, 500)[:, None, None], axis=-1)
-    at_each = np.average(-scaled[:, np.arange(rows), labels], axis=-1, weights=weights)
-    found = calibrated_loss(logits, labels, weights)
-    assert found == pytest.approx(at_each.min(), rel=4e-3)
-    assert found <= at_each.min() + 1e-6
-
-
-def test_overconfidence_does_not_count_and_underconfidence_does():
-    labels = np.array([0, 1, 2, 3, 4, 5, 0, 1])
-    logits = 3 * np.eye(CLASSES)[[0, 1, 2, 3, 4, 5, 1, 0]]  # two of eight are wrong
-    sure, unsure = score(10 * logits, labels), score(logits / 10, labels)
-    assert sure.loss > 2 * score(logits, labels).loss
-    assert sure.calibrated_loss == pytest.approx(score(logits, labels).calibrated_loss, rel=1e-3)
-    assert unsure.calibrated_loss == unsure.loss > sure.calibrated_loss
-    assert sure.deciding_loss("accuracy") == sure.calibrated_loss
-    assert sure.deciding_loss("log-loss") == sure.loss
-
-
-def test_on_rows_that_are_all_right_the_calibrated_loss_is_the_loss():
-    found = score(logits_of(np.arange(CLASSES)), np.arange(CLASSES))
-    assert found.accuracy == 1
-    assert found.calibrated_loss == found.loss > 0

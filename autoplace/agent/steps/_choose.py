@@ -58,9 +58,10 @@ class Contender:
         """Mean of the metric over folds or seeds."""
         return float(np.mean([outcome.val.of(name) for outcome in self.outcomes]))
 
-    def deciding_loss(self, metric: str) -> float:
-        """Mean over folds or seeds of the loss that decides besides the metric."""
-        return float(np.mean([outcome.val.deciding_loss(metric) for outcome in self.outcomes]))
+    @property
+    def loss(self) -> float:
+        """Mean validation loss over folds or seeds."""
+        return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
 
 
 def compare(
@@ -138,19 +139,17 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     simplest_first = sorted(contenders, key=_complexity)
     scores = choice_scores(
         np.array([contender.metric(metric) for contender in simplest_first]),
-        np.array([contender.deciding_loss(metric) for contender in simplest_first]),
+        np.array([contender.loss for contender in simplest_first]),
         np.array([contender.prior for contender in simplest_first]),
     )
     pairs = list(zip(simplest_first, scores.tolist(), strict=True))
     ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
     best = ranked[0][0]
     # Standardised losses would tell apart what are equals to any user.
-    highest = best.deciding_loss(metric) + TIE
     winner = next(
         pair
         for pair in pairs
-        if pair[0].metric(metric) >= best.metric(metric)
-        and pair[0].deciding_loss(metric) <= highest
+        if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     )
     return [winner, *(pair for pair in ranked if pair is not winner)]
 

@@ -40,7 +40,7 @@ def ranking_table(contest: Contest, entrants: Entrants, metric: str) -> pd.DataF
                 "folds": len(contender.outcomes) if contender else 0,
                 "score": scores.get(str(outcome.placement), np.nan),
                 "val_metric": value,
-                "val_loss": np.nan if measured is None else measured.deciding_loss(metric),
+                "val_loss": np.nan if measured is None else measured.loss,
                 "gain": value - reference if contender else np.nan,
                 "parameters": outcome.parameters,
                 "seconds": outcome.seconds,

@@ -74,9 +74,8 @@ class PickResult:
     ranking : DataFrame (trials, 13)
         One row per placement, finalists and baselines by score, the winner first, then what dropped
         out: `placement`, `role`, `chosen_by`, `predicted`, `status`, `epochs`, `folds`, `score`,
-        `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss
-        (`Scores.deciding_loss`) are means over folds; of a candidate that dropped out, they are
-        those of its last epoch.
+        `val_metric`, `val_loss`, `gain`, `parameters`, `seconds`. Metric and loss are means over
+        folds; of a candidate that dropped out, they are those of its last epoch.
     tested : dict of str to Tested
         By role: `winner`, `every-block`, `head-only`, `lora`, `k-nearest neighbours`. Empty if the
         time budget ran out before the winner could be tested.

@@ -139,7 +139,7 @@ def rank(outcomes: Sequence[Outcome], metric: str) -> list[Outcome]:
         return []
     values = validation_scores(
         np.array([outcome.val.of(metric) for outcome in running]),
-        np.array([outcome.val.deciding_loss(metric) for outcome in running]),
+        np.array([outcome.val.loss for outcome in running]),
     )
     return [running[i] for i in np.argsort(-values, kind="stable")]
 

@@ -46,8 +46,7 @@ class RateSearch:
     tried : dict of float to list of (float or None)
         Validation metric of each reference placement at each rate; None where training diverged.
     loss : float
-        Lowest validation loss (`Scores.deciding_loss`) of the first reference; infinite if nothing
-        was tried.
+        Lowest validation loss of the first reference; infinite if nothing was tried.
 
     Examples
     --------
@@ -71,8 +70,6 @@ class RateGrid:
     ----------
     kind : str
         Adapter kind, `head-only`, `lora` or `full`.
-    metric : str
-        The metric that decides on validation.
     judged : list of Trial
         What every rate is judged by; at no rate yet.
     rates : tuple of float
@@ -83,21 +80,18 @@ class RateGrid:
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> grid = RateGrid.of("head-only", [Placement()], "accuracy", seed=0, epochs=2)
+    >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
     >>> [trial.learning_rate for trial in grid.trials]
     [0.01, 0.032]
     """
 
     kind: str
-    metric: str
     judged: list[Trial]
     rates: tuple[float, ...]
     tried: dict[float, list[Outcome]] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, kind: str, references: Sequence[Reference], metric: str, seed: int, epochs: int
-    ) -> Self:
+    def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
         """Start the grid of a kind with its reference placements."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
@@ -105,7 +99,7 @@ class RateGrid:
             for each in references
         ]
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
-        return cls(kind, metric, judged, START_FULL if kind == "full" else START)
+        return cls(kind, judged, START_FULL if kind == "full" else START)
 
     @property
     def trials(self) -> list[Trial]:
@@ -122,11 +116,11 @@ class RateGrid:
     def losses(self) -> dict[float, list[float]]:
         """Validation losses by rate; infinite for a trial that failed."""
         return {
-            rate: [o.val.deciding_loss(self.metric) if o.is_done else math.inf for o in outcomes]
+            rate: [o.val.loss if o.is_done else math.inf for o in outcomes]
             for rate, outcomes in sorted(self.tried.items())
         }
 
-    def result(self) -> RateSearch:
+    def result(self, metric: str) -> RateSearch:
         """Return the rate with the lowest loss.
 
         Raises
@@ -143,7 +137,7 @@ class RateGrid:
                 "check the images and the backbone, or set --lr"
             )
         metrics = {
-            rate: [o.val.of(self.metric) if o.is_done else None for o in self.tried[rate]]
+            rate: [o.val.of(metric) if o.is_done else None for o in self.tried[rate]]
             for rate in sorted(self.tried)
         }
         epochs = self.judged[0].epochs

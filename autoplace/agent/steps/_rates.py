@@ -92,9 +92,7 @@ def find_rates(
     if settings.lr is not None:
         return {kind: RateSearch(kind, settings.lr, "given") for kind in references}, []
     epochs = short_epochs(settings.epochs)
-    grids = [
-        RateGrid.of(kind, each, rounds.metric, seed, epochs) for kind, each in references.items()
-    ]
+    grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
     while growing := [grid for grid in grids if grid.rates]:
         trials = [trial for grid in growing for trial in grid.trials]
         outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
@@ -103,7 +101,7 @@ def find_rates(
     found, errors = {}, []
     for grid in grids:
         try:
-            found[grid.kind] = grid.result()
+            found[grid.kind] = grid.result(rounds.metric)
         except UserError as error:
             errors.append(error)
     return found, errors

@@ -136,5 +136,4 @@ def _named(split: str, scores: Scores) -> dict[str, float]:
         f"{split}_balanced_accuracy": scores.balanced_accuracy,
         f"{split}_macro_f1": scores.macro_f1,
         f"{split}_loss": scores.loss,
-        f"{split}_calibrated_loss": scores.calibrated_loss,
     }
