@@ -132,7 +132,7 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
     else:
         logits_of[KNN] = neighbours[None]
         tested[KNN] = Tested(f"k={k}", (), (metric_value(task.metric, labels, neighbours),))
-    progress.advance()
+    progress.advance(KNN)
     differences = {
         role: paired_difference(task.metric, labels, logits_of[WINNER], theirs)
         for role, theirs in logits_of.items()
