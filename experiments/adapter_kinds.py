@@ -40,8 +40,8 @@ from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, REPORT = RESULTS / "adapter_kinds.jsonl", RESULTS / "adapter_kinds.json"
-# One natural, one specialised and one structured task. On emoji-groups, another natural one, no
-# kind lowers the validation loss, so it cannot compare kinds.
+# One natural, one specialised and one structured task. On emoji-groups, another natural one,
+# training most kinds raises the validation loss, so it cannot compare them.
 TASKS = ("fonts-letters", "charts-kinds", "shapes-count")
 FIELD = 8
 SEEDS = 3

@@ -10,7 +10,7 @@ from autoplace.tracking.ledger._ledger import TrialState, is_behind, trial_state
 from autoplace.tracking.ledger._past import Past
 from autoplace.tracking.ledger._push import push_ledger
 from autoplace.tracking.ledger._push_run import trial_histories
-from autoplace.tracking.store import TRIAL_TAG, Point, Run, search_runs
+from autoplace.tracking.store import TRIAL_TAG, Point, Run, search_children
 from predictors.vocabulary import Status
 
 
@@ -58,7 +58,7 @@ class EarlierTrials:
         store = past.run.store
         if is_behind(past.events):
             push_ledger(store, past.ledger)
-        found = search_runs(store, f"tags.`mlflow.parentRunId` = '{past.run.run_id}'")
+        found = search_children(past.run)
         children = {run.data.tags.get(TRIAL_TAG, ""): Run.of(store, run) for run in found}
         points = {key: each.points for key, each in trial_histories(past.events).items()}
         return cls(trial_states(past.events), children, points)

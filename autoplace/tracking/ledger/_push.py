@@ -24,7 +24,15 @@ from autoplace.tracking.ledger._ledger import (
 from autoplace.tracking.ledger._lock import hold, is_held
 from autoplace.tracking.ledger._probe_files import run_folders
 from autoplace.tracking.ledger._push_run import first, is_deleted, look_up, push_run
-from autoplace.tracking.store import TRIAL_TAG, Run, Store, find_run, search_runs, start_run
+from autoplace.tracking.store import (
+    TRIAL_TAG,
+    Run,
+    Store,
+    find_run,
+    search_children,
+    search_runs,
+    start_run,
+)
 from predictors.vocabulary import Status
 
 INVOCATION_TAG = "autoplace.invocation"
@@ -140,8 +148,7 @@ def push_ledger(store: Store, ledger: Ledger, *, is_over: bool = False) -> int:
 
 def _end_others(parent: Run, states: Mapping[str, TrialState], events: Sequence[Event]) -> None:
     """End the runs of trials that did not end with their invocation."""
-    condition = f"tags.`mlflow.parentRunId` = '{parent.run_id}' AND attributes.status = 'RUNNING'"
-    for found in search_runs(parent.store, condition):
+    for found in search_children(parent, running=True):
         state = states.get(found.data.tags.get(TRIAL_TAG, ""))
         if state is not None and not state.status.is_over:
             status = RUN_STATUS[Status.INTERRUPTED]

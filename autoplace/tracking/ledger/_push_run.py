@@ -15,7 +15,7 @@ from autoplace.tracking._error import TrackingError, translated
 from autoplace.tracking.ledger._events import RUN_STATUS, Event, ProbeEvent, TrialChange
 from autoplace.tracking.ledger._ledger import Ledger, TrialState, milliseconds, trial_states
 from autoplace.tracking.ledger._probe_files import read_probe
-from autoplace.tracking.store import TRIAL_TAG, Point, Run, decode_row, log_probe, search_runs
+from autoplace.tracking.store import TRIAL_TAG, Point, Run, decode_row, log_probe, search_children
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -63,11 +63,8 @@ def push_run(parent: Run, ledger: Ledger, *, running: bool) -> Pushed:
     tables = read_probe(ledger.path.parent, probe.probe_key) if probe else None
     if probe and tables:
         log_probe(parent, probe.probe_key, tables)
-    condition = f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
-    known = {
-        found.data.tags.get(TRIAL_TAG): found
-        for found in search_runs(parent.store, condition, deleted=True)
-    }
+    children = search_children(parent, deleted=True)
+    known = {found.data.tags.get(TRIAL_TAG): found for found in children}
     histories = trial_histories(events)
     pushed = Pushed()
     for trial_id, state in trial_states(events).items():

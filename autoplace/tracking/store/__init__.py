@@ -5,7 +5,7 @@ from autoplace.tracking.store._probes import find_probe, log_probe
 from autoplace.tracking.store._row_tags import TRIAL_TAG, decode_row
 from autoplace.tracking.store._rows import read_rows
 from autoplace.tracking.store._run import Point, Run, RunStatus, create_run, start_run
-from autoplace.tracking.store._search import find_run, search_runs
+from autoplace.tracking.store._search import find_run, search_children, search_runs
 from autoplace.tracking.store._store import RUNS, Store
 from autoplace.tracking.store._ui import open_ui_command, run_ui
 
@@ -25,6 +25,7 @@ __all__ = [
     "open_ui_command",
     "read_rows",
     "run_ui",
+    "search_children",
     "search_runs",
     "start_run",
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.entities import Run as MlflowRun
 
+PARENT_TAG = "mlflow.parentRunId"
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 # Step, metrics, and when they were measured: milliseconds since 1970 (UTC), None for now.
 Point = tuple[int, Mapping[str, float], int | None]
@@ -297,7 +298,7 @@ def create_run(
         **{str(key): str(value) for key, value in tags.items()},
     }
     if parent is not None:
-        full_tags["mlflow.parentRunId"] = parent.run_id
+        full_tags[PARENT_TAG] = parent.run_id
     with translated(f"start run {name!r}", store.address):
         created = store.client.create_run(experiment_id, at, full_tags, name)
     run = Run(store, created.info.run_id, experiment_id, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoplace.tracking._error import TrackingError, translated
-from autoplace.tracking.store._run import Run
+from autoplace.tracking.store._run import PARENT_TAG, Run
 from autoplace.tracking.store._store import Store
 
 if TYPE_CHECKING:
@@ -115,3 +115,42 @@ def search_runs(store: Store, condition: str, *, deleted: bool = False) -> list[
             token = found.token
             if not token:
                 return runs
+
+
+def search_children(
+    parent: Run, *, running: bool = False, deleted: bool = False
+) -> list[MlflowRun]:
+    """Every child of a run, oldest first: the runs of an invocation's trials.
+
+    Parameters
+    ----------
+    parent : Run
+        An invocation's run.
+    running : bool, default=False
+        Only those that MLflow takes for running.
+    deleted : bool, default=False
+        Whether runs that were deleted in MLflow are among them.
+
+    Returns
+    -------
+    list of mlflow.entities.Run
+        The runs.
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be read.
+
+    Examples
+    --------
+    >>> from autoplace.tracking import Store
+    >>> from autoplace.tracking import Store, start_run
+    >>> run = start_run(Store(), "digits", "pick digits", {"seed": 0})
+    >>> trial = run.start_child("head-only (seed 0)")
+    >>> [found.info.run_name for found in search_children(run)]
+    ['head-only (seed 0)']
+    """
+    condition = f"tags.`{PARENT_TAG}` = '{parent.run_id}'"
+    if running:
+        condition += " AND attributes.status = 'RUNNING'"
+    return search_runs(parent.store, condition, deleted=deleted)
