@@ -120,7 +120,7 @@ def report(path: Path) -> dict[str, Any]:
                 "mean": round(float(values.mean()), 4),
                 "sd": round(float(values.std(ddof=1)), 4) if len(values) > 1 else None,
                 "minus_dense_points": round(float(gaps.mean()), 2),
-                "parameters": these[0]["parameters"],
+                "parameters": sorted({row["parameters"] for row in these}),
             }
         document["tables"][name] = table
     return document
