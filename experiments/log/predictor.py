@@ -5,7 +5,7 @@ alone. Both are scored on families and placements that they have not seen, and t
 placements better is trained. The family of `make pick`'s data set is left out of the fit, so that
 `make pick` shows predictions for a family that the predictor has never seen.
 
-    python experiments/log/predictor.py --out predictors/shipped/v4
+    python experiments/log/predictor.py --out predictors/shipped/v5
 """
 
 from __future__ import annotations
