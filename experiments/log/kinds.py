@@ -8,6 +8,7 @@ import pandas as pd
 from plans import SHORT
 
 CANDIDATES = 10  # of what x where on each task
+LORA = "published:lora-qkv"  # on query, key and value, as peft_bar.py has it
 # In `chosen_by`; the panel has the bottlenecks that are everywhere.
 _PLACE = re.compile(r"(?:panel:)?(published|every-block|early-half|late-half|random)(?::(.*))?")
 
@@ -34,8 +35,8 @@ def by_kind(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
 def what_and_where(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, float]]:
     """Compare what x where candidates with the panel's bottlenecks on each task.
 
-    On tasks where the whole panel and all ten candidates ran. "Best" is chosen by validation
-    accuracy, ties by loss; the value is the gain on test.
+    On tasks where the whole panel and all ten candidates ran; also with LoRA in every block, where
+    it ran. "Best" is chosen by validation accuracy, ties by loss; the value is the gain on test.
     """
     first = done[(done["backbone"] == backbone) & (done["seed"] == 0)]
     found: dict[str, dict[str, float]] = {}
@@ -54,6 +55,14 @@ def what_and_where(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, flo
             f"best of all {CANDIDATES + SHORT} - best of {theirs}": best_of_all - best_of_panel,
             f"mean of {ours} - mean of {theirs}": means,
         }
+        lora = rows[rows["chosen_by"] == LORA]
+        if len(lora):
+            usual_lora = float(lora["gain"].iloc[0])
+            of_both = _best(pd.concat([fresh, lora]))
+            values |= {
+                f"best of {ours} - LoRA in every block": best - usual_lora,
+                f"best of {ours} and LoRA - LoRA in every block": of_both - usual_lora,
+            }
         for name, value in values.items():
             found.setdefault(name, {})[str(task)] = value
     return found
