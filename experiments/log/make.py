@@ -147,7 +147,7 @@ def visits(arguments: argparse.Namespace, store: Store) -> list[Visit]:
                 )
                 if stages and (backbone, task) in mine:
                     parallel = arguments.parallel_placements
-                    kinds = tuple(arguments.kinds)
+                    kinds = tuple(arguments.kinds or ())
                     found.append(Visit(each, stages, chain, task, store, parallel, kinds))
     return found
 
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", help="default: all of the plan")
     parser.add_argument("--plan", choices=list(PLANS), default="cpu")
     parser.add_argument("--stages", nargs="+", help="default: all of the plan")
-    parser.add_argument("--kinds", nargs="+", default=(), help="of the stage kinds; default: all")
+    parser.add_argument("--kinds", nargs="+", help="of the stage kinds; default: all")
     parser.add_argument("--rounds", type=int, help="only the first of the plan; default: all")
     parser.add_argument("--tasks", default="*", help="wildcard pattern of task names")
     parser.add_argument("--share", default="1/1", help="which of how many shares, such as 3/16")

@@ -102,9 +102,22 @@ def small_plan(monkeypatch, tmp_path):
     monkeypatch.setattr(_task, "MEASUREMENT_SIZE", 60)
     return Namespace(
         plan="small", rounds=None, stages=None, backbones=None, tasks="shapes-size",
-        parallel_placements="4", share="1/1",
+        parallel_placements="4", share="1/1", kinds=None,
         store=f"sqlite:///{tmp_path}/mlflow.db",
     )  # fmt: skip
+
+
+def test_a_part_of_the_kinds_is_what_the_whole_plan_has_of_them(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db")
+    plan = {
+        "plan": "cpu-at-once", "rounds": None, "stages": ["kinds"], "backbones": ["fashion-vit8"],
+        "tasks": "shapes-size", "share": "1/1", "parallel_placements": "1",
+    }  # fmt: skip
+    whole, part = (
+        make.visits(Namespace(**plan, kinds=kinds), store)[0].fixed for kinds in (None, ["lora"])
+    )
+    assert part == [trial for trial in whole if "@lora" in str(trial.placement)]
+    assert 3 <= len(part) < len(whole)
 
 
 def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(small_plan):
