@@ -64,7 +64,7 @@ def trial_key(trial: Trial) -> str:
     Examples
     --------
     >>> trial_key(Trial(Placement.parse("7>3"), seed=1))
-    '122e3add94741ec5'
+    'ce170ca1abd9fcff'
     """
     text = json.dumps(trial_to_dict(trial), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
