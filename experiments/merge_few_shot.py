@@ -2,7 +2,7 @@
 
 One placement is trained on three source tasks. Its adapters then start few-shot runs on targets of
 other families: merged by optimal transport, averaged, summed, those of each source alone, and new
-ones. All have the same images, epochs and learning rate.
+ones. All have the same images and epochs, and each its own learning rate, found in the same way.
 
     python experiments/merge_few_shot.py measure
     python experiments/merge_few_shot.py report
@@ -76,7 +76,7 @@ def measure(path: Path) -> None:
                 "target": name,
                 "shots": shots,
                 "images": result.images,
-                "rate": result.rate.rate,
+                "rates": {names.get(s, s): found.rate for s, found in result.rates.items()},
                 "test": {
                     names.get(start, start): list(tested.values)
                     for start, tested in result.tested.items()

@@ -60,7 +60,7 @@ def merge(
     The hidden units of each adapter are matched with those of the first run by optimal transport
     and then averaged, in the style of MerA (arXiv 2308.15982). The merged adapters start a run on
     a few images of each class, with a new head. The adapters of each run, their plain average and
-    sum, and new adapters start runs with the same images, epochs and learning rate.
+    sum, and new adapters start runs with the same images and epochs, each at its own learning rate.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from autoplace.agent.steps._merge_result import MergeResult, merge_card
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._pick_result import Tested
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rates import find_rate
+from autoplace.agent.steps._rates import find_rates
 from autoplace.agent.steps._read import read_images
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
@@ -85,13 +85,15 @@ def merge(
             executor = create_executor(task, settings, Deadline(), progress, pool)
             rounds = Rounds(executor, recorded, Deadline(), task.metric, progress)
             trials = starts.trials
-            kinds = "+".join(sorted({spec.kind for _, spec in models[0].placement}))
-            references = list(trials.values())
-            rate = find_rate(rounds, kinds, references, settings, settings.seed, starts.begin)
+            # The sum is larger than the average, and new adapters are zero: each needs its own.
+            references = {name: [trial] for name, trial in trials.items()}
+            rates, errors = find_rates(rounds, references, settings, settings.seed, starts.begin)
+            if errors:
+                raise errors[0]
             jobs = [
                 starts.begin(trial)
                 for number in range(settings.seeds)
-                for trial in starts.trials_of(number, rate.rate)
+                for trial in starts.trials_of(number, rates)
             ]
             outcomes = rounds.run(f"Fine-tuning {len(trials)} starts on {task.data.name}", jobs)
         by_start = {
@@ -111,7 +113,7 @@ def merge(
             solver=settings.solver,
             shots=settings.shots,
             images=len(split_rows(task, starts.images).train),
-            rate=rate,
+            rates=rates,
             validation={
                 name: float(np.mean([outcome.val.of(task.metric) for outcome in found]))
                 for name, found in by_start.items()

@@ -170,6 +170,7 @@ def render_merge(result: MergeResult) -> str:
         rows.append(
             (
                 name if each else f"merged by {name}",
+                f"{result.rates[name].rate:g}",
                 result.validation[name],
                 tested.mean,
                 each and each.difference,
@@ -184,8 +185,8 @@ def render_merge(result: MergeResult) -> str:
         f"{result.method}{how}",
         "",
         f"{result.metric}, mean (seeds: {len(result.tested[result.method].seeds)}); every start "
-        f"has the same images, epochs and learning rate ({result.rate.rate:g})",
-        table(("start", "val", "test", "merged - this", "95 % interval"), rows),
+        "has the same images and epochs, and its own learning rate",
+        table(("start", "rate", "val", "test", "merged - this", "95 % interval"), rows),
     ]
     if better:
         lines.append(f"The merged start is not ahead of {' and '.join(better)} on test.")

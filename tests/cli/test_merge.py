@@ -44,7 +44,7 @@ def test_every_start_is_trained_and_compared_under_the_same_conditions(merged):
     assert all(list(start["by_seed"]) == ["0", "1"] for start in starts.values())
     assert set(merged["differences"]) == set(starts) - {"transport"}
     assert merged["images"] == 12  # four of each of three classes
-    assert merged["learning_rate"] == 0.01
+    assert {start["learning_rate"] for start in starts.values()} == {0.01}
 
 
 def test_the_merged_model_is_kept_and_scores_what_was_reported(cli, home, merged, image_folder):
@@ -68,6 +68,8 @@ def test_the_run_is_recorded_with_its_trials_and_without_rows_of_the_log(merged,
     )
     assert len(children) == 12
     assert {child.data.tags["autoplace.role"] for child in children} == {"start"}
+    drawn = {(child.data.params["seed"], child.data.params["images"]) for child in children}
+    assert drawn == {("0", "few 4"), ("1", "few 4, draw 1")}
     assert not [row for row in read_rows(store) if row["placement"] == merged["placement"]]
 
 

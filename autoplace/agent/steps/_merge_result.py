@@ -34,8 +34,8 @@ class MergeResult:
         How they were merged.
     shots, images : int
         Training images of each class (0 for all), and in all.
-    rate : RateSearch
-        The learning rate that every start was trained with.
+    rates : dict of str to RateSearch
+        The learning rate of each start, and what it was chosen from.
     validation : dict of str to float
         Mean metric over seeds on validation, by start.
     tested : dict of str to Tested
@@ -63,7 +63,7 @@ class MergeResult:
     solver: str
     shots: int
     images: int
-    rate: RateSearch
+    rates: dict[str, RateSearch]
     validation: dict[str, float]
     tested: dict[str, Tested]
     differences: dict[str, Interval]
@@ -83,10 +83,10 @@ class MergeResult:
             "solver": self.solver,
             "shots": self.shots,
             "images": self.images,
-            "learning_rate": self.rate.rate,
             "starts": {
                 name: {
                     "placement": tested.what,
+                    "learning_rate": self.rates[name].rate,
                     "validation": self.validation[name],
                     "test": tested.mean,
                     "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=True)),
@@ -117,8 +117,8 @@ def merge_card(result: MergeResult) -> str:
             for name, tested in result.tested.items()
         ),
         "",
-        "Every start had the same images, epochs and learning rate. The stored model is that of",
-        "the first seed. The backbone's weights are not stored here.",
+        "Every start had the same images and epochs, and a learning rate found in the same way.",
+        "The stored model is that of the first seed. The backbone's weights are not stored here.",
         "",
     ]
     return "\n".join(lines)

@@ -36,7 +36,7 @@ class RateSearch:
     Attributes
     ----------
     kind : str
-        Adapter kind, `head-only`, `lora` or `full`.
+        Adapter kind, `head-only`, `lora` or `full`; in `merge`, the start.
     rate : float
         The rate that every trial of the kind gets.
     source : str
@@ -69,7 +69,7 @@ class RateGrid:
     Attributes
     ----------
     kind : str
-        Adapter kind, `head-only`, `lora` or `full`.
+        Adapter kind, `head-only`, `lora` or `full`; in `merge`, the start.
     judged : list of Trial
         What every rate is judged by; at no rate yet.
     rates : tuple of float

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.model import AdaptedModel
 from autoplace.placement import Placement, PlacementError
 from autoplace.procedures import Cost, Method, Solver, check_mergeable, merge_adapters
@@ -52,16 +53,16 @@ class Starts:
             self._starts[name] = model.placement, adapters
         self._starts[NEW] = anchor, {}
 
-    def trials_of(self, number: int, rate: float) -> list[Trial]:
-        """Return the trials of one seed, counted from 0.
+    def trials_of(self, number: int, rates: Mapping[str, RateSearch]) -> list[Trial]:
+        """Return the trials of one seed, counted from 0, each at the rate of its start.
 
         Few-shot runs draw other images for each seed.
         """
         draw = number if self.images.name == "few" else 0
         images = replace(self.images, draw=draw)
         return [
-            replace(trial, learning_rate=rate, seed=trial.seed + number, images=images)
-            for trial in self.trials.values()
+            replace(trial, learning_rate=rates[name].rate, seed=self._seed + number, images=images)
+            for name, trial in self.trials.items()
         ]
 
     @property
