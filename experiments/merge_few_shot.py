@@ -10,7 +10,6 @@ ones. All have the same images and epochs, and each its own learning rate, found
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import two_steps
 from adapter_claims import found_rate, placement_of
 
 import autoplace
@@ -104,19 +104,5 @@ def report(path: Path) -> dict[str, Any]:
     return {"tables": tables, "seeds": SEEDS, "epochs": EPOCHS, **describe_machine()}
 
 
-def main() -> None:
-    """Parse options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("--rows", type=Path, default=ROWS)
-    options = parser.parse_args()
-    if options.what == "measure":
-        measure(options.rows)
-        return
-    document = report(options.rows)
-    REPORT.write_text(json.dumps(document, indent=2) + "\n")
-    print(json.dumps(document["tables"], indent=2))
-
-
 if __name__ == "__main__":
-    main()
+    two_steps.run(__doc__.splitlines()[0], measure, report, ROWS, REPORT, "tables")

@@ -12,7 +12,6 @@ The scores are accuracy, the loss, and the loss at the temperature that minimise
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -40,7 +39,9 @@ from autoplace.training import (
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
+import two_steps
 from machine import describe_machine
+from rates import write_images
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, REPORT = RESULTS / "rate_scores.jsonl", RESULTS / "rate_scores.json"
@@ -57,10 +58,8 @@ def few_images(name: str, draw: int, root: Path) -> str:
     rng = np.random.default_rng(draw)
     for split in task.data.splits:
         if split.name in FEW:
-            for row in rng.choice(len(split.labels), FEW[split.name], replace=False):
-                folder = root / split.name / task.data.classes[split.labels[row]]
-                folder.mkdir(parents=True, exist_ok=True)
-                split.raw(int(row)).save(folder / f"{row}.png")
+            rows = rng.choice(len(split.labels), FEW[split.name], replace=False)
+            write_images(split, rows, task.data.classes, root)
     return str(root)
 
 
@@ -160,19 +159,5 @@ def report(path: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Parse options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("--rows", type=Path, default=ROWS)
-    options = parser.parse_args()
-    if options.what == "measure":
-        measure(options.rows)
-        return
-    document = report(options.rows)
-    print(json.dumps(document["scores"], indent=1))
-    REPORT.write_text(json.dumps(document, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    two_steps.run(__doc__.splitlines()[0], measure, report, ROWS, REPORT, "scores")

@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,14 @@ def placements(task: Task, settings: PickSettings) -> dict[str, Placement]:
     return {name: placement for name, placement in found.items() if placement is not None}
 
 
+def write_images(split: Any, rows: Iterable[int], classes: Sequence[str], root: Path) -> None:
+    """Write images of a split to a folder for each class."""
+    for row in rows:
+        folder = root / split.name / classes[split.labels[row]]
+        folder.mkdir(parents=True, exist_ok=True)
+        split.raw(int(row)).save(folder / f"{row}.png")
+
+
 def write_subset(name: str, root: Path) -> str:
     """Write a few images of a built-in task to a folder, evenly over classes."""
     task = open_task(f"builtin:{name}", PickSettings(), PickSettings(), Progress())
@@ -89,11 +97,9 @@ def write_subset(name: str, root: Path) -> str:
         if split.name not in WIDE_IMAGES:
             continue
         per_class = WIDE_IMAGES[split.name] // len(task.data.classes)
-        for index, label in enumerate(task.data.classes):
-            for row in np.flatnonzero(split.labels == index)[:per_class]:
-                folder = root / split.name / label
-                folder.mkdir(parents=True, exist_ok=True)
-                split.raw(int(row)).save(folder / f"{row}.png")
+        for index in range(len(task.data.classes)):
+            rows = np.flatnonzero(split.labels == index)[:per_class]
+            write_images(split, rows, task.data.classes, root)
     return str(root)
 
 

@@ -1,0 +1,44 @@
+"""The command line of scripts that measure line by line, and report what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def run(
+    description: str,
+    measure: Callable[[Path], None],
+    report: Callable[[Path], dict[str, Any]],
+    rows: Path,
+    result: Path,
+    shown: str,
+) -> None:
+    """Parse `measure` or `report`, and do it.
+
+    Parameters
+    ----------
+    description : str
+        First line of the help.
+    measure : callable
+        Appends to a file of JSON lines what it does not have.
+    report : callable
+        Makes a document of that file.
+    rows, result : Path
+        The default file of lines, and where the document goes.
+    shown : str
+        The document's key that is printed.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--rows", type=Path, default=rows)
+    options = parser.parse_args()
+    if options.what == "measure":
+        measure(options.rows)
+        return
+    document = report(options.rows)
+    result.write_text(json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document[shown], indent=2))
