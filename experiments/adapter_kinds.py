@@ -1,10 +1,11 @@
 """Compare adapter kinds: in every block, where `pick` puts them, and at random.
 
 For each kind, `measure` runs `pick --adapter KIND` on each task: it finds the kind's learning rate,
-races its placements, and trains the winner, the kind in every block and LoRA in every block with
-the same number of parameters over the same seeds. A random placement of the kind is trained the
-same way. The predictor has seen no task of the family. A line is appended for each kind and task;
-what is there is not run again.
+races its placements, and trains the winner and the kind in every block over the same seeds. A
+random placement of the kind is trained the same way. The cell of LoRA also trains LoRA on `qkv` of
+every block, with which every kind can be compared. All have at most the same number of parameters.
+The predictor has seen no task of the family. A line is appended for each kind and task; what is
+there is not run again.
 
     python experiments/adapter_kinds.py measure
     python experiments/adapter_kinds.py report
@@ -65,17 +66,19 @@ def random_placement(settings: PickSettings, backbone_shape: Any, space: Any) ->
 
 def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str, Any]:
     """Pick for one kind on one task, and train a random placement of it."""
-    settings = PickSettings(
-        adapter=kind, epochs=epochs, backbone=backbone, field_size=FIELD, top_k=1, folds=1,
-        seeds=SEEDS, precision="float32",
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "adapter": kind, "epochs": epochs, "backbone": backbone, "field_size": FIELD, "top_k": 1,
+        "folds": 1, "seeds": SEEDS, "precision": "float32",
+        "baselines": "standard" if kind == "lora" else "minimal",
+    }  # fmt: skip
+    settings = PickSettings(**options)
     with tempfile.TemporaryDirectory() as folder:
         result = autoplace.pick(
-            f"builtin:{task_name}", adapter=kind, epochs=epochs, backbone=backbone,
-            field_size=FIELD, top_k=1, folds=1, seeds=SEEDS, precision="float32",
+            f"builtin:{task_name}",
             store=f"sqlite:///{folder}/s.db",
             predictor=str(predictor_without(task_name, Path(folder) / "predictor")),
-        )  # fmt: skip
+            **options,
+        )
     task = open_task(f"builtin:{task_name}", settings, settings, Progress())
     space = search_space(task.chain, settings)
     placement = random_placement(settings, task.chain.shape, space)

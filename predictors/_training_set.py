@@ -54,10 +54,10 @@ class TrainingSet:
     >>> import predictors
     >>> data = predictors.load_training_set(predictors.shipped_folder())
     >>> len(data), len(set(data.groups)), sorted(set(data.families))[:3]
-    (1224, 30, ['cells', 'charts', 'digits'])
+    (1288, 30, ['cells', 'charts', 'digits'])
     >>> digits = data.select(data.families == "digits")
     >>> len(digits), len(digits.union(digits))
-    (128, 128)
+    (132, 132)
     """
 
     X: pd.DataFrame

@@ -135,10 +135,11 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     field = max(settings.field_size, settings.top_k)
     allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
-    baselines = (space.every_block is not None) + (space.lora is not None)
+    has_lora = space.lora is not None and settings.baselines != "minimal"
+    baselines = (space.every_block is not None) + has_lora
     sides = Sides(
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
-        contenders=baselines - (space.lora is not None and not space.searches_lora),
+        contenders=baselines - (has_lora and not space.searches_lora),
         tested=1 + baselines + (settings.baselines == "full"),
         favourites=int(len(space.kinds) > 1),
     )

@@ -82,9 +82,10 @@ class PickSettings(
     )
     baselines: str = option(
         "standard",
-        "'standard': head-only, every-block, LoRA in every block and k-nearest neighbours; 'full' "
-        "adds full fine-tuning.",
-        choices=("standard", "full"),
+        "'standard': head-only, every-block, LoRA in every block and k-nearest neighbours; "
+        "'minimal' leaves out LoRA and the search for its learning rate; 'full' adds full "
+        "fine-tuning.",
+        choices=("minimal", "standard", "full"),
     )
     budget: str | None = option(
         None,

@@ -87,7 +87,7 @@ def score_left_out(
     >>> predictors.score_left_out(depth, data, data, "digits")[["family", "placements"]]
        family  placements
     0  digits          71
-    1  digits          57
+    1  digits          61
     """
     train = known.select(np.asarray(known.families != family))
     test = data.select(np.asarray(data.families == family))

@@ -267,6 +267,7 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
         ("--precision", "tf32", "--metric", "log-loss"),
         ("--metric", "balanced-accuracy", "--class-weights", "balanced", "--no-refit"),
         ("--baselines", "full", "--lr", 0.003),
+        ("--baselines", "minimal", "--adapter", "ssf"),
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
@@ -282,8 +283,11 @@ def test_a_winner_reloads_to_the_same_predictions_whatever_trials_compute_in(
     again = cli("predict", done.document["folder"], *saved["path"], "--json", cwd=home)
     assert [row["predicted"] for row in again.lines] == saved["predicted"].tolist()
     if "full" in options:
-        assert "full" in done.document["test"]
+        assert {"full", "lora"} - {done.document["winner_role"]} <= set(done.document["test"])
         assert {found["source"] for found in done.document["rates"].values()} == {"given"}
+    if "minimal" in options:
+        assert "lora" not in done.document["test"]
+        assert set(done.document["rates"]) == {"head-only", "ssf"}
 
 
 def test_a_winner_that_was_trained_in_bf16_reloads_to_the_same_predictions(

@@ -134,7 +134,7 @@ def enter(
         field=[Trial(c.placement, settings.seed, Role.CANDIDATE, c.chosen_by) for c in field],
         head_only=baseline(Placement(), Role.HEAD_ONLY),
         every_block=baselines(space.every_block, Role.EVERY_BLOCK),
-        lora=baselines(space.lora, Role.LORA),
+        lora=baselines(space.lora if settings.baselines != "minimal" else None, Role.LORA),
         full=[baseline(FullTuning(), Role.FULL)] if settings.baselines == "full" else [],
         references={kind: references(space, spec, chain.n_nodes) for kind, spec in specs.items()},
         predicted=predicted,
