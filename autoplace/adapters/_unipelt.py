@@ -19,7 +19,7 @@ from autoplace.placement import Edge, PlacementError
 _SPREAD = 0.02
 _REDUCTION = 16
 # Letters of the maps that LoRA changes: the gate of each.
-_GATES = {"qv": {"q": "gate_q", "v": "gate_v"}, "qk": {"q": "gate_qk", "k": "gate_qk"}}
+_OWN = {"qv": {"q": "gate_q", "v": "gate_v"}, "qk": {"q": "gate_qk", "k": "gate_qk"}}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class UnipeltConfig(RankConfig):
     maps : {"qv", "qk"}, default="qv"
         What LoRA changes: queries and values with a gate each, as in the authors' code, or
         queries and keys with one gate, as in the paper's figure.
+    gate : {"own", "central"}, default="own"
+        In attention: a gate for each part, or the authors' central gate, which divides 1 between
+        LoRA and the prefix.
 
     Raises
     ------
@@ -46,12 +49,13 @@ class UnipeltConfig(RankConfig):
     Examples
     --------
     >>> UnipeltConfig(r=4)
-    UnipeltConfig(r=4, length=10, r_adapter='auto', maps='qv')
+    UnipeltConfig(r=4, length=10, r_adapter='auto', maps='qv', gate='own')
     """
 
     length: int = 10
     r_adapter: int | str = "auto"
     maps: str = "qv"
+    gate: str = "own"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,8 +64,12 @@ class UnipeltConfig(RankConfig):
         width = self.r_adapter
         if width != "auto" and (not isinstance(width, int) or width < 1):
             raise PlacementError(f"r_adapter={width} must be auto or a whole number of at least 1")
-        if self.maps not in _GATES:
+        if self.maps not in _OWN:
             raise PlacementError(f"UniPELT's maps={self.maps} must be qv or qk")
+        if self.gate not in ("own", "central"):
+            raise PlacementError(f"UniPELT's gate={self.gate} must be own or central")
+        if self.gate == "central" and not self.length:
+            raise PlacementError("UniPELT's gate=central needs a prefix; give a length above 0")
 
     def width(self, shape: BackboneShape) -> int:
         """Return the width of the bottleneck."""
@@ -69,12 +77,14 @@ class UnipeltConfig(RankConfig):
             return self.r_adapter
         return max(1, shape.dim // _REDUCTION)
 
-    def gates(self, sublayer: SubLayer) -> tuple[str, ...]:
-        """Name the gates of an edge."""
+    def gates(self, sublayer: SubLayer) -> dict[str, int]:
+        """Name the gates of an edge, each with the number of its outputs."""
         if sublayer is SubLayer.MLP:
-            return ("gate_adapter",)
-        prefix = ("gate_prefix",) if self.length else ()
-        return (*dict.fromkeys(_GATES[self.maps].values()), *prefix)
+            return {"gate_adapter": 1}
+        if self.gate == "central":
+            return {"gate_central": 2}
+        prefix = {"gate_prefix": 1} if self.length else {}
+        return dict.fromkeys(_OWN[self.maps].values(), 1) | prefix
 
 
 @register_adapter("unipelt")
@@ -85,7 +95,8 @@ class Unipelt(SubLayerAdapter):
     it reads what attention reads; LoRA adds `gate · B A x`, and the learned keys and values are
     multiplied by their gate. After an MLP with output h it reads h; `gate · up(relu(down(h)))` is
     added to h before the residual. A gate of 0 does not undo a prefix: keys of zero take a share
-    of the softmax. The optional gate over all three parts is left out.
+    of the softmax. The optional central gate of an attention, `softmax(mean(relu(x W + b)))`, has
+    two outputs: the first stands for the gates of LoRA, the second for that of the prefix.
 
     Parameters
     ----------
@@ -115,10 +126,11 @@ class Unipelt(SubLayerAdapter):
     def __init__(self, config: UnipeltConfig, shape: BackboneShape, edge: Edge) -> None:
         super().__init__(config, shape, edge)
         sublayer = sublayer_of(edge)
-        self._lora_gates = _GATES[config.maps]
+        self._lora_gates = _OWN[config.maps]
+        self._is_central = config.gate == "central"
         self._width = shape.attention
-        for name in config.gates(sublayer):
-            self.add_module(name, _normal(nn.Linear(shape.dim, 1)))
+        for name, n_outputs in config.gates(sublayer).items():
+            self.add_module(name, _normal(nn.Linear(shape.dim, n_outputs)))
         if sublayer is SubLayer.MLP:
             self.sites = (Site.FC2,)
             width = config.width(shape)
@@ -138,7 +150,7 @@ class Unipelt(SubLayerAdapter):
     @classmethod
     def parameters_at(cls, config: UnipeltConfig, shape: BackboneShape, edge: Edge) -> int:
         sublayer = sublayer_of(edge)
-        gates = len(config.gates(sublayer)) * (shape.dim + 1)
+        gates = sum(config.gates(sublayer).values()) * (shape.dim + 1)
         if sublayer is SubLayer.MLP:
             width = config.width(shape)
             return gates + 2 * shape.dim * width + width + shape.dim
@@ -176,9 +188,15 @@ class Unipelt(SubLayerAdapter):
 
     def gate(self, parameters: Mapping[str, Tensor], name: str, seen: Tensor) -> Tensor:
         """Compute a gate (adapters, batch, 1, 1) from (adapters, batch, tokens, dim)."""
-        weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+        is_central = self._is_central and name != "gate_adapter"
+        key = "gate_central" if is_central else name
+        weight, bias = parameters[f"{key}.weight"], parameters[f"{key}.bias"]
         logits = torch.baddbmm(bias[:, None], seen.flatten(1, 2), weight.mT)
-        return torch.sigmoid(logits).view(*seen.shape[:3], 1).mean(dim=2, keepdim=True)
+        logits = logits.view(*seen.shape[:3], -1)
+        if not is_central:
+            return torch.sigmoid(logits).mean(dim=2, keepdim=True)
+        shares = functional.relu(logits).mean(dim=2, keepdim=True).softmax(-1)
+        return shares[..., 1:] if name == "gate_prefix" else shares[..., :1]
 
     def _lora(self, parameters: Mapping[str, Tensor], given: Tensor) -> Tensor:
         """What is added to queries, keys and values (adapters, batch, tokens, 3 * width)."""

@@ -53,6 +53,7 @@ VARIANTS = [
     "arc:r=3",
     "unipelt:length=0,maps=qk,r=2",
     "unipelt:length=3,r=2,r_adapter=3",
+    "unipelt:gate=central,length=3,r=2",
     "adapterbias@mlp",
     "adapterbias:train_ln=norm2@mlp",
 ]

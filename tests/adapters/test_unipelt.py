@@ -66,6 +66,21 @@ def test_a_gate_is_a_number_between_0_and_1_for_each_image(edge, names):
         assert len(gates.unique()) == 3
 
 
+@torch.no_grad()
+def test_a_central_gate_divides_one_between_lora_and_the_prefix():
+    adapter = Unipelt(Unipelt.Config(gate="central"), VIT_B, EDGES[0])
+    stacked = {name: parameter[None] for name, parameter in adapter.named_parameters()}
+    seen = 5 * torch.randn(1, 3, 7, 768)
+    query, value, prefix = (adapter.gate(stacked, f"gate_{n}", seen) for n in ("q", "v", "prefix"))
+    assert torch.equal(query, value)
+    torch.testing.assert_close(query + prefix, torch.ones(1, 3, 1, 1))
+    linear = adapter.gate_central
+    expected = torch.relu(linear(seen[0])).mean(1).softmax(-1)
+    torch.testing.assert_close(torch.cat([query, prefix], -1)[0, :, 0], expected)
+    mlp = Unipelt(Unipelt.Config(gate="central"), VIT_B, EDGES[1])
+    assert [n for n, _ in mlp.named_children() if n.startswith("gate")] == ["gate_adapter"]
+
+
 @pytest.mark.parametrize("name", ["gate_q", "gate_v", "gate_adapter"])
 @torch.no_grad()
 def test_a_closed_gate_leaves_its_part_out(chain, images, name):
@@ -119,6 +134,8 @@ def test_a_budget_sets_the_rank_of_lora_only():
         ("0>1@unipelt:length=-1", {}, "at least 0"),
         ("0>1@unipelt:r_adapter=none", {}, "r_adapter=none must be auto or a whole number"),
         ("0>1@unipelt:maps=q", {}, "must be qv or qk"),
+        ("0>1@unipelt:gate=both", {}, "must be own or central"),
+        ("0>1@unipelt:gate=central,length=0", {}, "needs a prefix"),
         ("0>5@unipelt", {}, "cannot serve"),
     ],
 )
