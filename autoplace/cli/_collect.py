@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from autoplace.cli._options import json_option, settings_options
+from autoplace.cli._options import SectionedCommand, json_option, settings_options
 from autoplace.settings import CollectSettings
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("data", nargs=-1, required=True)
 @settings_options(CollectSettings)
 @json_option("One JSON line per finished trial.")

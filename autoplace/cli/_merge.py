@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from autoplace.cli._options import json_option, settings_options
+from autoplace.cli._options import SectionedCommand, json_option, settings_options
 from autoplace.settings import MergeSettings
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option(
     "--data", required=True, help="Data to fine-tune on; 'autoplace --help' says what it can be."

@@ -21,6 +21,29 @@ def json_option(help_text: str = "One JSON document on stdout.") -> Callable[...
     return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
+class _Option(click.Option):
+    """An option that knows the section of the help that it belongs to."""
+
+    def __init__(self, *args: Any, heading: str, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.heading = heading
+
+
+class SectionedCommand(click.Command):
+    """A command with many settings: its help has a section for each group, its own one first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {Settings.heading: []}
+        for parameter in self.get_params(ctx):
+            heading = getattr(parameter, "heading", Settings.heading)
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
 def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add a flag for every field of `kind`, and `-c`; the command gets one `settings`.
 
@@ -48,6 +71,8 @@ def settings_options(kind: type[Settings]) -> Callable[[Callable[..., Any]], Cal
             wrapped = click.option(
                 flag,
                 each.name,
+                cls=_Option,
+                heading=kind.heading_of(each.name),
                 type=choices or value_type(each),
                 default=each.default,
                 show_default=each.default is not None,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from autoplace.cli._exit_codes import ExitCode
-from autoplace.cli._options import json_option, settings_options
+from autoplace.cli._options import SectionedCommand, json_option, settings_options
 from autoplace.settings import PickSettings
 
 if TYPE_CHECKING:
     from autoplace.agent import NothingFinishedError, PickResult
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("data")
 @settings_options(PickSettings)
 @click.option("--dry-run", is_flag=True, help="Show what would be done and how long it would take.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from autoplace.cli._options import json_option, settings_options
+from autoplace.cli._options import SectionedCommand, json_option, settings_options
 from autoplace.settings import ProbeCommandSettings
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("data")
 @settings_options(ProbeCommandSettings)
 @click.option(

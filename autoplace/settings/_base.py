@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from autoplace.errors import UserError
 
@@ -35,6 +35,23 @@ class Settings:
     Traceback (most recent call last):
     autoplace.errors.UserError: --top-k is 0; it must be at least 1
     """
+
+    heading: ClassVar[str] = "Options"  # of the class's own options, in the help
+
+    @classmethod
+    def heading_of(cls, name: str) -> str:
+        """Return the heading of an option: that of the class which declares it first.
+
+        Examples
+        --------
+        >>> from autoplace.settings import PickSettings
+        >>> PickSettings.heading_of("epochs"), PickSettings.heading_of("top_k")
+        ('Training', 'Options')
+        """
+        for each in reversed(cls.__mro__):  # a subclass may change the default
+            if name in vars(each).get("__annotations__", {}):
+                return str(vars(each).get("heading", Settings.heading))
+        raise AttributeError(f"{cls.__name__} has no option '{name}'")
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -18,6 +18,8 @@ class ExecutorSettings(Settings):
     (False, True)
     """
 
+    heading = "Workers"
+
     executor: str = option(
         "in-process",
         "Where trials run: 'in-process', or 'ray' for workers on a Ray cluster.",

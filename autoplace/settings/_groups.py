@@ -22,6 +22,8 @@ class BackboneSettings(Settings):
     'starter'
     """
 
+    heading = "Data and backbone"
+
     backbone: str = option("starter", "A timm model name, or a shipped backbone such as 'starter'.")
     checkpoint: str | None = option(
         None, "Weights of the backbone: a safetensors file, or a torch file (read weights-only)."
@@ -37,6 +39,8 @@ class DataSettings(Settings):
     >>> DataSettings().metric
     'accuracy'
     """
+
+    heading = "Data and backbone"
 
     metric: str = option(
         "accuracy",
@@ -96,6 +100,8 @@ class ProbeSettings(Settings):
     0
     """
 
+    heading = "Probe"
+
     probe_images: int | None = option(
         None,
         f"Training images that the probe uses; default: {PROBE_IMAGES}, or "
@@ -140,6 +146,8 @@ class PlacementSettings(Settings):
     4
     """
 
+    heading = "Placements"
+
     edges: int | None = option(
         None,
         "Parameter budget of a placement, as a number of bottlenecks of rank --rank; default: one "
@@ -166,6 +174,8 @@ class InputSettings(Settings):
     >>> InputSettings(augment="crop").views
     0
     """
+
+    heading = "Training"
 
     augment: str = option(
         "none",
@@ -220,6 +230,8 @@ class TrialSettings(Settings):
     True
     """
 
+    heading = "Training"
+
     epochs: int = option(10, "Passes over the training images.", low=1)
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
@@ -264,6 +276,8 @@ class PredictorSettings(Settings):
     True
     """
 
+    heading = "Predictor and store"
+
     predictor: str | None = option(
         None, "Folder of a predictor; default: the store's champion, else the shipped one."
     )
@@ -278,6 +292,8 @@ class StoreSettings(Settings):
     >>> StoreSettings(store="sqlite:///mlflow.db").store
     'sqlite:///mlflow.db'
     """
+
+    heading = "Predictor and store"
 
     store: str | None = option(
         None, "MLflow tracking URI; default: MLFLOW_TRACKING_URI, else SQLite in autoplace-store/."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -146,6 +147,30 @@ def test_the_help_of_pick_shows_every_option_with_its_flag(help_of_all):
         assert f"--{each.name.replace('_', '-')} " in text
     assert "--dry-run" in text
     assert "--json" in text
+
+
+@pytest.mark.parametrize("command", ["pick", "collect", "probe", "merge"])
+def test_the_help_has_a_section_for_each_group_of_options(help_of_all, command):
+    text = help_of_all["told"][command][1]
+    found, section = {}, None
+    for line in text.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            section = line[:-1]
+        elif line.startswith("  -") and section:
+            flag = re.search(r"--([a-z-]+)", line)[1]
+            assert flag not in found
+            found[flag] = section
+    assert {found[flag] for flag in ("json", "verbose", "help", "config")} == {"Options"}
+    assert (found["seed"], found["store"]) == ("Data and backbone", "Predictor and store")
+    if command != "probe":
+        assert {found[each.name.replace("_", "-")] for each in fields(TrialSettings)} == {
+            "Training"
+        }
+    if command == "pick":
+        assert list(dict.fromkeys(found.values())) == [
+            "Options", "Data and backbone", "Probe", "Placements", "Training", "Workers",
+            "Predictor and store",
+        ]  # fmt: skip
 
 
 def test_the_list_of_commands_says_what_each_does_and_the_exit_codes(cli, tmp_path):
