@@ -76,8 +76,8 @@ def random_placement(settings: PickSettings, backbone_shape: Any, space: Any) ->
 def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str, Any]:
     """Pick for one kind on one task, and train a random placement of it."""
     options: dict[str, Any] = {
-        "adapter": SPECS.get(kind, kind), "epochs": epochs, "backbone": backbone, "field_size": FIELD, "top_k": 1,
-        "folds": 1, "seeds": SEEDS, "precision": "float32",
+        "adapter": SPECS.get(kind, kind), "epochs": epochs, "backbone": backbone,
+        "field_size": FIELD, "top_k": 1, "folds": 1, "seeds": SEEDS, "precision": "float32",
         "baselines": "standard" if kind == "lora" else "minimal",
     }  # fmt: skip
     settings = PickSettings(**options)
