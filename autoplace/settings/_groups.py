@@ -64,8 +64,8 @@ class DataSettings(Settings):
     )
     max_pixels: int = option(
         89_478_485,
-        "Most pixels of an image that are decoded (89 million take 256 MiB). Larger JPEG and JPEG "
-        "2000 images are decoded at a reduced size; others count as unreadable.",
+        "Maximum number of pixels to decode per image (89 million take 256 MiB). Larger JPEG and "
+        "JPEG 2000 images are decoded at a reduced size; others count as unreadable.",
         low=1,
     )
     family: str | None = option(
