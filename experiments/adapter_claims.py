@@ -38,6 +38,8 @@ SEEDS = 3
 DENSE = "dense"
 PROCEDURES = (
     DENSE,
+    # Nothing is pruned: what starting from `prune`'s initial weights does alone.
+    "prune:score=random,sparsity=0",
     "prune:score=random,sparsity=0.8",
     "prune:score=magnitude,sparsity=0.8",
     "prune:score=snip,sparsity=0.8",
