@@ -78,7 +78,7 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
     options: dict[str, Any] = {
         "adapter": SPECS.get(kind, kind), "epochs": epochs, "backbone": backbone,
         "field_size": FIELD, "top_k": 1, "folds": 1, "seeds": SEEDS, "precision": "float32",
-        "baselines": "standard" if kind == "lora" else "minimal",
+        "baselines": "minimal",
     }  # fmt: skip
     settings = PickSettings(**options)
     with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from autoplace.placement import Edge, PlacementError
 _SPREAD = 0.02
 _REDUCTION = 16
 # Letters of the maps that LoRA changes: the gate of each.
-_OWN = {"qv": {"q": "gate_q", "v": "gate_v"}, "qk": {"q": "gate_qk", "k": "gate_qk"}}
+_OWN_GATES = {"qv": {"q": "gate_q", "v": "gate_v"}, "qk": {"q": "gate_qk", "k": "gate_qk"}}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class UnipeltConfig(RankConfig):
         width = self.r_adapter
         if width != "auto" and (not isinstance(width, int) or width < 1):
             raise PlacementError(f"r_adapter={width} must be auto or a whole number of at least 1")
-        if self.maps not in _OWN:
+        if self.maps not in _OWN_GATES:
             raise PlacementError(f"UniPELT's maps={self.maps} must be qv or qk")
         if self.gate not in ("own", "central"):
             raise PlacementError(f"UniPELT's gate={self.gate} must be own or central")
@@ -84,7 +84,7 @@ class UnipeltConfig(RankConfig):
         if self.gate == "central":
             return {"gate_central": 2}
         prefix = {"gate_prefix": 1} if self.length else {}
-        return dict.fromkeys(_OWN[self.maps].values(), 1) | prefix
+        return dict.fromkeys(_OWN_GATES[self.maps].values(), 1) | prefix
 
 
 @register_adapter("unipelt")
@@ -126,7 +126,7 @@ class Unipelt(SubLayerAdapter):
     def __init__(self, config: UnipeltConfig, shape: BackboneShape, edge: Edge) -> None:
         super().__init__(config, shape, edge)
         sublayer = sublayer_of(edge)
-        self._lora_gates = _OWN[config.maps]
+        self._lora_gates = _OWN_GATES[config.maps]
         self._is_central = config.gate == "central"
         self._width = shape.attention
         for name, n_outputs in config.gates(sublayer).items():

@@ -11,6 +11,7 @@ import torch
 
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance, Sides
+from autoplace.agent.steps._entrants import lora_baseline
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rate_grid import LEAST, short_epochs
@@ -135,7 +136,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     field = max(settings.field_size, settings.top_k)
     allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
-    has_lora = space.lora is not None and settings.baselines != "minimal"
+    has_lora = lora_baseline(space, settings) is not None
     baselines = (space.every_block is not None) + has_lora
     sides = Sides(
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,

@@ -83,8 +83,8 @@ class PickSettings(
     baselines: str = option(
         "standard",
         "'standard': head-only, every-block, LoRA in every block and k-nearest neighbours; "
-        "'minimal' leaves out LoRA and the search for its learning rate; 'full' adds full "
-        "fine-tuning.",
+        "'minimal' leaves out LoRA and the search for its learning rate, unless --adapter searches "
+        "LoRA; 'full' adds full fine-tuning.",
         choices=("minimal", "standard", "full"),
     )
     budget: str | None = option(

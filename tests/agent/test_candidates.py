@@ -19,6 +19,7 @@ from autoplace.adapters import (
     list_adapters,
 )
 from autoplace.agent import parameter_budget
+from autoplace.agent.steps._entrants import lora_baseline
 from autoplace.agent.steps._kinds import AUTO_KINDS
 from autoplace.agent.steps._propose import propose
 from autoplace.agent.steps._rates import references
@@ -28,7 +29,7 @@ from autoplace.backbones import BackboneShape, create_chain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement
 from autoplace.placement.generators import count_candidates, early_fans, near_every_block
-from autoplace.settings import PlacementSettings
+from autoplace.settings import PickSettings, PlacementSettings
 
 N_NODES = 25
 SHAPE = BackboneShape.plain(96)
@@ -83,6 +84,18 @@ def test_auto_proposes_each_kind_alone_and_every_two_together(tables):
             for edge, spec in candidate.placement:
                 shares[spec.kind] += edge_parameters(spec, edge, SHAPE)
             assert max(shares.values()) < 3 * min(shares.values()), str(candidate)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "is_kept"), [("auto", True), ("lora", True), ("ssf", False), ("bottleneck", False)]
+)
+def test_minimal_baselines_leave_lora_out_only_where_it_is_not_searched(adapter, is_kept):
+    settings = PickSettings(adapter=adapter, baselines="minimal")
+    space = search_space(create_chain("starter"), settings)
+    assert space.lora is not None
+    assert lora_baseline(space, settings) == (space.lora if is_kept else None)
+    standard = replace(settings, baselines="standard")
+    assert lora_baseline(space, standard) == space.lora
 
 
 def test_lora_varies_maps_and_blocks_and_keeps_the_options_that_are_given(tables):

@@ -283,7 +283,7 @@ def test_a_winner_reloads_to_the_same_predictions_whatever_trials_compute_in(
     again = cli("predict", done.document["folder"], *saved["path"], "--json", cwd=home)
     assert [row["predicted"] for row in again.lines] == saved["predicted"].tolist()
     if "full" in options:
-        assert {"full", "lora"} - {done.document["winner_role"]} <= set(done.document["test"])
+        assert "full" in done.document["test"]
         assert {found["source"] for found in done.document["rates"].values()} == {"given"}
     if "minimal" in options:
         assert "lora" not in done.document["test"]

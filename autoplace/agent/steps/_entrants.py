@@ -98,6 +98,15 @@ class Entrants:
         return 0.0 if not len(placement) else self.predicted.get(placement, float("nan"))
 
 
+def lora_baseline(space: SearchSpace, settings: PickSettings) -> Placement | None:
+    """Return LoRA in every block, or None if it does not fit or is left out.
+
+    `--baselines minimal` leaves it out, but not where LoRA is searched: there it may win.
+    """
+    is_left_out = settings.baselines == "minimal" and not space.searches_lora
+    return None if is_left_out else space.lora
+
+
 def enter(
     chain: ResidualChain,
     space: SearchSpace,
@@ -134,7 +143,7 @@ def enter(
         field=[Trial(c.placement, settings.seed, Role.CANDIDATE, c.chosen_by) for c in field],
         head_only=baseline(Placement(), Role.HEAD_ONLY),
         every_block=baselines(space.every_block, Role.EVERY_BLOCK),
-        lora=baselines(space.lora if settings.baselines != "minimal" else None, Role.LORA),
+        lora=baselines(lora_baseline(space, settings), Role.LORA),
         full=[baseline(FullTuning(), Role.FULL)] if settings.baselines == "full" else [],
         references={kind: references(space, spec, chain.n_nodes) for kind, spec in specs.items()},
         predicted=predicted,
