@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._shape import Site, SubLayer
+from autoplace.backbones._sublayers import is_post_norm
 
 # (site, input, output) -> changed output, for all rows of the batch.
 Change = Callable[[Site, Tensor, Tensor], Tensor]
@@ -94,9 +95,21 @@ class OpenChain:
         """Compute node h_k from node h_{k-1}; see `ResidualChain.step`."""
         if changes is None:
             return self._chain.step(k, h)
-        block = self._chain.model.blocks[(k - 1) // 2]
-        with _changed(block, SubLayer.before(k), changes):
+        with _changed(self._block(k), SubLayer.before(k), changes):
             return self._chain.step(k, h)
+
+    def normalise(self, k: int, hidden: Tensor) -> Tensor:
+        """Apply the norm of sub-layer k, which computes node k."""
+        block = self._block(k)
+        norm = block.norm1 if SubLayer.before(k) is SubLayer.ATTENTION else block.norm2
+        return cast(Tensor, norm(hidden))
+
+    def branch_site(self, k: int) -> Site:
+        """Return the last site of sub-layer k: the stream receives its output times a constant."""
+        return Site.NORM if is_post_norm(self._block(k)) else Site.of(SubLayer.before(k))[-1]
+
+    def _block(self, k: int) -> Any:
+        return self._chain.model.blocks[(k - 1) // 2]
 
 
 def use_one_map(attention: Any) -> None:

@@ -18,12 +18,16 @@ from autoplace.probing._sites import SiteSums
 from autoplace.probing._sketch import Sketch
 from autoplace.probing._tables import NodeSums
 
+# Images of the pass that chooses the sketches of the maps. Once they are known, a pass holds the
+# sketched inputs of the maps in place of the inputs, which are four or more times as wide (ViT-S).
+PILOT = 8
+
 
 class Measurement:
     """Gradients of all edges and maps and sums of all nodes, over the micro-batches so far.
 
-    All values belong to the loss summed over images. The sketch is chosen in the first pass and
-    used in all others.
+    All values belong to the loss summed over images. The sketch of the nodes is chosen in the first
+    pass and used in all others; those of the maps are chosen before, in a pass of a few images.
 
     Parameters
     ----------
@@ -97,7 +101,10 @@ class Measurement:
         total: Tensor | None = None
         features, labels = [], []
         for batch in passes:
-            captured = capture(self.chain, batch.images.to(like), self.sites.step)
+            images = batch.images.to(like)
+            if not self.sites.sketches:
+                self._choose_site_sketches(images[:PILOT], batch.labels[:PILOT], head)
+            captured = capture(self.chain, images, self.sites.step)
             loss = self.loss(head, captured.features, batch.labels)
             features.append(captured.features.detach())
             labels.append(batch.labels)
@@ -108,6 +115,12 @@ class Measurement:
         self.gradients.add(total)
         self.sites.end_micro_batch()
         return torch.cat(features), torch.cat(labels)
+
+    def _choose_site_sketches(self, images: Tensor, labels: Tensor, head: LinearHead) -> None:
+        pilot = SiteSums(self.chain, self._width, self._seed)
+        captured = capture(self.chain, images, pilot.step)
+        captured.cotangents(HeldOutLoss()(head, captured.features, labels))
+        self.sites.sketches = pilot.sketches
 
     @torch.no_grad()
     def products(self, captured: Captured, cotangents: list[Tensor], labels: Tensor) -> Tensor:

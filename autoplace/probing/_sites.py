@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
@@ -14,6 +15,8 @@ from autoplace.probing._sketch import Sketch
 from autoplace.probing._spectrum import spectrum_statistics
 
 _OF_WEIGHT = ("gradient_rank", "stable_rank", "frobenius_norm", "snr")
+# The node that a sub-layer computes, and a site in it.
+_Key = tuple[int, Site]
 SITE_COLUMNS = ("node", "map", *_OF_WEIGHT, "gamma_norm", "beta_norm")
 
 
@@ -37,7 +40,10 @@ class SiteSums:
     Notes
     -----
     The cotangents are caught by hooks during the backward pass, and each map's tensors are freed as
-    soon as they are used. So no two maps' cotangents are in memory at the same time.
+    soon as they are used. So no two maps' cotangents are in memory at the same time. A pass holds
+    little that its graph does not hold: the input of a map is projected in the forward pass where
+    its sketch is known, the output of a norm is computed again, and what a sub-layer adds to the
+    stream is taken as the difference of two nodes.
 
     The gradients of adapters follow. Those of SSF (at gamma = 1, beta = 0) and BitFit are those of
     the scale and the shift. For AdapterBias with alpha = 1, that of v is that of the shift of
@@ -72,16 +78,22 @@ class SiteSums:
             ]
             for sublayer in SubLayer
         }
-        self.sketches: dict[tuple[int, Site], Sketch] = {}
-        self.gradients: dict[tuple[int, Site], GradientSum] = {}
-        self.scales: dict[tuple[int, Site], Tensor] = {}
-        self.shifts: dict[tuple[int, Site], Tensor] = {}
-        self._of_micro_batch: dict[tuple[int, Site], Tensor] = {}
+        self.sketches: dict[_Key, Sketch] = {}
+        self.gradients: dict[_Key, GradientSum] = {}
+        self.scales: dict[_Key, Tensor] = {}
+        self.shifts: dict[_Key, Tensor] = {}
+        self._of_micro_batch: dict[_Key, Tensor] = {}
 
     def step(self, node: int, hidden: Tensor) -> Tensor:
         """Compute a node from the one before it; its backward pass adds to the sums."""
         sites = self._sites[SubLayer.before(node)]
-        return self._view.step(node, hidden, Changes(sites, partial(self._watch, node)))
+        before = hidden.detach()
+        after = self._view.step(node, hidden, Changes(sites, partial(self._watch, node, before)))
+        branch = self._view.branch_site(node)
+        if branch in sites:
+            # d loss / d y * y, whatever constants multiply y before it is added to the stream.
+            _on_cotangent(after, partial(self._add_scale, (node, branch)), after.detach(), before)
+        return after
 
     def end_micro_batch(self) -> None:
         """Add the gradients of the passes since the last call as those of one micro-batch."""
@@ -123,39 +135,71 @@ class SiteSums:
         statistics = spectrum_statistics(mean) | {"snr": gradient.signal_to_noise()[0]}
         return {name: statistics[name] for name in _OF_WEIGHT}
 
-    def _watch(self, node: int, site: Site, given: Tensor, output: Tensor) -> Tensor:
-        # Detached, because a hook that held `output` itself would keep its graph alive for ever.
-        held = [output.detach()] if site is Site.NORM else [output.detach(), given.detach()]
-
-        def use(cotangent: Tensor) -> None:
-            self._add(node, site, cotangent, *held)
-            held.clear()
-
-        output.register_hook(use)
+    def _watch(
+        self, node: int, before: Tensor, site: Site, given: Tensor, output: Tensor
+    ) -> Tensor:
+        """Hold what the backward pass needs of a map; only what the graph does not hold already."""
+        key = (node, site)
+        _on_cotangent(output, partial(self._add_shift, key))
+        if site is not self._view.branch_site(node):
+            if site is Site.NORM:
+                _on_cotangent(output, partial(self._add_scale_of_norm, key), before)
+            else:
+                _on_cotangent(output, partial(self._add_scale, key), output.detach())
+        if site is not Site.NORM:
+            source = given.detach().flatten(0, 1)
+            known = key in self.sketches
+            if known:
+                source = self.sketches[key].source(0, source)
+            _on_cotangent(output, partial(self._add_gradient, key, known), source)
         return output
 
-    @torch.no_grad()
-    def _add(
-        self, node: int, site: Site, cotangent: Tensor, output: Tensor, given: Tensor | None = None
+    def _add_shift(self, key: _Key, cotangent: Tensor) -> None:
+        _add_to(self.shifts, key, cotangent.flatten(0, 1).sum(0))
+
+    def _add_scale(
+        self, key: _Key, cotangent: Tensor, output: Tensor, minus: Tensor | None = None
     ) -> None:
-        """Add one map of one pass; the tensors have the shape (batch, tokens, width)."""
-        key, rows = (node, site), cotangent.flatten(0, 1)
-        _add_to(self.scales, key, (rows * output.flatten(0, 1)).sum(0))
-        _add_to(self.shifts, key, rows.sum(0))
-        if given is None:
-            return
-        source = given.flatten(0, 1)
+        if minus is not None:
+            output = output - minus
+        # Image by image: a product of whole batches would take much memory, and more time.
+        total = torch.zeros_like(output[0])
+        for ours, theirs in zip(cotangent, output, strict=True):
+            total.addcmul_(ours, theirs)
+        _add_to(self.scales, key, total.sum(0))
+
+    def _add_scale_of_norm(self, key: _Key, cotangent: Tensor, before: Tensor) -> None:
+        self._add_scale(key, cotangent, self._view.normalise(key[0], before))
+
+    def _add_gradient(
+        self, key: _Key, is_sketched: bool, cotangent: Tensor, source: Tensor
+    ) -> None:
         # (maps, rows, width) with the memory layout that `gradient_products` reads without a copy.
-        targets = rows.unflatten(1, (len(site.maps), -1)).transpose(0, 1)
-        if key not in self.sketches:
-            wide = 0 < self._width < source.shape[1]
-            fit = Sketch.of_sources
-            self.sketches[key] = (
-                fit([source], targets, self._width, self._seed) if wide else Sketch()
-            )
-        source = self.sketches[key].source(0, source)
+        targets = cotangent.flatten(0, 1).unflatten(1, (len(key[1].maps), -1)).transpose(0, 1)
+        if not is_sketched:
+            if key not in self.sketches:
+                self.sketches[key] = self._fit(source, targets)
+            source = self.sketches[key].source(0, source)
         _add_to(self._of_micro_batch, key, gradient_products(source[None], targets))
 
+    def _fit(self, source: Tensor, targets: Tensor) -> Sketch:
+        if 0 < self._width < source.shape[1]:
+            return Sketch.of_sources([source], list(targets), self._width, self._seed)
+        return Sketch()
 
-def _add_to(sums: dict[tuple[int, Site], Tensor], key: tuple[int, Site], value: Tensor) -> None:
+
+def _on_cotangent(output: Tensor, use: Callable[..., None], *held: Tensor) -> None:
+    """Call `use` with the cotangent of a tensor and with other tensors, which are then freed."""
+    # What is held must be detached: a hook that held `output` itself would keep its graph for ever.
+    waiting = list(held)
+
+    def hook(cotangent: Tensor) -> None:
+        with torch.no_grad():
+            use(cotangent, *waiting)
+        waiting.clear()
+
+    output.register_hook(hook)
+
+
+def _add_to(sums: dict[_Key, Tensor], key: _Key, value: Tensor) -> None:
     sums[key] = sums[key].add_(value) if key in sums else value

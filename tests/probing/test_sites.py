@@ -33,9 +33,8 @@ EDGES = [Edge(node - 1, node) for node in range(1, N)]
 LETTERS = {"q": Site.QKV, "k": Site.QKV, "v": Site.QKV, "o": Site.O, "u": Site.FC1, "d": Site.FC2}
 
 
-def build(block=timm.models.vision_transformer.Block, mlp=None) -> ResidualChain:
+def build(block=timm.models.vision_transformer.Block, **options) -> ResidualChain:
     torch.manual_seed(0)
-    options = {} if mlp is None else {"mlp_layer": mlp}
     model = timm.models.VisionTransformer(
         img_size=16, patch_size=8, embed_dim=DIM, depth=2, num_heads=2, num_classes=3,
         block_fn=block, **options,
@@ -48,9 +47,12 @@ def build(block=timm.models.vision_transformer.Block, mlp=None) -> ResidualChain
 POST_NORM = timm.models.vision_transformer.ResPostBlock
 
 
-@pytest.fixture(scope="module", params=[None, POST_NORM], ids=["pre-norm", "post-norm"])
+CHAINS = {"pre-norm": {}, "post-norm": {"block": POST_NORM}, "layer scale": {"init_values": 0.5}}
+
+
+@pytest.fixture(scope="module", params=CHAINS.values(), ids=CHAINS)
 def chain(request) -> ResidualChain:
-    return build() if request.param is None else build(request.param)
+    return build(**request.param)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +185,7 @@ def test_signal_to_noise_is_over_micro_batches_not_over_passes(chain, images):
 
 
 def test_what_the_backbone_lacks_has_no_row(images):
-    gated = build(mlp=timm.layers.SwiGLU)
+    gated = build(mlp_layer=timm.layers.SwiGLU)
     measurement = Measurement(gated, width=0, seed=0)
     measurement.add([Batch(images, LABELS, torch.arange(IMAGES))], HEAD)
     table = measurement.sites.table(IMAGES)
@@ -204,6 +206,23 @@ def test_no_pass_outlives_its_use(chain, images, backward):
         captured.cotangents(captured.features.sum())
     del captured
     assert embedding() is None
+
+
+def test_inputs_sketched_in_the_forward_pass_give_the_same_as_those_sketched_after(chain, images):
+    first = SiteSums(chain, width=8, seed=0)
+    again = SiteSums(chain, width=8, seed=0)
+    again.sketches = first.sketches
+    for sites in (first, again):
+        capture_and_end(chain, images, sites)
+    assert {sketch.left is not None for sketch in first.sketches.values()} == {True}
+    for key, gradient in first.gradients.items():
+        torch.testing.assert_close(again.gradients[key].total, gradient.total)
+
+
+def capture_and_end(chain, images, sites) -> None:
+    captured = capture(chain, images, sites.step)
+    captured.cotangents(captured.features.square().sum())
+    sites.end_micro_batch()
 
 
 def test_sources_of_another_width_than_the_cotangents_can_be_sketched():

@@ -125,9 +125,11 @@ def choose(contenders: Sequence[Contender], metric: str) -> Contender:
 def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender, float]]:
     """Order contenders with their scores, the winner first.
 
-    Metric, loss and prior count in units of their spread over the contenders. Among equals, up to
-    0.01 nats of loss, the simpler placement wins: head-only, then every-block, then the one with
-    the fewest edges.
+    Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
+    if the best of the others is better in neither metric nor loss: adapters often raise the loss,
+    because they make a model too certain, where they improve its accuracy
+    (experiments/head_or_adapters.py). Among equals, up to 0.01 nats of loss, the simpler placement
+    wins: head-only, then every-block, then the one with the fewest edges.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     )
     pairs = list(zip(simplest_first, scores.tolist(), strict=True))
     ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
-    best = ranked[0][0]
+    best = _best(ranked, metric)
     # Standardised losses would tell apart what are equals to any user.
     winner = next(
         pair
@@ -177,6 +179,17 @@ def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -
     filled = np.where(known, priors, priors[known].mean() if known.any() else 0.0)
     scores: np.ndarray = validation_scores(metrics, losses) + PRIOR_WEIGHT * standardised(filled)
     return scores
+
+
+def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
+    """Return the first, or the best adapters if it is head-only and they improve on it somehow."""
+    best = ranked[0][0]
+    adapted = [contender for contender, _ in ranked if contender.placement.edges]
+    if best.placement.edges or not adapted:
+        return best
+    rival = adapted[0]
+    improves = rival.metric(metric) > best.metric(metric) or rival.loss < best.loss
+    return rival if improves else best
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:
