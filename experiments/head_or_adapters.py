@@ -66,7 +66,7 @@ def regrets(log: pd.DataFrame) -> dict[str, Any]:
         )
         found.append({"family": family} | regret.mean().to_dict())
     means = pd.DataFrame(found).groupby("family").mean()
-    return {name: round(float(value), 3) for name, value in means.mean().items()}
+    return {name: round(float(means[name].mean()), 3) for name in RULES}
 
 
 def regret_of(drawn: pd.DataFrame) -> dict[str, float]:
@@ -93,13 +93,13 @@ def disagreement(log: pd.DataFrame) -> dict[str, Any]:
     better = log["val_accuracy"] > log["head_only_val_accuracy"]
     rows = log[better & (log["val_loss"] >= log["head_only_val_loss"])]
     gains = 100 * (rows["measured_accuracy"] - rows["head_only_measured_accuracy"])
-    by_task = gains.groupby([rows["task_name"], rows["backbone"]]).mean()
+    by_task = gains.groupby(rows["task_name"] + ", " + rows["backbone"]).mean()
     return {
         "placements": len(rows),
         "of": len(log),
         "mean_gain": round(float(gains.mean()), 2),
         "share_that_gain": round(float((gains > 0).mean()), 2),
-        "mean_gain_by_task": {f"{t}, {b}": round(float(g), 2) for (t, b), g in by_task.items()},
+        "mean_gain_by_task": by_task.round(2).to_dict(),
     }
 
 

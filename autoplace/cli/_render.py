@@ -100,8 +100,7 @@ def render_pick(result: PickResult) -> str:
         ),
         "",
         f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds or seeds; "
-        "gain: over head-only; score: from metric, loss and prediction, the highest wins; "
-        "head-only only if the best adapters improve on neither its metric nor its loss",
+        "gain: over head-only; score: from metric, loss and prediction, the highest wins",
         table(header, ranking),
         "",
         *_tested(result),
