@@ -12,6 +12,7 @@ bottlenecks and the published placements of every kind.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from peft_bar import TASKS as BAR
 
 import predictors
 from autoplace.agent.steps._race import validation_scores
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
 
 REPORT = Path(__file__).parent / "results" / "finalists.json"
 LORA = r"(\d+>\d+\+?)+@lora:maps=qkv,r=\d+"
@@ -56,6 +61,7 @@ def main() -> None:
                      "task": f"{name}, {backbone}", "gain": float(np.mean(gains))}
                 )  # fmt: skip
     document = {"draws": DRAWS, "gain over LoRA in points": summary(pd.DataFrame(found))}
+    document |= describe_machine()
     REPORT.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document, indent=2))
 

@@ -11,6 +11,7 @@ The rule was chosen on the tasks that take no part in the comparison with PEFT's
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from peft_bar import TASKS as BAR
 
 import predictors
 from autoplace.agent.steps._race import validation_scores
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from machine import describe_machine
 
 REPORT = Path(__file__).parent / "results" / "head_or_adapters.json"
 PLACEMENTS, DRAWS = 5, 200
@@ -46,7 +51,7 @@ def main() -> None:
     document = {
         name: {"regret": regrets(part), "disagreement": disagreement(part)}
         for name, part in parts.items()
-    } | {"placements": PLACEMENTS, "draws": DRAWS}
+    } | {"placements": PLACEMENTS, "draws": DRAWS, **describe_machine()}
     REPORT.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document, indent=2))
 

@@ -210,7 +210,7 @@ def main() -> None:
             print(json.dumps(report([row])["by_task"]), flush=True)
         return
     document = report(rows)
-    (RESULTS / "peft_bar.json").write_text(json.dumps(document, indent=2) + "\n")
+    options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document, indent=2))
 
 

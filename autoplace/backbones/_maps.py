@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._error import BackboneError
-from autoplace.backbones._open_chain import qkv_map, use_one_map
+from autoplace.backbones._open_chain import NORMS, qkv_map, use_one_map
 from autoplace.backbones._shape import Site, SubLayer
 from autoplace.backbones._sublayers import is_post_norm
 
@@ -106,7 +106,7 @@ def read_maps(chain: ResidualChain, k: int) -> SubLayerMaps:
     torch.Size([384])
     """
     block, sublayer = chain.model.blocks[(k - 1) // 2], SubLayer.before(k)
-    maps, norm = SubLayerMaps(), getattr(block, _NORMS[sublayer])
+    maps, norm = SubLayerMaps(), getattr(block, NORMS[sublayer])
     weight = getattr(_plain(norm), "weight", None)
     if weight is not None:
         maps[Site.NORM] = LinearMap(weight, getattr(norm, "bias", None))
@@ -158,7 +158,7 @@ def replace_maps(
         block, sublayer = model.blocks[(k - 1) // 2], SubLayer.before(k)
         for site, new in maps.items():
             if site is Site.NORM:
-                _write_norm(block, _NORMS[sublayer], new)
+                _write_norm(block, NORMS[sublayer], new)
                 continue
             if site is Site.QKV:
                 use_one_map(block.attn)
@@ -167,7 +167,6 @@ def replace_maps(
     return ResidualChain(model, name=chain.name, data_config=chain.data_config)
 
 
-_NORMS = {SubLayer.ATTENTION: "norm1", SubLayer.MLP: "norm2"}
 _MODULES = {
     Site.QKV: ("attn", "qkv"),
     Site.O: ("attn", "proj"),

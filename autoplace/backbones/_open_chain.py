@@ -15,6 +15,7 @@ from autoplace.backbones._chain import ResidualChain
 from autoplace.backbones._shape import Site, SubLayer
 from autoplace.backbones._sublayers import is_post_norm
 
+NORMS = {SubLayer.ATTENTION: "norm1", SubLayer.MLP: "norm2"}
 # (site, input, output) -> changed output, for all rows of the batch.
 Change = Callable[[Site, Tensor, Tensor], Tensor]
 
@@ -100,9 +101,7 @@ class OpenChain:
 
     def normalise(self, k: int, hidden: Tensor) -> Tensor:
         """Apply the norm of sub-layer k, which computes node k."""
-        block = self._block(k)
-        norm = block.norm1 if SubLayer.before(k) is SubLayer.ATTENTION else block.norm2
-        return cast(Tensor, norm(hidden))
+        return cast(Tensor, getattr(self._block(k), NORMS[SubLayer.before(k)])(hidden))
 
     def branch_site(self, k: int) -> Site:
         """Return the last site of sub-layer k: the stream receives its output times a constant."""

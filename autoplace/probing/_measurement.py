@@ -102,7 +102,7 @@ class Measurement:
         features, labels = [], []
         for batch in passes:
             images = batch.images.to(like)
-            if not self.sites.sketches:
+            if self._width and not self.sites.sketches:
                 self._choose_site_sketches(images[:PILOT], batch.labels[:PILOT], head)
             captured = capture(self.chain, images, self.sites.step)
             loss = self.loss(head, captured.features, batch.labels)

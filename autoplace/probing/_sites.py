@@ -162,7 +162,7 @@ class SiteSums:
     ) -> None:
         if minus is not None:
             output = output - minus
-        # Image by image: a product of whole batches would take much memory, and more time.
+        # Image by image: a product of whole batches takes more memory and, on a CPU, more time.
         total = torch.zeros_like(output[0])
         for ours, theirs in zip(cotangent, output, strict=True):
             total.addcmul_(ours, theirs)
