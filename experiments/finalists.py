@@ -1,4 +1,4 @@
-"""Count how many candidates must be trained to the end before the best of them beats LoRA.
+"""Measure what the best of several candidates, all trained to the end, gains over LoRA.
 
 Replays on the shipped log: in each draw, some placements of a task compete with LoRA on `qkv` of
 every block, all trained alike at the rates found for their kinds. The winner by metric and loss on

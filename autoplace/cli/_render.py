@@ -100,7 +100,8 @@ def render_pick(result: PickResult) -> str:
         ),
         "",
         f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds or seeds; "
-        "gain: over head-only; score: from metric, loss and prediction, the highest wins",
+        "gain: over head-only; score: from metric, loss and prediction, the highest wins "
+        "(except in ties and against head-only)",
         table(header, ranking),
         "",
         *_tested(result),

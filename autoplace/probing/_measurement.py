@@ -18,8 +18,8 @@ from autoplace.probing._sites import SiteSums
 from autoplace.probing._sketch import Sketch
 from autoplace.probing._tables import NodeSums
 
-# Images of the pass that chooses the sketches of the maps. Once they are known, a pass holds the
-# sketched inputs of the maps in place of the inputs, which are four or more times as wide (ViT-S).
+# Number of images in the pass that chooses the sketches of the maps. It is small, because that pass
+# holds the inputs of all maps; later ones hold sketches (in a ViT-S, a quarter as wide or less).
 PILOT = 8
 
 

@@ -94,12 +94,13 @@ def test_a_placement_that_is_no_better_to_a_user_does_not_beat_head_only():
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "loss", "wins"), [(0.83, 0.9, True), (0.79, 0.5, True), (0.79, 0.9, False)]
+    ("accuracy", "loss", "wins"),
+    [(0.83, 0.9, True), (0.79, 0.5, True), (0.8, 0.595, False), (0.79, 0.9, False)],
 )
 def test_head_only_wins_only_if_adapters_improve_neither_metric_nor_loss(accuracy, loss, wins):
     head_only = contender("head-only", [0.8], [0.6], role=Role.HEAD_ONLY, prior=9.0)
     adapted = contender("1>2", [accuracy], [loss])
-    poor = contender("2>3", [0.5], [1.5])
+    poor = contender("2>3", [0.81], [3.0])  # a better metric, but not the best adapters
     chosen = choose([poor, adapted, head_only], "accuracy")
     assert chosen is (adapted if wins else head_only)
 

@@ -26,6 +26,7 @@ from autoplace.probing import (
     gradient_products,
     run_probe,
 )
+from autoplace.probing._measurement import PILOT
 from autoplace.settings import ProbeSettings
 
 N, DIM, CLASSES, IMAGES = 5, 12, ("a", "b", "c"), 6
@@ -208,15 +209,35 @@ def test_no_pass_outlives_its_use(chain, images, backward):
     assert embedding() is None
 
 
-def test_inputs_sketched_in_the_forward_pass_give_the_same_as_those_sketched_after(chain, images):
+def test_inputs_sketched_in_the_forward_pass_give_the_same_as_those_sketched_after(
+    chain, images, monkeypatch
+):
     first = SiteSums(chain, width=8, seed=0)
-    again = SiteSums(chain, width=8, seed=0)
-    again.sketches = first.sketches
-    for sites in (first, again):
-        capture_and_end(chain, images, sites)
+    capture_and_end(chain, images, first)
     assert {sketch.left is not None for sketch in first.sketches.values()} == {True}
+    again = SiteSums(chain, width=8, seed=0)
+    again.sketches = dict(first.sketches)
+    monkeypatch.setattr(again, "_fit", lambda *tensors: pytest.fail("fitted once more"))
+    capture_and_end(chain, images, again)
     for key, gradient in first.gradients.items():
         torch.testing.assert_close(again.gradients[key].total, gradient.total)
+    for name in ("scales", "shifts"):
+        torch.testing.assert_close(getattr(again, name), getattr(first, name))
+
+
+def test_sketches_of_maps_are_chosen_in_a_pass_of_few_images(chain, monkeypatch):
+    seen, fit = [], SiteSums._fit
+    monkeypatch.setattr(
+        SiteSums,
+        "_fit",
+        lambda self, source, *rest: seen.append(len(source)) or fit(self, source, *rest),
+    )
+    many = torch.randn(2 * PILOT, 3, 16, 16, dtype=torch.float64)
+    measurement = Measurement(chain, width=8, seed=0)
+    measurement.add([Batch(many, torch.arange(2 * PILOT) % 3, torch.arange(2 * PILOT))], HEAD)
+    tokens = chain.embed(many).shape[1]
+    assert set(seen) == {PILOT * tokens}
+    assert len(seen) == len(measurement.sites.gradients)
 
 
 def capture_and_end(chain, images, sites) -> None:

@@ -126,10 +126,10 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     """Order contenders with their scores, the winner first.
 
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
-    if the best of the others is better in neither metric nor loss: adapters often raise the loss,
-    because they make a model too certain, where they improve its accuracy
-    (experiments/head_or_adapters.py). Among equals, up to 0.01 nats of loss, the simpler placement
-    wins: head-only, then every-block, then the one with the fewest edges.
+    if the best of the others is better in neither metric nor loss, because adapters can raise the
+    loss and still be more accurate (experiments/head_or_adapters.py). Among equals, up to 0.01 nats
+    of loss, the simpler placement wins: head-only, then every-block, then the one with the fewest
+    edges.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -
 
 
 def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
-    """Return the first, or the best adapters if it is head-only and they improve on it somehow."""
+    """Return the first; not head-only, if the first with adapters has a better metric or loss."""
     best = ranked[0][0]
     adapted = [contender for contender, _ in ranked if contender.placement.edges]
     if best.placement.edges or not adapted:
