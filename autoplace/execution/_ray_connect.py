@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -74,6 +75,9 @@ def connect(settings: ExecutorSettings, cpus: int, gpus: float) -> bool:
             f"{most}"
         )
     ray = import_ray()
+    # An earlier pool that only the collector still finds must go now: when it goes, it shuts down
+    # Ray, and that would be the one that is started here.
+    gc.collect()
     if ray.is_initialized():
         return False
     for name, value in _ENVIRONMENT.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -107,6 +108,7 @@ def kill_who_trains() -> None:
         for process in psutil.process_iter(["cmdline"]):
             if "ray::TrialWorker.run" in " ".join(process.info["cmdline"] or []):
                 process.kill()
+                process.wait(30)  # or the next call would find it again
                 return
         time.sleep(0.05)
 
@@ -145,6 +147,29 @@ def test_workers_stay_from_task_to_task_and_know_no_store(cluster, images, tmp_p
     for worker in pool.workers:
         modules = worker.actor.__ray_call__.remote(lambda self: set(sys.modules))
         assert not {"mlflow", "sqlalchemy"} & ray.get(modules)
+
+
+def test_what_is_left_of_an_earlier_pool_takes_no_new_worker_along(images, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    gc.disable()
+    try:
+        for _ in range(2):
+            notes = []
+            pool = WorkerPool(CollectSettings(workers=1), on_gpu=False)
+            task = open_task(str(images), SETTINGS, SETTINGS)
+            executor = RayExecutor(pool, task, SETTINGS, Deadline(), notify=notes.append)
+            events = []
+            for event in executor.run(trials()):
+                if isinstance(event, TrialStarted):
+                    gc.collect()
+                events.append(event)
+            assert {each.status for each in outcomes(events).values()} == {Status.DONE}
+            assert notes == []
+            executor.itself = executor  # from now on, only the collector finds the pool
+            del pool, executor, event
+            ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def test_a_worker_that_sees_other_images_is_refused(cluster, images):
