@@ -30,7 +30,13 @@ from torch.nn import functional
 
 import autoplace
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rate_grid import (
+    JUDGES,
+    START,
+    best_rate,
+    extension,
+    short_epochs,
+)
 from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
@@ -97,9 +103,11 @@ class PeftTrainer:
         rates: tuple[float, ...] = START
         while rates:
             for rate in rates:
-                model = self.train(Images(), rate, short_epochs(epochs), seed)
-                logits = predict(model, self._images[val])
-                losses[rate] = [float(functional.cross_entropy(logits, self._labels[val]))]
+                for each in range(seed, seed + JUDGES):
+                    model = self.train(Images(), rate, short_epochs(epochs), each)
+                    logits = predict(model, self._images[val])
+                    loss = float(functional.cross_entropy(logits, self._labels[val]))
+                    losses.setdefault(rate, []).append(loss)
             rates = extension(losses)
         return best_rate(losses)
 

@@ -25,6 +25,8 @@ LEAST = len(START) + 1  # rates that a search tries
 # to nothing.
 MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
+# Trials that judge a rate at least: short trials scatter, so a single reference gets two seeds.
+JUDGES = 2
 
 Reference = Placement | FullTuning | Trial
 
@@ -44,9 +46,9 @@ class RateSearch:
     epochs : int
         Passes of each short trial; 0 if the rate was given.
     tried : dict of float to list of (float or None)
-        Validation metric of each reference placement at each rate; None where training diverged.
+        Validation metric of each trial at each rate; None where training diverged.
     loss : float
-        Lowest validation loss of the first reference; infinite if nothing was tried.
+        Lowest validation loss of the first trial; infinite if nothing was tried.
 
     Examples
     --------
@@ -81,8 +83,8 @@ class RateGrid:
     --------
     >>> from autoplace.placement import Placement
     >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
-    >>> [trial.learning_rate for trial in grid.trials]
-    [0.01, 0.032]
+    >>> [(trial.learning_rate, trial.seed) for trial in grid.trials]
+    [(0.01, 0), (0.01, 1), (0.032, 0), (0.032, 1)]
     """
 
     kind: str
@@ -92,13 +94,15 @@ class RateGrid:
 
     @classmethod
     def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
-        """Start the grid of a kind with its reference placements."""
+        """Start the grid of a kind with its references; a single one is trained with two seeds."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
             each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
             for each in references
         ]
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
+        if len(judged) == 1:
+            judged = [replace(judged[0], seed=judged[0].seed + more) for more in range(JUDGES)]
         return cls(kind, judged, START_FULL if kind == "full" else START)
 
     @property
@@ -157,7 +161,7 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
     Parameters
     ----------
     losses : mapping of float to sequence of float
-        Validation loss of each reference at each rate; infinite where training diverged.
+        Validation loss of each trial at each rate; infinite where training diverged.
 
     Returns
     -------

@@ -28,8 +28,8 @@ def find_rate(
     """Find the learning rate of a kind on the task: train references briefly, side by side.
 
     Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
-    schedule of warm-up and decay. The grid grows while its best rate is at an edge. A rate at
-    which a reference fails is not chosen.
+    schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
+    while its best rate is at an edge. A rate at which a trial fails is not chosen.
 
     Parameters
     ----------

@@ -1,0 +1,330 @@
+"""Compare designs of the search at their cost: size of the field, rungs, finalists and folds.
+
+`measure` trains the whole field of a pick to the end on each task, and the baselines with it, and
+records validation after every epoch, what each reaches on test, and its scores on parts of the
+measurement split as large as validation. `report` replays designs on these records: which
+candidates would have stayed, which would have won, and what that gains over LoRA in every block. In
+each draw, half of the candidates are there, so that one task gives more than one race.
+
+A part of the measurement split stands for a further fold. It has other images, but not another
+training, so a fold is worth a little less than it seems here. The tasks are of families that are
+not in the comparison with PEFT's LoRA, and the predictor has seen no task of the family.
+
+    python experiments/race_designs.py measure
+    python experiments/race_designs.py report
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+
+from autoplace.agent import Progress, open_task
+from autoplace.agent._plan import make_plan
+from autoplace.agent.steps._choose import Contender, order
+from autoplace.agent.steps._race import Rung, keep_kinds, rank
+from autoplace.agent.steps._rates import find_rates, with_rates
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._store import open_store
+from autoplace.placement import Placement
+from autoplace.settings import PickSettings
+from autoplace.training import (
+    Epoch,
+    Job,
+    Outcome,
+    Scores,
+    Task,
+    Trial,
+    predict_split,
+    run_trials,
+    score,
+    trained_model,
+)
+from predictors.vocabulary import Role, Status
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+from left_out import predictor_without
+from machine import describe_machine
+
+RESULTS = Path(__file__).parent / "results"
+TASKS = (
+    "textures-scales", "paths-number", "shapes-orientation", "shapes-location", "shapes-size",
+    "shapes-count",
+)  # fmt: skip
+EPOCHS, BACKBONE, PART = 6, "starter", 200
+DRAWS = 200
+
+
+class Direct:
+    """Runs rounds of trials without a record, in this process."""
+
+    def __init__(self, task: Task, settings: PickSettings) -> None:
+        self.metric = task.metric
+        self._task, self._settings = task, settings
+
+    def run(self, name: str, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run trials and return their outcomes in the order of the jobs."""
+        print(f"{name}: {len(jobs)}", flush=True)
+        return run_trials(self._task, jobs, self._settings)
+
+
+def run_task(name: str) -> dict[str, Any]:
+    """Train the field and the baselines of a task to the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = str(predictor_without(name, Path(folder) / "predictor"))
+        settings = PickSettings(
+            epochs=EPOCHS, backbone=BACKBONE, precision="float32", predictor=predictor,
+            store=f"sqlite:///{folder}/store.db",
+        )  # fmt: skip
+        store = open_store(settings.store, Progress())
+        plan = make_plan(f"builtin:{name}", settings, store, Progress())
+    # Opened again with the images of the measurement split.
+    task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
+    rounds, entrants = cast(Rounds, Direct(task, settings)), plan.entrants
+    asked = {kind: entrants.references_of(kind) for kind in entrants.kinds}
+    found, errors = find_rates(rounds, asked, settings, seed=0)
+    assert not errors, errors
+    head = find_rates(rounds, {"head-only": [Placement()]}, settings, seed=0)[0]["head-only"]
+    through = [*entrants.every_block, *entrants.lora]
+    through += [
+        t for t in entrants.favourite(found) if t.placement not in {b.placement for b in through}
+    ]
+    rates = {kind: search.rate for kind, search in found.items()}
+    trials = [replace(entrants.head_only, learning_rate=head.rate)]
+    trials += [with_rates(trial, rates) for trial in (*through, *entrants.field)]
+    outcomes = rounds.run("All to the end", trials)
+    return {
+        "task": name,
+        "rates": rates,
+        "trials": [trial_row(task, outcome, entrants.prior(outcome.placement))
+                   for outcome in outcomes if outcome.is_done],
+        **describe_machine(),
+    }  # fmt: skip
+
+
+def trial_row(task: Task, outcome: Outcome, prior: float) -> dict[str, Any]:
+    """Return what a trial reached, as JSON values."""
+    model = trained_model(task, outcome)
+    logits, labels = predict_split(task, model, "measurement")
+    parts = range(0, len(labels) - PART + 1, PART)
+    return {
+        "placement": str(outcome.placement),
+        "role": str(outcome.trial.role),
+        "chosen_by": outcome.trial.chosen_by,
+        "prior": prior,
+        "val": [[e.val.accuracy, e.val.loss] for e in outcome.epochs if e.val is not None],
+        "parts": [
+            [each.accuracy, each.loss]
+            for each in (score(logits[k : k + PART], labels[k : k + PART]) for k in parts)
+        ],
+        "test": score(*predict_split(task, model, "test")).accuracy,
+    }
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design of the search.
+
+    Attributes
+    ----------
+    field : int
+        Candidates that start.
+    top_k : int
+        Candidates that are trained to the end.
+    rungs : tuple of int
+        Epochs after which candidates drop out, by the same factor each time.
+    again : int
+        Contenders that are compared on a second fold, the best on the first: 0 for none, -1 for
+        all of them.
+    """
+
+    field: int
+    top_k: int
+    rungs: tuple[int, ...] = ()
+    again: int = 0
+
+    def plan(self) -> list[Rung]:
+        """Return the rungs."""
+        count, ratio = len(self.rungs), self.top_k / self.field
+        sizes = (
+            [round(self.field * ratio ** (k / count)) for k in range(count + 1)] if count else []
+        )
+        return [
+            Rung(epoch, started, kept)
+            for epoch, started, kept in zip(self.rungs, sizes[:-1], sizes[1:], strict=True)
+        ]
+
+
+IN_USE = Design(24, 2, (1, 2), -1)
+DESIGNS = [
+    IN_USE,
+    *(replace(IN_USE, again=again) for again in (0, 3)),
+    *(Design(24, top_k, (1,)) for top_k in (2, 4, 8, 12)),
+    *(Design(field, top_k, (3,)) for field in (8, 12, 16, 24) for top_k in (2, 4, 8) if top_k < field),
+    *(Design(12, top_k, (2, 4)) for top_k in (2, 4)),
+    *(Design(each, each, (), again) for each in (1, 2, 4, 6, 8, 10, 12, 16, 24)
+      for again in (0, 3, -1)),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial of the records.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        With its validation after every epoch.
+    prior : float
+        Predicted gain over head-only.
+    parts : list of Scores
+        On the parts of the measurement split.
+    test : float
+        Accuracy on test.
+    """
+
+    outcome: Outcome
+    prior: float
+    parts: list[Scores]
+    test: float
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Trained:
+        """Read a trial."""
+        trial = Trial(Placement.parse(row["placement"]), 0, Role(row["role"]), row["chosen_by"])
+        epochs = [Epoch(trial, n, 0.0, scores(v)) for n, v in enumerate(row["val"], start=1)]
+        outcome = Outcome(trial, parameters=0, status=Status.DONE, epochs=epochs)
+        return cls(outcome, row["prior"], [scores(each) for each in row["parts"]], row["test"])
+
+    def after(self, epoch: int) -> Outcome:
+        """Return the outcome as it was after so many epochs."""
+        return replace(self.outcome, epochs=self.outcome.epochs[:epoch])
+
+    def truth(self, part: int) -> float:
+        """Return the accuracy on test and on all parts but one."""
+        others = [each.accuracy for number, each in enumerate(self.parts) if number != part]
+        return float(np.mean([self.test, *others]))
+
+    def on_part(self, part: int) -> Outcome:
+        """Return an outcome as if the part were a further fold."""
+        trial = self.outcome.trial
+        return replace(self.outcome, epochs=[Epoch(trial, EPOCHS, 0.0, self.parts[part])])
+
+
+def scores(values: Sequence[float]) -> Scores:
+    """Make scores of accuracy and loss; the other metrics are not used."""
+    accuracy, loss = values
+    return Scores(accuracy, accuracy, accuracy, loss)
+
+
+def compete(
+    design: Design, field: Sequence[Trained], baselines: Sequence[Trained], part: int
+) -> tuple[Trained, float]:
+    """Return the winner, and the cost of the search after the rates, in trainings."""
+    known = {each.outcome.trial: each for each in (*field, *baselines)}
+    left, epochs, before = list(field), 0, 0
+    rungs = design.plan()
+    for number, rung in enumerate(rungs, start=1):
+        epochs += len(left) * (rung.epoch - before)
+        before = rung.epoch
+        ranked = rank([each.after(rung.epoch) for each in left], "accuracy")
+        last = number == len(rungs)
+        kept = ranked[: rung.kept] if last else keep_kinds(ranked, rung.kept)
+        left = [known[outcome.trial] for outcome in kept]
+    epochs += len(left) * (EPOCHS - before)
+    trained = [*baselines, *left]
+    finals = [Contender([each.outcome], each.prior) for each in trained]
+    adapted = sum(bool(len(each.placement)) for each in finals)
+    cost = epochs / EPOCHS + adapted - len(left)  # head-only costs next to nothing
+    ranked_finals = order(finals, "accuracy")
+    again = len(finals) if design.again < 0 else design.again
+    if again:
+        best = [contender for contender, _ in ranked_finals][:again]
+        cost += sum(bool(len(each.placement)) for each in best)
+        both = [
+            Contender([*each.outcomes, known[each.outcomes[0].trial].on_part(part)], each.prior)
+            for each in best
+        ]
+        ranked_finals = order(both, "accuracy")
+    return known[ranked_finals[0][0].outcomes[0].trial], cost
+
+
+def replay(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return gain over LoRA in points, and cost, of each design on each task."""
+    found = []
+    for row in rows:
+        trained = [Trained.of(each) for each in row["trials"]]
+        baselines = [t for t in trained if is_baseline(t)]
+        (lora,) = (t for t in baselines if t.outcome.trial.role is Role.LORA)
+        field = [t for t in trained if not is_baseline(t)]
+        for design in DESIGNS:
+            rng = np.random.default_rng(0)  # the same draws for every design
+            for _ in range(DRAWS):
+                drawn = rng.permutation(len(field))[: design.field]
+                part = int(rng.integers(len(lora.parts)))
+                winner, cost = compete(design, [field[k] for k in drawn], baselines, part)
+                gain = 100 * (winner.truth(part) - lora.truth(part))
+                found.append({**vars(design), "task": row["task"], "gain": gain, "cost": cost})
+    return pd.DataFrame(found)
+
+
+def is_baseline(trained: Trained) -> bool:
+    """Whether a trial reaches the finals without a race."""
+    trial = trained.outcome.trial
+    return trial.role is not Role.CANDIDATE or trial.chosen_by.startswith("everywhere:")
+
+
+def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return every design with its cost and gain, the cheapest first."""
+    by = list(vars(DESIGNS[0]))
+    tasks = replay(rows).groupby([*by, "task"], as_index=False)[["gain", "cost"]].mean()
+    table = tasks.groupby(by)["gain"].agg(["mean", "sem", "min"]).round(2)
+    table["cost"] = tasks.groupby(by)["cost"].mean().round(2)
+    table = table.sort_values("cost").reset_index()
+    return {
+        "tasks": [row["task"] for row in rows],
+        "draws": DRAWS,
+        "epochs": EPOCHS,
+        "designs": table.rename(columns={"mean": "gain", "sem": "error", "min": "worst"}).to_dict(
+            "records"
+        ),
+        **{key: rows[0][key] for key in describe_machine()},
+    }
+
+
+def main() -> None:
+    """Parse options and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("--tasks", nargs="*", default=TASKS)
+    parser.add_argument("--rows", type=Path, default=RESULTS / "race_designs.jsonl")
+    options = parser.parse_args()
+    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+    rows = [json.loads(line) for line in lines]
+    if options.what == "measure":
+        torch.set_num_threads(1)
+        for name in options.tasks:
+            if any(row["task"] == name for row in rows):
+                continue
+            row = run_task(name)
+            with options.rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        return
+    document = report(rows)
+    options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
+    print(pd.DataFrame(document["designs"]).to_string())
+
+
+if __name__ == "__main__":
+    main()
