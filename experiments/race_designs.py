@@ -7,8 +7,9 @@ candidates would have stayed, which would have won, and what that gains over LoR
 each draw, half of the candidates are there, so that one task gives more than one race.
 
 A part of the measurement split stands for a further fold. It has other images, but not another
-training, so a fold is worth a little less than it seems here. The tasks are of families that are
-not in the comparison with PEFT's LoRA, and the predictor has seen no task of the family.
+training. What the winner gains is that of the training which was compared, with its luck; a pick
+trains the winner anew for the test. The tasks are of families that are not in the comparison with
+PEFT's LoRA, and the predictor has seen no task of the family.
 
     python experiments/race_designs.py measure
     python experiments/race_designs.py report
@@ -58,10 +59,7 @@ from left_out import predictor_without
 from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
-TASKS = (
-    "textures-scales", "paths-number", "shapes-orientation", "shapes-location", "shapes-size",
-    "shapes-count",
-)  # fmt: skip
+TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
 EPOCHS, BACKBONE, PART = 6, "starter", 200
 DRAWS = 200
 
@@ -170,12 +168,10 @@ IN_USE = Design(24, 2, (1, 2), -1)
 DESIGNS = [
     IN_USE,
     *(replace(IN_USE, again=again) for again in (0, 3)),
-    *(Design(24, top_k, (1,)) for top_k in (2, 4, 8, 12)),
-    *(Design(field, top_k, (3,)) for field in (8, 12, 16, 24) for top_k in (2, 4, 8) if top_k < field),
-    *(Design(12, top_k, (2, 4)) for top_k in (2, 4)),
-    *(Design(each, each, (), again) for each in (1, 2, 4, 6, 8, 10, 12, 16, 24)
-      for again in (0, 3, -1)),
-]  # fmt: skip
+    *(Design(24, top_k, (1,)) for top_k in (2, 8)),
+    *(Design(24, top_k, (3,)) for top_k in (2, 8)),
+    *(Design(each, each, (), again) for each in (2, 4, 8, 12, 24) for again in (0, -1)),
+]
 
 
 @dataclass(frozen=True)

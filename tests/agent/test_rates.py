@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoplace.agent.steps._rate_grid import MOST, START, STEP, best_rate, extension
+from autoplace.agent.steps._rate_grid import (
+    MOST,
+    START,
+    STEP,
+    RateGrid,
+    best_rate,
+    extension,
+)
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
+from autoplace.placement import Placement
 from autoplace.settings import PlacementSettings
 
 
@@ -51,6 +59,15 @@ def test_where_training_never_helps_the_search_ends_too():
 
 def test_a_reference_that_diverges_rules_its_rate_out_for_all():
     assert best_rate({0.01: [0.5, 0.5], 0.032: [0.1, math.inf]}) == 0.01
+
+
+@pytest.mark.parametrize("texts", [["head-only"], ["0>1"], ["0>1", "2>5"], ["0>1", "2>5", "5>2"]])
+def test_every_rate_is_judged_by_two_different_trials_at_least(texts):
+    grid = RateGrid.of("kind", [Placement.parse(text) for text in texts], seed=7, epochs=2)
+    for rate in START:
+        at_rate = [trial for trial in grid.trials if trial.learning_rate == rate]
+        assert len(set(at_rate)) == len(at_rate) == max(2, len(texts))
+        assert {trial.seed for trial in at_rate} == ({7, 8} if len(texts) == 1 else {7})
 
 
 @pytest.mark.parametrize("backbone", ["starter", "formula-vit6", "fashion-vit8"])

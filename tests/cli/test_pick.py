@@ -58,8 +58,8 @@ def test_the_document_has_rates_rungs_costs_winner_and_differences_at_the_top(re
         assert len(found["tried"]) >= 3
         rates = [float(rate) for rate in found["tried"]]
         assert min(rates) <= found["rate"] <= max(rates)
-    # Two references for adapters, one for the others.
-    assert all(len(values) == 2 for values in result["rates"]["bottleneck"]["tried"].values())
+        # Two references for bottlenecks, two seeds for the others.
+        assert all(len(values) == 2 for values in found["tried"].values())
     assert result["rungs"] == [{"epoch": 1, "started": 5, "kept": 2}]
     assert 0 < result["search_cost"] < result["total_cost"]
 
