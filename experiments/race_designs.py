@@ -4,7 +4,8 @@
 records validation after every epoch, what each reaches on test, and its scores on parts of the
 measurement split as large as validation. `report` replays designs on these records: which
 candidates would have stayed, which would have won, and what that gains over LoRA in every block. In
-each draw, half of the candidates are there, so that one task gives more than one race.
+each draw, a field of the design's size is drawn from the candidates; a design with all of them has
+one race for each task.
 
 A part of the measurement split stands for a further fold. It has other images, but not another
 training. What the winner gains is that of the training which was compared, with its luck; a pick
@@ -60,7 +61,7 @@ from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
-EPOCHS, BACKBONE, PART = 6, "starter", 200
+EPOCHS, BACKBONE, PART, N_TEST = 6, "starter", 200, 2000
 DRAWS = 200
 
 
@@ -98,9 +99,11 @@ def run_task(name: str) -> dict[str, Any]:
     through += [
         t for t in entrants.favourite(found) if t.placement not in {b.placement for b in through}
     ]
+    settled = {trial.placement for trial in through}
+    field = [trial for trial in entrants.field if trial.placement not in settled]
     rates = {kind: search.rate for kind, search in found.items()}
     trials = [replace(entrants.head_only, learning_rate=head.rate)]
-    trials += [with_rates(trial, rates) for trial in (*through, *entrants.field)]
+    trials += [with_rates(trial, rates) for trial in (*through, *field)]
     outcomes = rounds.run("All to the end", trials)
     return {
         "task": name,
@@ -208,9 +211,10 @@ class Trained:
         return replace(self.outcome, epochs=self.outcome.epochs[:epoch])
 
     def truth(self, part: int) -> float:
-        """Return the accuracy on test and on all parts but one."""
+        """Return the accuracy over all images of test and of all parts but one."""
         others = [each.accuracy for number, each in enumerate(self.parts) if number != part]
-        return float(np.mean([self.test, *others]))
+        weights = [N_TEST] + [PART] * len(others)
+        return float(np.average([self.test, *others], weights=weights))
 
     def on_part(self, part: int) -> Outcome:
         """Return an outcome as if the part were a further fold."""
@@ -263,7 +267,8 @@ def replay(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         trained = [Trained.of(each) for each in row["trials"]]
         baselines = [t for t in trained if is_baseline(t)]
         (lora,) = (t for t in baselines if t.outcome.trial.role is Role.LORA)
-        field = [t for t in trained if not is_baseline(t)]
+        settled = {t.outcome.placement for t in baselines}
+        field = [t for t in trained if not is_baseline(t) and t.outcome.placement not in settled]
         for design in DESIGNS:
             rng = np.random.default_rng(0)  # the same draws for every design
             for _ in range(DRAWS):
@@ -271,7 +276,10 @@ def replay(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
                 part = int(rng.integers(len(lora.parts)))
                 winner, cost = compete(design, [field[k] for k in drawn], baselines, part)
                 gain = 100 * (winner.truth(part) - lora.truth(part))
-                found.append({**vars(design), "task": row["task"], "gain": gain, "cost": cost})
+                found.append(
+                    {**vars(design), "task": row["task"], "gain": gain, "cost": cost,
+                     "baseline": is_baseline(winner)}
+                )  # fmt: skip
     return pd.DataFrame(found)
 
 
@@ -284,9 +292,17 @@ def is_baseline(trained: Trained) -> bool:
 def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return every design with its cost and gain, the cheapest first."""
     by = list(vars(DESIGNS[0]))
-    tasks = replay(rows).groupby([*by, "task"], as_index=False)[["gain", "cost"]].mean()
+    found = ["gain", "cost", "baseline"]
+    tasks = replay(rows).groupby([*by, "task"], as_index=False)[found].mean()
     table = tasks.groupby(by)["gain"].agg(["mean", "sem", "min"]).round(2)
-    table["cost"] = tasks.groupby(by)["cost"].mean().round(2)
+    table[found[1:]] = tasks.groupby(by)[found[1:]].mean().round(2)
+    in_use = tasks.loc[(tasks[by] == pd.Series(vars(IN_USE))).all(axis=1)].set_index("task")["gain"]
+    table["by_task"] = tasks.groupby(by).apply(
+        lambda own: dict(zip(own["task"], own["gain"].round(2), strict=True))
+    )
+    table["against_in_use"] = tasks.groupby(by).apply(
+        lambda own: paired(own.set_index("task")["gain"] - in_use)
+    )
     table = table.sort_values("cost").reset_index()
     return {
         "tasks": [row["task"] for row in rows],
@@ -297,6 +313,11 @@ def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ),
         **{key: rows[0][key] for key in describe_machine()},
     }
+
+
+def paired(differences: pd.Series) -> list[float]:
+    """Return mean and standard error over tasks."""
+    return [round(float(differences.mean()), 2), round(float(differences.sem()), 2)]
 
 
 def main() -> None:

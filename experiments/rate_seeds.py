@@ -1,10 +1,12 @@
 """Measure how much the rate that is found depends on the seed, and what that costs.
 
-LoRA on `qkv` of every block is the only reference of its kind, so its rate is found with one trial
-at each rate. `measure` repeats these short trials with several seeds, and trains LoRA to the end at
-rates in between. `report` replays the search with one seed, and with the mean loss of several.
-*Lost* is the accuracy at the best rate minus that at the rate found, in points; both are means over
-the measurement split and the seeds of the whole trainings, and read off between the rates.
+LoRA has one reference, `qkv` of every block, so its rate used to be found with one trial at each
+rate. `measure` repeats these short trials with several seeds, and trains LoRA to the end at rates
+in between. `report` replays the search with one seed, and with the mean loss of
+several. *Lost* is the accuracy at the best rate minus that at the rate found, in points; both are
+means over the measurement split and the seeds of the whole trainings, interpolated over the
+logarithm of the rate. Whole trainings collapse at the highest rate, so nothing can be read off
+between it and the one below; rates there count as the one below.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -76,15 +78,14 @@ def find(losses: dict[float, list[float]]) -> float:
     tried: dict[float, list[float]] = {}
     rates = START
     while rates:
-        if not set(rates) <= set(losses):  # beyond what was measured
-            break
+        assert set(rates) <= set(losses), f"{rates} were not measured"
         tried |= {rate: losses[rate] for rate in rates}
         rates = extension(tried)
     return best_rate(tried)
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return scatter and loss of the rate found, by task and number of seeds."""
+    """Return how much the rate found scatters and what it loses, by task and number of seeds."""
     tables: dict[str, Any] = {}
     for row in rows:
         losses = {float(rate): np.array(each) for rate, each in row["losses"].items()}
@@ -97,7 +98,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 [find({rate: list(each[list(some)]) for rate, each in losses.items()})
                  for some in sets]
             )  # fmt: skip
-            lost = means.max() - np.interp(np.log10(found), logs, means)
+            lost = means.max() - np.interp(np.minimum(np.log10(found), logs[-2]), logs, means)
             table[str(count)] = {
                 "lowest": float(found.min()),
                 "highest": float(found.max()),
@@ -109,7 +110,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "seeds": table,
             "accuracies": dict(zip(row["accuracies"], means.round(2).tolist(), strict=True)),
         }
-    return {"epochs": EPOCHS, "tasks": tables, **describe_machine()}
+    machine = {key: rows[0][key] for key in describe_machine()}
+    return {"epochs": EPOCHS, "backbone": BACKBONE, "tasks": tables, **machine}
 
 
 def main() -> None:
