@@ -18,8 +18,6 @@ PEFT's LoRA, and the predictor has seen no task of the family.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -34,7 +32,7 @@ import torch
 from autoplace.agent import Progress, open_task
 from autoplace.agent._plan import make_plan
 from autoplace.agent.steps._choose import Contender, order
-from autoplace.agent.steps._race import Rung, keep_kinds, rank
+from autoplace.agent.steps._race import Rung, keep_kinds, plan_rungs, rank
 from autoplace.agent.steps._rates import find_rates, with_rates
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._store import open_store
@@ -56,6 +54,7 @@ from predictors.vocabulary import Role, Status
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
+import two_steps
 from left_out import predictor_without
 from machine import describe_machine
 
@@ -145,7 +144,7 @@ class Design:
         Candidates that are trained to the end.
     rungs : tuple of int
         Epochs after which candidates drop out, by the same factor each time.
-    again : int
+    second_fold : int
         Contenders that are compared on a second fold, the best on the first: 0 for none, -1 for
         all of them.
     """
@@ -153,7 +152,7 @@ class Design:
     field: int
     top_k: int
     rungs: tuple[int, ...] = ()
-    again: int = 0
+    second_fold: int = 0
 
     def plan(self) -> list[Rung]:
         """Return the rungs."""
@@ -170,10 +169,11 @@ class Design:
 IN_USE = Design(24, 2, (1, 2), -1)
 DESIGNS = [
     IN_USE,
-    *(replace(IN_USE, again=again) for again in (0, 3)),
+    *(replace(IN_USE, second_fold=count) for count in (0, 3)),
     *(Design(24, top_k, (1,)) for top_k in (2, 8)),
     *(Design(24, top_k, (3,)) for top_k in (2, 8)),
-    *(Design(each, each, (), again) for each in (2, 4, 8, 12, 24) for again in (0, -1)),
+    *(Design(each, each) for each in (2, 4, 8, 12, 24)),
+    Design(24, 24, second_fold=-1),
 ]
 
 
@@ -248,9 +248,9 @@ def compete(
     adapted = sum(bool(len(each.placement)) for each in finals)
     cost = epochs / EPOCHS + adapted - len(left)  # head-only costs next to nothing
     ranked_finals = order(finals, "accuracy")
-    again = len(finals) if design.again < 0 else design.again
-    if again:
-        best = [contender for contender, _ in ranked_finals][:again]
+    count = len(finals) if design.second_fold < 0 else design.second_fold
+    if count:
+        best = [contender for contender, _ in ranked_finals][:count]
         cost += sum(bool(len(each.placement)) for each in best)
         both = [
             Contender([*each.outcomes, known[each.outcomes[0].trial].on_part(part)], each.prior)
@@ -291,7 +291,8 @@ def is_baseline(trained: Trained) -> bool:
 
 def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return every design with its cost and gain, the cheapest first."""
-    by = list(vars(DESIGNS[0]))
+    assert IN_USE.plan() == plan_rungs(IN_USE.field, IN_USE.top_k, EPOCHS), "another is in use"
+    by = list(vars(IN_USE))
     found = ["gain", "cost", "baseline"]
     tasks = replay(rows).groupby([*by, "task"], as_index=False)[found].mean()
     table = tasks.groupby(by)["gain"].agg(["mean", "sem", "min"]).round(2)
@@ -321,26 +322,16 @@ def paired(differences: pd.Series) -> list[float]:
 
 
 def main() -> None:
-    """Parse options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("--tasks", nargs="*", default=TASKS)
-    parser.add_argument("--rows", type=Path, default=RESULTS / "race_designs.jsonl")
-    options = parser.parse_args()
-    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
-    rows = [json.loads(line) for line in lines]
-    if options.what == "measure":
-        torch.set_num_threads(1)
-        for name in options.tasks:
-            if any(row["task"] == name for row in rows):
-                continue
-            row = run_task(name)
-            with options.rows.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-        return
-    document = report(rows)
-    options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
-    print(pd.DataFrame(document["designs"]).to_string())
+    """Run a step."""
+    torch.set_num_threads(1)  # as trials side by side run on a CPU
+    two_steps.run(
+        __doc__.splitlines()[0],
+        lambda rows: two_steps.measure_tasks(rows, TASKS, run_task),
+        lambda rows: report(two_steps.read_rows(rows)),
+        RESULTS / "race_designs.jsonl",
+        RESULTS / "race_designs.json",
+        "designs",
+    )
 
 
 if __name__ == "__main__":

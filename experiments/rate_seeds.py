@@ -14,9 +14,7 @@ between it and the one below; rates there count as the one below.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import math
 import sys
 from pathlib import Path
@@ -34,6 +32,7 @@ from predictors.vocabulary import Role
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
+import two_steps
 from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -115,26 +114,16 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Parse options and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("--tasks", nargs="*", default=TASKS)
-    parser.add_argument("--rows", type=Path, default=RESULTS / "rate_seeds.jsonl")
-    options = parser.parse_args()
-    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
-    rows = [json.loads(line) for line in lines]
-    if options.what == "measure":
-        torch.set_num_threads(1)
-        for name in options.tasks:
-            if any(row["task"] == name for row in rows):
-                continue
-            row = run_task(name)
-            with options.rows.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-        return
-    document = report(rows)
-    options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
-    print(json.dumps(document, indent=2))
+    """Run a step."""
+    torch.set_num_threads(1)  # as trials side by side run on a CPU
+    two_steps.run(
+        __doc__.splitlines()[0],
+        lambda rows: two_steps.measure_tasks(rows, TASKS, run_task),
+        lambda rows: report(two_steps.read_rows(rows)),
+        RESULTS / "rate_seeds.jsonl",
+        RESULTS / "rate_seeds.json",
+        "tasks",
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +42,20 @@ def run(
     document = report(options.rows)
     result.write_text(json.dumps(document, indent=2) + "\n")
     print(json.dumps(document[shown], indent=2))
+
+
+def measure_tasks(
+    rows: Path, tasks: Sequence[str], run_task: Callable[[str], dict[str, Any]]
+) -> None:
+    """Append a line for each task that has none."""
+    known = {row["task"] for row in read_rows(rows)} if rows.exists() else set()
+    for name in tasks:
+        if name not in known:
+            row = run_task(name)
+            with rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def read_rows(rows: Path) -> list[dict[str, Any]]:
+    """Read what was measured."""
+    return [json.loads(line) for line in rows.read_text().splitlines()]
