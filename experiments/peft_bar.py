@@ -1,4 +1,4 @@
-"""Compare `pick` with PEFT's own LoRA on tasks that were not used to tune `pick`.
+"""Compare `pick` with PEFT's own LoRA on one task of each of eight families.
 
 LoRA is on `qkv` of every block, with as many parameters as a placement of `pick` may have, trained
 by PEFT's own code around timm's model. Both sides find their learning rate by the same rule on the
