@@ -21,6 +21,7 @@ def resume(
     store: str | None = _RESUME.store,
     data: str | Path | None = _RESUME.data,
     checkpoint: str | None = _RESUME.checkpoint,
+    ray_address: str | None = _RESUME.ray_address,
 ) -> PickResult | pd.DataFrame:
     """Continue a pick or a collection that was interrupted, in the same run.
 

@@ -12,6 +12,7 @@ from autoplace.agent.steps._past import command_of, settings_of
 from autoplace.agent.steps._pick_result import PickResult
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._store import open_store
+from autoplace.errors import UserError
 from autoplace.settings import CollectSettings, PickSettings, ResumeSettings
 from autoplace.tracking import open_past
 
@@ -44,7 +45,7 @@ def resume(
     ------
     UserError
         The run cannot be resumed: it is unknown, finished, or being worked on, or what it depends
-        on has changed.
+        on has changed. Or an address of a Ray cluster is given, and the run uses none.
     NothingFinishedError
         No trial of a pick finished.
 
@@ -57,7 +58,9 @@ def resume(
     progress = progress or Progress()
     with ExitStack() as holding:
         past = holding.enter_context(open_past(open_store(settings.store, progress), run))
-        given = {"checkpoint": settings.checkpoint}
+        if settings.ray_address is not None and past.options.get("executor") != "ray":
+            raise UserError(f"run {run} uses no Ray cluster; leave out --ray-address")
+        given = {"checkpoint": settings.checkpoint, "ray_address": settings.ray_address}
         source = settings.data or str(past.options["data"])
         if command_of(past) == "collect":
             sources = [source, *past.start.rest]

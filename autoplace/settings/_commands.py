@@ -129,6 +129,9 @@ class ResumeSettings(StoreSettings):
 
     data: str | None = option(None, "The data of the run, if it has moved.")
     checkpoint: str | None = option(None, "Path of the backbone's weights, if they have moved.")
+    ray_address: str | None = option(
+        None, "HOST:PORT of the Ray cluster of a run with --executor ray, if it is another now."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,9 @@ from autoplace.execution import InProcessExecutor, RayExecutor, TrialStarted, Wo
 from autoplace.placement import Placement
 from autoplace.settings import CollectSettings
 from autoplace.training import Deadline, Epoch, Outcome, Trial
+from experiments.faults.essence import assert_whole, trials_of
 from predictors.vocabulary import Status
-from tests.field._stores import make_images, run_here
+from tests.field._stores import make_images, run_here, start
 
 pytestmark = pytest.mark.faults
 ray = pytest.importorskip("ray")
@@ -216,3 +217,27 @@ def test_requests_that_can_never_be_met_are_refused_at_once(
     assert len(done.err.split("Error: ")[1].splitlines()) <= 2
     assert time.monotonic() - started < 60
     assert not (tmp_path / "autoplace-store" / "runs").exists()
+
+
+def test_a_run_that_was_killed_continues_on_the_cluster_that_is_there_now(
+    cluster, images, new_store
+):
+    store, whole = new_store("killed"), new_store("whole")
+    command = ("collect", images, "--backbone", "fashion-vit8", "--placements", 3, "--lr", 0.01,
+               "--epochs", 3, "--batch-size", 4, "--probe-images", 8, "--device", "cpu")  # fmt: skip
+    on_ray = ("--executor", "ray", "--ray-address", cluster.address)
+    process = start(*command, *on_ray, "--store", store.uri, "--json", cwd=store.folder)
+    process.stdout.readline()  # a trial has ended
+    process.kill()
+    process.communicate(timeout=60)
+    (folder,) = store.folder.glob("runs/*")
+    again = ("resume", folder.name, "--store", store.uri, "--json", "--ray-address")
+    gone = run_here(*again, "127.0.0.1:9", cwd=store.folder)
+    assert gone.code == 2
+    assert "no Ray cluster can be used at" in gone.err
+    done = run_here(*again, cluster.address, cwd=store.folder)
+    assert done.code == 0, done.err
+    assert run_here(*command, "--store", whole.uri, cwd=whole.folder).code == 0
+    (undisturbed,) = whole.folder.glob("runs/*")
+    assert trials_of(folder) == trials_of(undisturbed)
+    assert_whole(store, folder.name)

@@ -108,6 +108,14 @@ def test_data_that_has_changed_is_refused_and_data_that_has_moved_is_accepted(
     assert resume(store, run, "--data", moved).code == 0
 
 
+def test_the_address_of_a_cluster_that_the_run_does_not_use_is_refused(interrupted):
+    store, run = interrupted
+    done = resume(store, run, "--ray-address", "head:6379")
+    assert done.code == 2
+    assert f"run {run} uses no Ray cluster; leave out --ray-address" in done.err
+    assert resume(store, run).code == 0
+
+
 def test_other_versions_or_weights_are_refused(interrupted, monkeypatch):
     store, run = interrupted
     monkeypatch.setattr(_past, "library_versions", lambda: json.dumps({"torch": "0.1"}))
