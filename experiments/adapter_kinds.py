@@ -17,7 +17,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,17 @@ from scipy import stats
 import autoplace
 from autoplace.adapters import count_parameters, list_adapters
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rates import with_rates
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
 from autoplace.placement import Placement
 from autoplace.placement.generators import every_block, random_edges
 from autoplace.settings import PickSettings
-from autoplace.training import Images, Trial, predict_split, run_trials, score, trained_model
-from predictors.vocabulary import Role
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from left_out import predictor_without
 from machine import describe_machine
+from refits import refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, REPORT = RESULTS / "adapter_kinds.jsonl", RESULTS / "adapter_kinds.json"
@@ -94,13 +91,7 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
     random: dict[str, Any] = {}
     if placement is not None:
         rates = {name: found.rate for name, found in result.rates.items()}
-        trial = with_rates(Trial(placement, 0, Role.REFIT, images=Images("all")), rates)
-        outcomes = run_trials(task, [replace(trial, seed=seed) for seed in range(SEEDS)], settings)
-        values = [
-            score(*predict_split(task, trained_model(task, outcome), "test")).accuracy
-            for outcome in outcomes
-            if outcome.is_done
-        ]
+        values = refit_accuracies(task, placement, rates, range(SEEDS), settings)
         random = {"placement": str(placement), "values": values}
     return {
         "kind": kind, "task": task_name, "backbone": backbone, "epochs": epochs,

@@ -5,9 +5,11 @@ by PEFT's own code around timm's model. Both sides find their learning rate by t
 same validation images, start from the same head, see the same images in the same order for the same
 number of epochs, are trained on training and validation images for the test, and are scored with
 the same seeds. The predictor of `pick` has seen no task of the family. `measure` appends a line for
-each task; a task that is there is not run again.
+each task; a task that is there is not run again. `repeat` trains the winner, `pick`'s own LoRA and
+PEFT's with further seeds, at the rates found, because three seeds leave too much to chance.
 
     python experiments/peft_bar.py measure --epochs 6
+    python experiments/peft_bar.py repeat
     python experiments/peft_bar.py report
 """
 
@@ -19,6 +21,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from autoplace.agent.steps._rate_grid import (
     short_epochs,
 )
 from autoplace.agent.steps._space import search_space
+from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
 
@@ -45,6 +49,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from left_out import predictor_without
 from machine import describe_machine
+from refits import refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
 # One task of each of eight families.
@@ -53,6 +58,7 @@ TASKS = (
     "spheres-depth", "cells-density",
 )  # fmt: skip
 BATCH = 256
+FURTHER = range(3, 9)  # seeds of `repeat`
 MACHINE = {key: value for key, value in describe_machine().items() if key in ("device", "versions")}
 
 
@@ -111,6 +117,16 @@ class PeftTrainer:
             rates = extension(losses)
         return best_rate(losses)
 
+    def refit_accuracies(self, rate: float, epochs: int, seeds: Iterable[int]) -> list[float]:
+        """Train on training and validation images with each seed; return accuracies on test."""
+        test = self._task.data.test.load(np.arange(len(self._task.data.test)))
+        images, values = test.images.to(self._task.device), []
+        for seed in seeds:
+            model = self.train(Images("all"), rate, epochs, seed)
+            logits = predict(model, images).cpu().numpy()
+            values.append(score(logits, test.labels.numpy()).accuracy)
+        return values
+
     def _model(self, rows: np.ndarray, seed: int) -> torch.nn.Module:
         head = self._task.first_head(rows)
         model = copy.deepcopy(self._task.chain.model)
@@ -149,12 +165,7 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     started = time.perf_counter()
     trainer = PeftTrainer(task, int(rank), settings)
     rate = trainer.find_rate(epochs, seed=0)
-    test = task.data.test.load(np.arange(len(task.data.test)))
-    values = []
-    for seed in range(seeds):
-        model = trainer.train(Images("all"), rate, epochs, seed)
-        logits = predict(model, test.images.to(task.device)).cpu().numpy()
-        values.append(score(logits, test.labels.numpy()).accuracy)
+    values = trainer.refit_accuracies(rate, epochs, range(seeds))
     return {
         "task": name, "backbone": backbone, "epochs": epochs, "peft_rank": rank,
         "peft_rate": rate, "peft": values, "peft_seconds": time.perf_counter() - started,
@@ -167,27 +178,47 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     }  # fmt: skip
 
 
+def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
+    """Train what a row compares with further seeds."""
+    settings = PickSettings(epochs=row["epochs"], backbone=row["backbone"], precision="float32")
+    task = open_task(f"builtin:{row['task']}", settings, settings, Progress())
+    lora = search_space(task.chain, settings).lora
+    assert lora is not None, "LoRA does not fit the parameter budget"
+    trainer = PeftTrainer(task, row["peft_rank"], settings)
+    return {
+        "winner": refit_accuracies(
+            task, Placement.parse(row["placement"]), row["rates"], FURTHER, settings
+        ),
+        "lora": refit_accuracies(task, lora, row["rates"], FURTHER, settings),
+        "peft": trainer.refit_accuracies(row["peft_rate"], row["epochs"], FURTHER),
+    }
+
+
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the differences in points with an interval over tasks."""
-    differences = {
-        row["task"]: 100 * (np.mean(row["winner"]) - np.mean(row["peft"])) for row in rows
-    }
-    values = np.array(list(differences.values()))
+    differences = {row["task"]: difference(row, "winner") for row in rows}
+    values = np.array([each["mean"] for each in differences.values()])
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
     half = float(stats.t.ppf(0.975, len(values) - 1)) * error if len(values) > 1 else float("nan")
     return {
         "tasks": len(values),
-        "seeds": len(rows[0]["peft"]),
+        "seeds": len(trainings(rows[0], "peft")),
         "epochs": rows[0]["epochs"],
         "mean_difference": round(float(values.mean()), 2),
         "interval": [round(float(values.mean()) + sign * half, 2) for sign in (-1, 1)],
+        "median": round(float(np.median(values)), 2),
         "worst": round(float(values.min()), 2),
         "by_task": {
             row["task"]: {
-                "winner": round(float(np.mean(row["winner"])), 4),
-                "peft": round(float(np.mean(row["peft"])), 4),
-                "difference": round(float(differences[row["task"]]), 2),
+                **{
+                    side: round(float(np.mean(trainings(row, side))), 4)
+                    for side in ("winner", "lora", "peft")
+                    if trainings(row, side)
+                },
+                "difference": differences[row["task"]],
+                "difference of pick's own LoRA": difference(row, "lora"),
                 "placement": row["placement"],
+                "rates": {"lora": row["rates"]["lora"], "peft": row["peft_rate"]},
                 "device": row["device"],
             }
             for row in rows
@@ -196,10 +227,27 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def trainings(row: dict[str, Any], side: str) -> list[float]:
+    """Return the test accuracies of a side; those of `pick`'s own LoRA are only in `further`."""
+    return [*row.get(side, []), *row.get("further", {}).get(side, [])]
+
+
+def difference(row: dict[str, Any], side: str) -> dict[str, float] | None:
+    """Return how far a side is ahead of PEFT's, in points, with its standard error over seeds."""
+    own, other = (100 * np.array(trainings(row, each)) for each in (side, "peft"))
+    if not len(own):
+        return None
+    errors = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in (own, other)]
+    return {
+        "mean": round(float(own.mean() - other.mean()), 2),
+        "error": round(float(np.hypot(*errors)), 2),
+    }
+
+
 def main() -> None:
     """Parse options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("what", choices=("measure", "repeat", "report"))
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--backbone", default="starter")
@@ -216,10 +264,17 @@ def main() -> None:
             with options.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(report([row])["by_task"]), flush=True)
-        return
-    document = report(rows)
-    options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
-    print(json.dumps(document, indent=2))
+    elif options.what == "repeat":
+        torch.set_num_threads(1)  # as trials side by side run on a CPU
+        for row in rows:
+            if "further" not in row:
+                row["further"] = repeat(row)
+                options.rows.write_text("".join(json.dumps(each) + "\n" for each in rows))
+                print(json.dumps(report([row])["by_task"]), flush=True)
+    else:
+        document = report(rows)
+        options.rows.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
+        print(json.dumps(document, indent=2))
 
 
 if __name__ == "__main__":

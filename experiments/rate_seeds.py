@@ -1,12 +1,11 @@
-"""Measure how much the rate that is found depends on the seed, and what that costs.
+"""Measure how well short trials find a rate: with how many seeds, and in steps of which size.
 
-LoRA has one reference, `qkv` of every block, so its rate used to be found with one trial at each
-rate. `measure` repeats these short trials with several seeds, and trains LoRA to the end at rates
-in between. `report` replays the search with one seed, and with the mean loss of
-several. *Lost* is the accuracy at the best rate minus that at the rate found, in points; both are
-means over the measurement split and the seeds of the whole trainings, interpolated over the
-logarithm of the rate. Whole trainings collapse at the highest rate, so nothing can be read off
-between it and the one below; rates there count as the one below.
+LoRA has one reference, `qkv` of every block. `measure` trains it briefly at many rates with several
+seeds, and to the end at some of them. `report` replays the search with one seed and with the mean
+loss of several, in the whole steps that it uses, and with half a step to either side of the best
+rate in addition. *Lost* is the accuracy at the best of the rates minus that at the rate found, in
+points; both are means over the measurement split and the seeds of the whole trainings, interpolated
+over the logarithm of the rate.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -36,11 +35,11 @@ import two_steps
 from machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
-TASKS = ("textures-scales", "paths-number")
+TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
 EPOCHS, BACKBONE = 6, "starter"
-GRID = (3.2e-3, 1e-2, 3.2e-2, 1e-1)
-FINE = (3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2)
-SEEDS, WHOLE = 5, 2
+GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
+FINE = (1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 2.4e-2, 3.2e-2)
+SEEDS, WHOLE = 4, 3
 
 
 def run_task(name: str) -> dict[str, Any]:
@@ -72,14 +71,20 @@ def run_task(name: str) -> dict[str, Any]:
     }
 
 
-def find(losses: dict[float, list[float]]) -> float:
-    """Search on known losses, as a run would."""
+def find(losses: dict[float, float], halves: bool) -> float:
+    """Search on known losses, as a run would; then also half a step to either side, if asked.
+
+    It ends at the lowest rate that was measured.
+    """
     tried: dict[float, list[float]] = {}
     rates = START
-    while rates:
-        assert set(rates) <= set(losses), f"{rates} were not measured"
-        tried |= {rate: losses[rate] for rate in rates}
+    while set(rates) & set(losses):
+        tried |= {rate: [losses[rate]] for rate in rates}
         rates = extension(tried)
+    if halves:
+        known = sorted(losses)
+        best = known.index(min(tried, key=lambda rate: tried[rate][0]))
+        tried |= {rate: [losses[rate]] for rate in known[max(0, best - 1) : best + 2]}
     return best_rate(tried)
 
 
@@ -88,29 +93,38 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for row in rows:
         losses = {float(rate): np.array(each) for rate, each in row["losses"].items()}
-        logs = np.log10([float(rate) for rate in row["accuracies"]])
-        means = 100 * np.mean(list(row["accuracies"].values()), axis=1)
-        table = {}
-        for count in (1, 2, 3):
-            sets = list(itertools.combinations(range(SEEDS), count))
+        accuracies = {float(rate): 100 * np.array(a) for rate, a in row["accuracies"].items()}
+        logs = np.log10(list(accuracies))
+        means = np.array([each.mean() for each in accuracies.values()])
+        found_by = {}
+        for halves, count in itertools.product((False, True), (1, 2, 3)):
+            sets = [list(some) for some in itertools.combinations(range(SEEDS), count)]
             found = np.array(
-                [find({rate: list(each[list(some)]) for rate, each in losses.items()})
+                [find({rate: float(each[some].mean()) for rate, each in losses.items()}, halves)
                  for some in sets]
             )  # fmt: skip
-            lost = means.max() - np.interp(np.minimum(np.log10(found), logs[-2]), logs, means)
-            table[str(count)] = {
+            lost = means.max() - np.interp(np.log10(found), logs, means)
+            found_by[f"{'half' if halves else 'whole'} steps, {count} seeds"] = {
                 "lowest": float(found.min()),
                 "highest": float(found.max()),
                 "sd of log10": round(float(np.log10(found).std()), 3),
                 "lost": round(float(lost.mean()), 2),
-                "lost, sd": round(float(lost.std()), 2),
+                "most lost": round(float(lost.max()), 2),
             }
         tables[row["task"]] = {
-            "seeds": table,
-            "accuracies": dict(zip(row["accuracies"], means.round(2).tolist(), strict=True)),
+            "searches": found_by,
+            "accuracies": {rate: each.round(1).tolist() for rate, each in accuracies.items()},
+            "means": dict(zip(accuracies, means.round(1).tolist(), strict=True)),
         }
+    searches = tables[rows[0]["task"]]["searches"]
+    mean_lost = {
+        search: round(float(np.mean([t["searches"][search]["lost"] for t in tables.values()])), 2)
+        for search in searches
+    }
     machine = {key: rows[0][key] for key in describe_machine()}
-    return {"epochs": EPOCHS, "backbone": BACKBONE, "tasks": tables, **machine}
+    return {
+        "epochs": EPOCHS, "backbone": BACKBONE, "tasks": tables, "mean lost": mean_lost, **machine,
+    }  # fmt: skip
 
 
 def main() -> None:
