@@ -5,9 +5,11 @@ races its placements, and trains the winner and the kind in every block over the
 random placement of the kind is trained the same way. The cell of LoRA also trains LoRA on `qkv` of
 every block, with which every kind can be compared. All have at most the same number of parameters.
 The predictor has seen no task of the family. A line is appended for each kind and task; what is
-there is not run again.
+there is not run again. With `saliency-vits14`, which is wider, fewer images, candidates and seeds
+are used: what a CPU can do.
 
     python experiments/adapter_kinds.py measure
+    python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3
     python experiments/adapter_kinds.py report
 """
 
@@ -36,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from left_out import predictor_without
 from machine import describe_machine
+from rates import write_subset
 from refits import refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,6 +48,9 @@ ROWS, REPORT = RESULTS / "adapter_kinds.jsonl", RESULTS / "adapter_kinds.json"
 TASKS = ("fonts-letters", "charts-kinds", "shapes-count")
 FIELD = 8
 SEEDS = 3
+WIDE = "saliency-vits14"
+WIDE_IMAGES = {"train": 120, "val": 80, "test": 400}
+WIDE_OPTIONS = {"field_size": 4, "seeds": 2, "batch_size": 16}
 # Ten tokens in every attention, the kind's default, exceed the budget.
 SPECS = {"prefix": "prefix:length=4"}
 # A public study's means over the 19 tasks of VTAB-1k, with ViT-B/16; its `bottleneck` is Houlsby's.
@@ -77,22 +83,27 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
         "field_size": FIELD, "top_k": 1, "folds": 1, "seeds": SEEDS, "precision": "float32",
         "baselines": "minimal",
     }  # fmt: skip
-    settings = PickSettings(**options)
+    source = f"builtin:{task_name}"
     with tempfile.TemporaryDirectory() as folder:
+        if backbone == WIDE:
+            options |= WIDE_OPTIONS
+            source = write_subset(task_name, Path(folder) / "images", WIDE_IMAGES)
         result = autoplace.pick(
-            f"builtin:{task_name}",
+            source,
             store=f"sqlite:///{folder}/s.db",
             predictor=str(predictor_without(task_name, Path(folder) / "predictor")),
             **options,
         )
-    task = open_task(f"builtin:{task_name}", settings, settings, Progress())
-    space = search_space(task.chain, settings)
-    placement = random_placement(settings, task.chain.shape, space)
-    random: dict[str, Any] = {}
-    if placement is not None:
-        rates = {name: found.rate for name, found in result.rates.items()}
-        values = refit_accuracies(task, placement, rates, range(SEEDS), settings)
-        random = {"placement": str(placement), "values": values}
+        settings = PickSettings(**options)
+        task = open_task(source, settings, settings, Progress())
+        space = search_space(task.chain, settings)
+        placement = random_placement(settings, task.chain.shape, space)
+        random: dict[str, Any] = {}
+        if placement is not None:
+            rates = {name: found.rate for name, found in result.rates.items()}
+            seeds = range(settings.seeds)
+            values = refit_accuracies(task, placement, rates, seeds, settings)
+            random = {"placement": str(placement), "values": values}
     return {
         "kind": kind, "task": task_name, "backbone": backbone, "epochs": epochs,
         "rates": {name: found.rate for name, found in result.rates.items()},

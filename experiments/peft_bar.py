@@ -1,12 +1,13 @@
 """Compare `pick` with PEFT's own LoRA on one task of each of eight families.
 
-LoRA is on `qkv` of every block, with as many parameters as a placement of `pick` may have, trained
-by PEFT's own code around timm's model. Both sides find their learning rate by the same rule on the
-same validation images, start from the same head, see the same images in the same order for the same
-number of epochs, are trained on training and validation images for the test, and are scored with
-the same seeds. The predictor of `pick` has seen no task of the family. `measure` appends a line for
-each task; a task that is there is not run again. `repeat` trains the winner, `pick`'s own LoRA and
-PEFT's with further seeds, at the rates found, because three seeds leave too much to chance.
+LoRA is PEFT's own, around timm's model, on `qkv` of every block, with as many parameters as a
+placement of `pick` may have. It is trained by a loop that does what autoplace's does. Both sides
+find their learning rate by the same rule on the same validation images, start from the same head,
+see the same images in the same order for the same number of epochs, are trained on training and
+validation images for the test, and are scored with the same seeds. The predictor of `pick` has seen
+no task of the family. `measure` appends a line for each task; a task that is there is not run
+again. `repeat` trains the winner, `pick`'s own LoRA and PEFT's with six further seeds, at the rates
+found, because three leave too much to chance. Of `pick`'s own LoRA only these six count.
 
     python experiments/peft_bar.py measure --epochs 6
     python experiments/peft_bar.py repeat

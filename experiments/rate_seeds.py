@@ -2,10 +2,11 @@
 
 LoRA has one reference, `qkv` of every block. `measure` trains it briefly at many rates with several
 seeds, and to the end at some of them. `report` replays the search with one seed and with the mean
-loss of several, in the whole steps that it uses, and with half a step to either side of the best
-rate in addition. *Lost* is the accuracy at the best of the rates minus that at the rate found, in
-points; both are means over the measurement split and the seeds of the whole trainings, interpolated
-over the logarithm of the rate.
+loss of several: in the steps of sqrt(10) that it uses (*whole*), and with two more rates in
+addition, half a step below and above the best (*half*). *Lost* is the accuracy at the best of the
+rates minus that at the rate found, in points. Both are accuracies on the measurement split, mean
+over the seeds of the whole trainings. Between two rates, they are interpolated over the logarithm
+of the rate; *lost, nearest* takes the accuracy at the nearest rate that was measured instead.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from autoplace.agent import Progress, open_task
@@ -40,6 +42,7 @@ EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
 FINE = (1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 2.4e-2, 3.2e-2)
 SEEDS, WHOLE = 4, 3
+IN_USE = "whole, 2"  # steps and seeds
 
 
 def run_task(name: str) -> dict[str, Any]:
@@ -59,7 +62,9 @@ def run_task(name: str) -> dict[str, Any]:
         found = outcome.val.loss if outcome.is_done else math.inf
         losses[outcome.trial.learning_rate].append(found)
     accuracies: dict[float, list[float]] = {rate: [] for rate in FINE}
+    whole_losses: dict[float, list[float]] = {rate: [] for rate in FINE}
     for outcome in run_trials(task, whole, settings):
+        whole_losses[outcome.trial.learning_rate].append(outcome.val.loss)
         model = trained_model(task, outcome)
         logits, labels = predict_split(task, model, "measurement")
         accuracies[outcome.trial.learning_rate].append(score(logits, labels).accuracy)
@@ -67,6 +72,7 @@ def run_task(name: str) -> dict[str, Any]:
         "task": name,
         "losses": {str(rate): each for rate, each in losses.items()},
         "accuracies": {str(rate): each for rate, each in accuracies.items()},
+        "whole_losses": {str(rate): each for rate, each in whole_losses.items()},
         **describe_machine(),
     }
 
@@ -89,42 +95,52 @@ def find(losses: dict[float, float], halves: bool) -> float:
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how much the rate found scatters and what it loses, by task and number of seeds."""
+    """Return how much the rate found scatters and what it loses, by task and search."""
     tables: dict[str, Any] = {}
+    lost: dict[str, list[float]] = {}
     for row in rows:
         losses = {float(rate): np.array(each) for rate, each in row["losses"].items()}
         accuracies = {float(rate): 100 * np.array(a) for rate, a in row["accuracies"].items()}
         logs = np.log10(list(accuracies))
         means = np.array([each.mean() for each in accuracies.values()])
-        found_by = {}
+        searches = {}
         for halves, count in itertools.product((False, True), (1, 2, 3)):
             sets = [list(some) for some in itertools.combinations(range(SEEDS), count)]
             found = np.array(
                 [find({rate: float(each[some].mean()) for rate, each in losses.items()}, halves)
                  for some in sets]
             )  # fmt: skip
-            lost = means.max() - np.interp(np.log10(found), logs, means)
-            found_by[f"{'half' if halves else 'whole'} steps, {count} seeds"] = {
+            between = means.max() - np.interp(np.log10(found), logs, means)
+            nearest = means.max() - means[np.abs(np.log10(found)[:, None] - logs).argmin(1)]
+            name = f"{'half' if halves else 'whole'}, {count}"
+            lost.setdefault(name, []).append(float(between.mean()))
+            lost.setdefault(f"{name}, nearest", []).append(float(nearest.mean()))
+            searches[name] = {
                 "lowest": float(found.min()),
                 "highest": float(found.max()),
                 "sd of log10": round(float(np.log10(found).std()), 3),
-                "lost": round(float(lost.mean()), 2),
-                "most lost": round(float(lost.max()), 2),
+                "lost": round(float(between.mean()), 2),
+                "most lost": round(float(between.max()), 2),
+                "lost, nearest": round(float(nearest.mean()), 2),
             }
         tables[row["task"]] = {
-            "searches": found_by,
+            "searches": searches,
             "accuracies": {rate: each.round(1).tolist() for rate, each in accuracies.items()},
             "means": dict(zip(accuracies, means.round(1).tolist(), strict=True)),
         }
-    searches = tables[rows[0]["task"]]["searches"]
-    mean_lost = {
-        search: round(float(np.mean([t["searches"][search]["lost"] for t in tables.values()])), 2)
-        for search in searches
-    }
-    machine = {key: rows[0][key] for key in describe_machine()}
+    table = pd.DataFrame(lost)
+    against = pd.DataFrame(
+        {name: table[name] - table[IN_USE + ", nearest" * ("nearest" in name)] for name in table}
+    )
     return {
-        "epochs": EPOCHS, "backbone": BACKBONE, "tasks": tables, "mean lost": mean_lost, **machine,
-    }  # fmt: skip
+        "epochs": EPOCHS,
+        "backbone": BACKBONE,
+        "tasks": tables,
+        "mean lost": table.mean().round(2).to_dict(),
+        "more than in use, mean": against.mean().round(2).to_dict(),
+        "more than in use, standard error": against.sem().round(2).to_dict(),
+        **{key: rows[0][key] for key in describe_machine()},
+    }
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +90,16 @@ def write_images(split: Any, rows: Iterable[int], classes: Sequence[str], root: 
         split.raw(int(row)).save(folder / f"{row}.png")
 
 
-def write_subset(name: str, root: Path) -> str:
-    """Write a few images of a built-in task to a folder, evenly over classes."""
+def write_subset(name: str, root: Path, images: Mapping[str, int]) -> str:
+    """Write a few images of a built-in task to a folder, evenly over classes.
+
+    images: how many of each split.
+    """
     task = open_task(f"builtin:{name}", PickSettings(), PickSettings(), Progress())
     for split in task.data.splits:
-        if split.name not in WIDE_IMAGES:
+        if split.name not in images:
             continue
-        per_class = WIDE_IMAGES[split.name] // len(task.data.classes)
+        per_class = images[split.name] // len(task.data.classes)
         for index in range(len(task.data.classes)):
             rows = np.flatnonzero(split.labels == index)[:per_class]
             write_images(split, rows, task.data.classes, root)
@@ -113,7 +116,7 @@ def measure(path: Path) -> None:
     for backbone, name in TASKS:
         with tempfile.TemporaryDirectory() as folder:
             wide = backbone == WIDE
-            source = write_subset(name, Path(folder)) if wide else f"builtin:{name}"
+            source = write_subset(name, Path(folder), WIDE_IMAGES) if wide else f"builtin:{name}"
             settings = PickSettings(
                 adapter="bottleneck", backbone=backbone, batch_size=16 if wide else 32
             )
