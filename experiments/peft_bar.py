@@ -60,6 +60,7 @@ TASKS = (
 )  # fmt: skip
 BATCH = 256
 FURTHER = range(3, 9)  # seeds of `repeat`
+FAR, SWAPPED = 2.0, "lora at PEFT's rate"
 MACHINE = {key: value for key, value in describe_machine().items() if key in ("device", "versions")}
 
 
@@ -180,19 +181,27 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
 
 
 def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
-    """Train what a row compares with further seeds."""
+    """Train what a row compares with further seeds.
+
+    Where the rates of both LoRAs are more than a factor of `FAR` apart, `pick`'s is also trained at
+    PEFT's rate, which tells apart rate and code.
+    """
     settings = PickSettings(epochs=row["epochs"], backbone=row["backbone"], precision="float32")
     task = open_task(f"builtin:{row['task']}", settings, settings, Progress())
     lora = search_space(task.chain, settings).lora
     assert lora is not None, "LoRA does not fit the parameter budget"
+    rate, peft_rate = row["rates"]["lora"], row["peft_rate"]
     trainer = PeftTrainer(task, row["peft_rank"], settings)
-    return {
+    found = {
         "winner": refit_accuracies(
             task, Placement.parse(row["placement"]), row["rates"], FURTHER, settings
         ),
         "lora": refit_accuracies(task, lora, row["rates"], FURTHER, settings),
-        "peft": trainer.refit_accuracies(row["peft_rate"], row["epochs"], FURTHER),
+        "peft": trainer.refit_accuracies(peft_rate, row["epochs"], FURTHER),
     }
+    if max(rate / peft_rate, peft_rate / rate) > FAR:
+        found[SWAPPED] = refit_accuracies(task, lora, {"lora": peft_rate}, FURTHER, settings)
+    return found
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -213,7 +222,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
             row["task"]: {
                 **{
                     side: round(float(np.mean(trainings(row, side))), 4)
-                    for side in ("winner", "lora", "peft")
+                    for side in ("winner", "lora", "peft", SWAPPED)
                     if trainings(row, side)
                 },
                 "difference": differences[row["task"]],
