@@ -6,7 +6,7 @@ random placement of the kind is trained the same way. The cell of LoRA also trai
 every block, with which every kind can be compared. All have at most the same number of parameters.
 The predictor has seen no task of the family. A line is appended for each kind and task; what is
 there is not run again. With `saliency-vits14`, which is wider, fewer images, candidates and seeds
-are used: what a CPU can do.
+are used: what a CPU can do. Its head alone has nearly no errors on charts-kinds.
 
     python experiments/adapter_kinds.py measure
     python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3
