@@ -59,7 +59,7 @@ TASKS = (
     "spheres-depth", "cells-density",
 )  # fmt: skip
 BATCH = 256
-FURTHER = range(3, 9)  # seeds of `repeat`
+SEEDS_IN_ALL = 9  # of `measure` and `repeat` together
 FAR, SWAPPED = 2.0, "lora at PEFT's rate"
 MACHINE = {key: value for key, value in describe_machine().items() if key in ("device", "versions")}
 
@@ -192,15 +192,16 @@ def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
     assert lora is not None, "LoRA does not fit the parameter budget"
     rate, peft_rate = row["rates"]["lora"], row["peft_rate"]
     trainer = PeftTrainer(task, row["peft_rank"], settings)
+    further = range(len(row["peft"]), SEEDS_IN_ALL)
     found = {
         "winner": refit_accuracies(
-            task, Placement.parse(row["placement"]), row["rates"], FURTHER, settings
+            task, Placement.parse(row["placement"]), row["rates"], further, settings
         ),
-        "lora": refit_accuracies(task, lora, row["rates"], FURTHER, settings),
-        "peft": trainer.refit_accuracies(peft_rate, row["epochs"], FURTHER),
+        "lora": refit_accuracies(task, lora, row["rates"], further, settings),
+        "peft": trainer.refit_accuracies(peft_rate, row["epochs"], further),
     }
     if max(rate / peft_rate, peft_rate / rate) > FAR:
-        found[SWAPPED] = refit_accuracies(task, lora, {"lora": peft_rate}, FURTHER, settings)
+        found[SWAPPED] = refit_accuracies(task, lora, {"lora": peft_rate}, further, settings)
     return found
 
 

@@ -27,7 +27,6 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import torch
 
 from autoplace.agent import Progress, open_task
 from autoplace.agent._plan import make_plan
@@ -58,7 +57,6 @@ import two_steps
 from left_out import predictor_without
 from machine import describe_machine
 
-RESULTS = Path(__file__).parent / "results"
 TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
 EPOCHS, BACKBONE, PART, N_TEST = 6, "starter", 200, 2000
 DRAWS = 200
@@ -321,18 +319,5 @@ def paired(differences: pd.Series) -> list[float]:
     return [round(float(differences.mean()), 2), round(float(differences.sem()), 2)]
 
 
-def main() -> None:
-    """Run a step."""
-    torch.set_num_threads(1)  # as trials side by side run on a CPU
-    two_steps.run(
-        __doc__.splitlines()[0],
-        lambda rows: two_steps.measure_tasks(rows, TASKS, run_task),
-        lambda rows: report(two_steps.read_rows(rows)),
-        RESULTS / "race_designs.jsonl",
-        RESULTS / "race_designs.json",
-        "designs",
-    )
-
-
 if __name__ == "__main__":
-    main()
+    two_steps.run_tasks("race_designs", __doc__.splitlines()[0], TASKS, run_task, report, "designs")

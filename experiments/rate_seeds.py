@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from autoplace.agent import Progress, open_task
 from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
@@ -36,7 +35,6 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import two_steps
 from machine import describe_machine
 
-RESULTS = Path(__file__).parent / "results"
 TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
 EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
@@ -62,9 +60,7 @@ def run_task(name: str) -> dict[str, Any]:
         found = outcome.val.loss if outcome.is_done else math.inf
         losses[outcome.trial.learning_rate].append(found)
     accuracies: dict[float, list[float]] = {rate: [] for rate in FINE}
-    whole_losses: dict[float, list[float]] = {rate: [] for rate in FINE}
     for outcome in run_trials(task, whole, settings):
-        whole_losses[outcome.trial.learning_rate].append(outcome.val.loss)
         model = trained_model(task, outcome)
         logits, labels = predict_split(task, model, "measurement")
         accuracies[outcome.trial.learning_rate].append(score(logits, labels).accuracy)
@@ -72,7 +68,6 @@ def run_task(name: str) -> dict[str, Any]:
         "task": name,
         "losses": {str(rate): each for rate, each in losses.items()},
         "accuracies": {str(rate): each for rate, each in accuracies.items()},
-        "whole_losses": {str(rate): each for rate, each in whole_losses.items()},
         **describe_machine(),
     }
 
@@ -143,18 +138,5 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run a step."""
-    torch.set_num_threads(1)  # as trials side by side run on a CPU
-    two_steps.run(
-        __doc__.splitlines()[0],
-        lambda rows: two_steps.measure_tasks(rows, TASKS, run_task),
-        lambda rows: report(two_steps.read_rows(rows)),
-        RESULTS / "rate_seeds.jsonl",
-        RESULTS / "rate_seeds.json",
-        "tasks",
-    )
-
-
 if __name__ == "__main__":
-    main()
+    two_steps.run_tasks("rate_seeds", __doc__.splitlines()[0], TASKS, run_task, report, "tasks")

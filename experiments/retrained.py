@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from finalists import LORA
 from peft_bar import TASKS as BAR
 
@@ -37,7 +36,6 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import two_steps
 from machine import describe_machine
 
-RESULTS = Path(__file__).parent / "results"
 BACKBONE, FRESH, BEST = "starter", 10, 3
 SEEDS = (1, 2, 3)  # the log has 0
 
@@ -164,18 +162,7 @@ def gain(one: dict[str, Any], other: dict[str, Any]) -> float:
     return 100 * float(np.mean(one["anew"]) - np.mean(other["anew"]))
 
 
-def main() -> None:
-    """Run a step."""
-    torch.set_num_threads(1)  # as trials side by side run on a CPU
-    two_steps.run(
-        __doc__.splitlines()[0],
-        lambda rows: two_steps.measure_tasks(rows, sorted(contests()), run_task),
-        lambda rows: report(two_steps.read_rows(rows)),
-        RESULTS / "retrained.jsonl",
-        RESULTS / "retrained.json",
-        "tasks",
-    )
-
-
 if __name__ == "__main__":
-    main()
+    two_steps.run_tasks(
+        "retrained", __doc__.splitlines()[0], sorted(contests()), run_task, report, "tasks"
+    )

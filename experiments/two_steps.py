@@ -8,6 +8,44 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def run_tasks(
+    name: str,
+    description: str,
+    tasks: Sequence[str],
+    run_task: Callable[[str], dict[str, Any]],
+    report: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    shown: str,
+) -> None:
+    """Do as `run` does, with one line for each task, in files of this name in `results`.
+
+    Parameters
+    ----------
+    name : str
+        Name of both files, without the ending.
+    description, shown : str
+        As in `run`.
+    tasks : sequence of str
+        What is measured.
+    run_task : callable
+        Measures a task.
+    report : callable
+        Makes the document of the lines.
+    """
+    torch.set_num_threads(1)  # as trials side by side run on a CPU
+    run(
+        description,
+        lambda rows: measure_tasks(rows, tasks, run_task),
+        lambda rows: report(read_rows(rows)),
+        RESULTS / f"{name}.jsonl",
+        RESULTS / f"{name}.json",
+        shown,
+    )
+
 
 def run(
     description: str,

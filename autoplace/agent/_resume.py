@@ -58,11 +58,12 @@ def resume(
     progress = progress or Progress()
     with ExitStack() as holding:
         past = holding.enter_context(open_past(open_store(settings.store, progress), run))
+        command = command_of(past)
         if settings.ray_address is not None and past.options.get("executor") != "ray":
             raise UserError(f"run {run} uses no Ray cluster; leave out --ray-address")
         given = {"checkpoint": settings.checkpoint, "ray_address": settings.ray_address}
         source = settings.data or str(past.options["data"])
-        if command_of(past) == "collect":
+        if command == "collect":
             sources = [source, *past.start.rest]
             rows = collect(sources, settings_of(past, CollectSettings, given), progress, past=past)
             return _holding(holding.pop_all(), rows)

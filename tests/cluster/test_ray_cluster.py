@@ -225,7 +225,7 @@ def test_a_run_that_was_killed_continues_on_the_cluster_that_is_there_now(
     store, whole = new_store("killed"), new_store("whole")
     command = (
         *("collect", images, "--backbone", "fashion-vit8", "--placements", 3, "--lr", 0.01),
-        *("--epochs", 3, "--batch-size", 4, "--probe-images", 8, "--device", "cpu"),
+        *("--epochs", 20, "--batch-size", 4, "--probe-images", 8, "--device", "cpu"),
     )
     on_ray = ("--executor", "ray", "--ray-address", cluster.address)
     process = start(*command, *on_ray, "--store", store.uri, "--json", cwd=store.folder)
