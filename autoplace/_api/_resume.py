@@ -25,7 +25,8 @@ def resume(
 ) -> PickResult | pd.DataFrame:
     """Continue a pick or a collection that was interrupted, in the same run.
 
-    It has the options that it was started with. Finished trials are kept, an interrupted one
+    It has the options that it was started with; `data`, `checkpoint` and `ray_address` say where
+    these are now, if they have moved. Finished trials are kept, an interrupted one
     continues after its last saved epoch, and the result is that of an undisturbed run.
 
     Parameters
