@@ -3,6 +3,8 @@
 - `help_seconds`: `autoplace --help` as a process, median of five.
 - `mlflow_share`: seconds spent in calls of MLflow's client during an `autoplace collect`, including
   those of the invocation itself, divided by the seconds of its trials.
+- `features_1500_placements_seconds`: the features of 1,500 random placements of up to 24 edges,
+  given a probe.
 - `fit_million_rows_seconds`: one fit of the LightGBM predictor on a million synthetic rows.
 - `retrain_seconds`, `retrain_peak_gib`: a whole `autoplace retrain`, including the gate, in a
   process of its own. The present predictor has those million rows of ten families, and the store
@@ -37,12 +39,15 @@ from PIL import Image
 
 import autoplace.agent as agent
 import predictors
+from autoplace.agent.steps._predict import placement_features
+from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.probing import ProbeTables
 from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
 from autoplace.tracking import Store, log_probe, promote, register_version, start_run
 
 FAMILIES, TASKS = 10, 20
 NEW_TRIALS = 60
+PLACEMENTS, ADAPTER = 1500, AdapterSpec.parse("bottleneck:r=8")
 
 
 def measure_help(options: argparse.Namespace) -> dict[str, Any]:
@@ -110,6 +115,23 @@ def measure_mlflow(options: argparse.Namespace) -> dict[str, Any]:
         "trials": len(rows),
         "trial_seconds": round(trials, 3),
     }
+
+
+def measure_features(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the seconds of the features of many placements."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = f"sqlite:///{folder}/mlflow.db"
+        tables = agent.probe("builtin:digits", ProbeCommandSettings(store=store)).tables
+    n_nodes = int(tables.task["n_nodes"].item())
+    rng = np.random.default_rng(0)
+    placements: set[Placement] = set()
+    while len(placements) < PLACEMENTS:
+        size = int(rng.integers(1, 25))
+        chosen = rng.choice(n_nodes**2, size, replace=False).tolist()
+        placements.add(Placement([(Edge(*divmod(edge, n_nodes)), ADAPTER) for edge in chosen]))
+    started = time.perf_counter()
+    placement_features(list(placements), tables, "starter")
+    return {"features_1500_placements_seconds": round(time.perf_counter() - started, 2)}
 
 
 def synthetic_rows(count: int) -> predictors.TrainingSet:
@@ -250,6 +272,7 @@ def pick_until(step: str, folder: str, place: str) -> None:
 PARTS = {
     "help": measure_help,
     "mlflow": measure_mlflow,
+    "features": measure_features,
     "retrain": measure_retrain,
     "folder": measure_folder,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,23 +129,6 @@ def test_a_percentile_is_blind_to_any_rescaling_of_the_gradients(
     )  # fmt: skip
     percentiles = [name for name in SCHEMA.names if "percentile" in name]
     pd.testing.assert_frame_equal(X[percentiles], Y[percentiles])
-
-
-def test_fifteen_hundred_placements_take_well_under_a_second(
-    probe_tables, placement_rows, random_placements
-) -> None:
-    n = 25
-    tables = probe_tables(seed=0, n_nodes=n)
-    singles = [[divmod(edge, n)] for edge in range(n * n)]
-    rng = np.random.default_rng(0)
-    sizes = rng.integers(2, 25, size=875)
-    chosen = [rng.choice(n * n, size, replace=False).tolist() for size in sizes]
-    larger = [[divmod(edge, n) for edge in own] for own in chosen]
-    rows = placement_rows(singles + larger)
-    begin = time.process_time()
-    X = build_features(*tables, rows, backbone="starter")
-    assert time.process_time() - begin < 1.0
-    assert len(X) == 1500
 
 
 @pytest.mark.parametrize(
