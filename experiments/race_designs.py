@@ -151,6 +151,7 @@ class Design:
     top_k: int
     rungs: tuple[int, ...] = ()
     second_fold: int = 0
+    margin: bool = True
 
     def plan(self) -> list[Rung]:
         """Return the rungs."""
@@ -172,6 +173,7 @@ DESIGNS = [
     *(Design(24, top_k, (3,)) for top_k in (2, 8)),
     *(Design(each, each) for each in (2, 4, 8, 12, 24)),
     Design(24, 24, second_fold=-1),
+    replace(IN_USE, margin=False),
 ]
 
 
@@ -214,6 +216,14 @@ class Trained:
         weights = [N_TEST] + [PART] * len(others)
         return float(np.average([self.test, *others], weights=weights))
 
+    @property
+    def losses(self) -> np.ndarray:
+        """Losses whose standard error is that over as many images as validation has.
+
+        Images were not recorded; so it is taken from the spread over the parts.
+        """
+        return np.sqrt(len(self.parts)) * np.array([each.loss for each in self.parts])
+
     def on_part(self, part: int) -> Outcome:
         """Return an outcome as if the part were a further fold."""
         trial = self.outcome.trial
@@ -242,7 +252,10 @@ def compete(
         left = [known[outcome.trial] for outcome in kept]
     epochs += len(left) * (EPOCHS - before)
     trained = [*baselines, *left]
-    finals = [Contender([each.outcome], each.prior) for each in trained]
+    finals = [
+        Contender([each.outcome], each.prior, each.losses if design.margin else None)
+        for each in trained
+    ]
     adapted = sum(bool(len(each.placement)) for each in finals)
     cost = epochs / EPOCHS + adapted - len(left)  # head-only costs next to nothing
     ranked_finals = order(finals, "accuracy")
@@ -251,7 +264,7 @@ def compete(
         best = [contender for contender, _ in ranked_finals][:count]
         cost += sum(bool(len(each.placement)) for each in best)
         both = [
-            Contender([*each.outcomes, known[each.outcomes[0].trial].on_part(part)], each.prior)
+            replace(each, outcomes=[*each.outcomes, known[each.outcomes[0].trial].on_part(part)])
             for each in best
         ]
         ranked_finals = order(both, "accuracy")

@@ -63,10 +63,9 @@ def test_an_early_rung_keeps_the_best_of_each_kind_and_then_the_best_of_all():
     assert kept(9) == list(range(7))
 
 
-def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0):
-    return Contender(
-        [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)], prior
-    )
+def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None):
+    outcomes = [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)]
+    return Contender(outcomes, prior, by_image)
 
 
 def test_the_best_mean_over_folds_wins_not_the_best_on_one_fold():
@@ -103,6 +102,28 @@ def test_head_only_wins_only_if_adapters_improve_neither_metric_nor_loss(accurac
     poor = contender("2>3", [0.81], [3.0])  # a better metric, but not the best adapters
     chosen = choose([poor, adapted, head_only], "accuracy")
     assert chosen is (adapted if wins else head_only)
+
+
+@pytest.mark.parametrize("role", [Role.LORA, Role.EVERY_BLOCK])
+@pytest.mark.parametrize(
+    ("better", "folds", "wins"), [(0.04, 1, False), (0.06, 1, True), (0.04, 2, True)]
+)
+def test_places_win_over_every_block_by_more_than_a_standard_error_of_the_loss(
+    role, better, folds, wins
+):
+    noise = 0.5 * np.array([1.0, -1.0] * 50)  # standard error 0.05 over 100 images, 0.035 over 200
+    by_image = np.full(100, 0.6)
+    everywhere = contender("0>1@lora", [0.8] * folds, [0.6] * folds, role, by_image=by_image)
+    found = contender(
+        "2>5", [0.83] * folds, [0.6 - better] * folds, by_image=by_image - better + noise
+    )
+    chosen = choose([found, everywhere], "accuracy")
+    assert chosen is (found if wins else everywhere)
+    # What is certain needs no margin, and head-only has a rule of its own.
+    sure = contender("2>5", [0.83] * folds, [0.58] * folds, by_image=by_image - 0.02)
+    assert choose([sure, everywhere], "accuracy") is sure
+    head_only = contender("head-only", [0.7], [0.61], Role.HEAD_ONLY, by_image=by_image + noise)
+    assert choose([head_only, sure], "accuracy") is sure
 
 
 def test_a_prior_that_is_unknown_neither_helps_nor_hurts():

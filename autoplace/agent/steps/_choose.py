@@ -30,6 +30,8 @@ class Contender:
         Its trials, one per fold or seed; the first is on the task's own validation images.
     prior : float
         Predicted gain over head-only; NaN if it is unknown.
+    losses : ndarray (rows,), optional
+        Loss of each validation image of the task's own split, after the first of the trials.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Contender:
 
     outcomes: list[Outcome]
     prior: float
+    losses: np.ndarray | None = None
 
     @property
     def placement(self) -> Placement:
@@ -62,6 +65,16 @@ class Contender:
     def loss(self) -> float:
         """Mean validation loss over folds or seeds."""
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
+
+    def loss_error(self, other: Contender) -> float:
+        """Standard error of the difference in mean loss from another, image by image.
+
+        Folds count as independent and alike. NaN where the losses of images are not known.
+        """
+        if self.losses is None or other.losses is None:
+            return np.nan
+        differences = self.losses - other.losses
+        return float(differences.std() / np.sqrt(len(differences) * len(self.outcomes)))
 
 
 def compare(
@@ -101,7 +114,8 @@ def compare(
         for number, images in enumerate(further, start=1)
     ]
     left = [job for job in jobs if isinstance(job, Trial) or job.is_paused]
-    name = f"Comparing finalists, every-block and head-only (folds or seeds: {1 + len(further)})"
+    over = f" (folds or seeds: {1 + len(further)})" if further else ""
+    name = f"Comparing finalists, every-block and head-only{over}"
     with suppress(DeadlineReachedError):
         rounds.run(name, [*left, *chain.from_iterable(again)])
     done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
@@ -127,9 +141,11 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
 
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
-    loss and still be more accurate (experiments/head_or_adapters.py). Among equals, up to 0.01 nats
-    of loss, the simpler placement wins: head-only, then every-block, then the one with the fewest
-    edges.
+    loss and still be more accurate (experiments/head_or_adapters.py). Adapters in every block win
+    unless the best is better by more than one standard error of the loss (the rule of Breiman et
+    al. 1984; experiments/race_designs.py), because the best of many on a few hundred images is
+    partly best by luck. Among equals, up to 0.01 nats of loss, the simpler placement wins:
+    head-only, then adapters in every block, then the one with the fewest edges.
 
     Parameters
     ----------
@@ -148,11 +164,13 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
     best = _best(ranked, metric)
     # Standardised losses would tell apart what are equals to any user.
-    winner = next(
+    tied = [
         pair
         for pair in pairs
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
-    )
+    ]
+    near = [pair for pair in ranked if _is_near_baseline(pair[0], best)]
+    winner = near[0] if near and tied[0][0].placement.edges else tied[0]
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
@@ -190,6 +208,15 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     rival = adapted[0]
     improves = rival.metric(metric) > best.metric(metric) or rival.loss < best.loss
     return rival if improves else best
+
+
+def _is_near_baseline(contender: Contender, best: Contender) -> bool:
+    """Whether it is a baseline with adapters whose loss is within one standard error of the best's.
+
+    The best, if it is a baseline, is near itself. Without the losses of images, none is near.
+    """
+    is_adapted = contender.role.is_baseline and bool(contender.placement.edges)
+    return is_adapted and contender.loss - best.loss <= contender.loss_error(best)
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:
