@@ -6,8 +6,9 @@ find their learning rate by the same rule on the same validation images, start f
 see the same images in the same order for the same number of epochs, are trained on training and
 validation images for the test, and are scored with the same seeds. The predictor of `pick` has seen
 no task of the family. `measure` appends a line for each task; a task that is there is not run
-again. `repeat` trains the winner, `pick`'s own LoRA and PEFT's with six further seeds, at the rates
-found, because three leave too much to chance. Of `pick`'s own LoRA only these six count.
+again. `repeat` trains the winner, `pick`'s own LoRA and PEFT's with further seeds, up to nine, at
+the rates found, because three leave too much to chance. Of `pick`'s own LoRA only these further
+ones count.
 
     python experiments/peft_bar.py measure --epochs 6
     python experiments/peft_bar.py repeat
@@ -34,17 +35,16 @@ from torch.nn import functional
 
 import autoplace
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._rate_grid import (
-    JUDGES,
-    START,
-    best_rate,
-    extension,
-    short_epochs,
-)
+from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
 from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._whole_rates import (
+    best_whole_rate,
+    first_whole_rates,
+    next_whole_rates,
+)
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
-from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
+from autoplace.training import Images, Scores, Task, WarmUpAndCosine, score, split_rows
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -105,19 +105,26 @@ class PeftTrainer:
         return model.eval()
 
     def find_rate(self, epochs: int, seed: int) -> float:
-        """Find the learning rate as `pick` does, by the validation loss of short trials."""
-        val = torch.from_numpy(self._task.rows("val"))
+        """Find the learning rate as `pick` does: by short trials, then by whole ones."""
         losses: dict[float, list[float]] = {}
         rates: tuple[float, ...] = START
         while rates:
-            for rate in rates:
-                for each in range(seed, seed + JUDGES):
-                    model = self.train(Images(), rate, short_epochs(epochs), each)
-                    logits = predict(model, self._images[val])
-                    loss = float(functional.cross_entropy(logits, self._labels[val]))
-                    losses.setdefault(rate, []).append(loss)
+            short = short_epochs(epochs)
+            losses |= {rate: [self._validate(rate, short, seed).loss] for rate in rates}
             rates = extension(losses)
-        return best_rate(losses)
+        scores: dict[float, tuple[float, float]] = {}
+        rates = first_whole_rates(best_rate(losses))
+        while rates:
+            whole = {rate: self._validate(rate, epochs, seed) for rate in rates}
+            scores |= {rate: (found.accuracy, found.loss) for rate, found in whole.items()}
+            rates = next_whole_rates(scores, scores)
+        return best_whole_rate(scores)
+
+    def _validate(self, rate: float, epochs: int, seed: int) -> Scores:
+        val = self._task.rows("val")
+        images = self._images[torch.from_numpy(val)]
+        logits = predict(self.train(Images(), rate, epochs, seed), images).cpu().numpy()
+        return score(logits, self._labels[torch.from_numpy(val)].cpu().numpy())
 
     def refit_accuracies(self, rate: float, epochs: int, seeds: Iterable[int]) -> list[float]:
         """Train on training and validation images with each seed; return accuracies on test."""

@@ -145,6 +145,8 @@ class Design:
     second_fold : int
         Contenders that are compared on a second fold, the best on the first: 0 for none, -1 for
         all of them.
+    margin : bool
+        Whether adapters in every block win unless the best is better by a standard error.
     """
 
     field: int
@@ -165,15 +167,18 @@ class Design:
         ]
 
 
-IN_USE = Design(24, 2, (1, 2), -1)
+IN_USE = Design(24, 2, (1, 2))
 DESIGNS = [
-    IN_USE,
-    *(replace(IN_USE, second_fold=count) for count in (0, 3)),
-    *(Design(24, top_k, (1,)) for top_k in (2, 8)),
-    *(Design(24, top_k, (3,)) for top_k in (2, 8)),
-    *(Design(each, each) for each in (2, 4, 8, 12, 24)),
-    Design(24, 24, second_fold=-1),
-    replace(IN_USE, margin=False),
+    replace(design, margin=margin)
+    for design in (
+        IN_USE,
+        *(replace(IN_USE, second_fold=count) for count in (3, -1)),
+        *(Design(24, top_k, (1,)) for top_k in (2, 8)),
+        *(Design(24, top_k, (3,)) for top_k in (2, 8)),
+        *(Design(each, each) for each in (2, 4, 8, 12, 24)),
+        Design(24, 24, second_fold=-1),
+    )
+    for margin in (True, False)
 ]
 
 

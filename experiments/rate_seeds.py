@@ -60,13 +60,16 @@ def run_task(name: str) -> dict[str, Any]:
         found = outcome.val.loss if outcome.is_done else math.inf
         losses[outcome.trial.learning_rate].append(found)
     accuracies: dict[float, list[float]] = {rate: [] for rate in FINE}
+    validated: dict[float, list[list[float]]] = {rate: [] for rate in FINE}
     for outcome in run_trials(task, whole, settings):
+        validated[outcome.trial.learning_rate].append([outcome.val.accuracy, outcome.val.loss])
         model = trained_model(task, outcome)
         logits, labels = predict_split(task, model, "measurement")
         accuracies[outcome.trial.learning_rate].append(score(logits, labels).accuracy)
     return {
         "task": name,
         "losses": {str(rate): each for rate, each in losses.items()},
+        "validated": {str(rate): each for rate, each in validated.items()},
         "accuracies": {str(rate): each for rate, each in accuracies.items()},
         **describe_machine(),
     }

@@ -14,10 +14,10 @@ from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._entrants import lora_baseline
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rate_grid import JUDGES, LEAST, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
+from autoplace.agent.steps._whole_rates import search_cost
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features
 from autoplace.placement import Placement
@@ -145,10 +145,10 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         favourites=int(len(space.kinds) > 1),
     )
     counts = allowance.by_phase(settings.epochs, sides)
-    found = sum(
-        max(JUDGES, len(references(space, spec, task.chain.n_nodes))) for spec in space.kinds
+    rates = sum(
+        search_cost(len(references(space, spec, task.chain.n_nodes)), settings.epochs)
+        for spec in space.kinds
     )
-    rates = LEAST * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))

@@ -87,6 +87,8 @@ def render_pick(result: PickResult) -> str:
     ]
     header = ("#", "placement", "role", "score", "predicted", "val", "gain", "val loss", "params")
     rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
+    folds = int(compared["folds"].max())
+    over = f", mean over {folds} folds or seeds" if folds > 1 else ""
     lines = [
         f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
         f"{task.classes} classes; backbone {task.backbone}, {task.nodes} nodes, "
@@ -99,9 +101,9 @@ def render_pick(result: PickResult) -> str:
             for rung in result.rungs
         ),
         "",
-        f"Validation {result.metric}, mean over {compared['folds'].max():.0f} folds or seeds; "
-        "gain: over head-only; score: from metric, loss and prediction, the highest wins "
-        "(except in ties and against head-only)",
+        f"Validation {result.metric}{over}; gain: over head-only; score: from metric, loss and "
+        "prediction, the highest wins (except in ties, against adapters in every block, and "
+        "against head-only)",
         table(header, ranking),
         "",
         *_tested(result),
@@ -247,7 +249,7 @@ def render_dry_run(result: DryRun) -> str:
     return wrapped(
         f"Would predict the gain of up to {result.candidates} candidates with the "
         f"{result.predictor} predictor, race {result.field} of them, compare {result.finalists} "
-        f"finalists on {result.folds} folds,\n"
+        f"finalists on {result.folds} fold{'s' * (result.folds > 1)},\n"
         f"and train the winner and each baseline {result.seeds} times for the test:\n{phases}\n"
         f"Estimated time: {duration(result.estimated_seconds)}, extrapolated from a few images; "
         f"expect {duration(result.low)} to {duration(result.high)}. "

@@ -60,11 +60,10 @@ class PickSettings(
         "epochs.",
         low=1,
     )
-    folds: int | None = option(
-        None,
+    folds: int = option(
+        1,
         "Number of folds on which finalists and baselines are compared; the first is the split of "
-        "the race. If you supplied validation images, it is the number of seeds instead. Default: "
-        "2, or 1 if the images cannot be divided.",
+        "the race. If you supplied validation images, it is the number of seeds instead.",
         low=1,
     )
     seeds: int = option(

@@ -56,10 +56,8 @@ def test_the_document_has_rates_rungs_costs_winner_and_differences_at_the_top(re
     for found in result["rates"].values():
         assert found["source"] == "found"
         assert len(found["tried"]) >= 3
-        rates = [float(rate) for rate in found["tried"]]
-        assert min(rates) <= found["rate"] <= max(rates)
-        # Two references for bottlenecks, two seeds for the others.
-        assert all(len(values) == 2 for values in found["tried"].values())
+        assert 5 <= len(found["whole"]) <= 7
+        assert found["rate"] in [float(rate) for rate in found["whole"]]
     assert result["rungs"] == [{"epoch": 1, "started": 5, "kept": 2}]
     assert 0 < result["search_cost"] < result["total_cost"]
 
@@ -125,9 +123,11 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(paren
 def test_one_parent_holds_every_trial_with_its_role(parent, children, result):
     roles = Counter(run.data.tags["autoplace.role"] for run in children)
     sides = len(set(result["test"]) - {"k-nearest neighbours"})
-    tried = {kind: found["tried"] for kind, found in result["rates"].items()}
+    tried = [found["tried"] for found in result["rates"].values()]
+    whole = [found["whole"] for found in result["rates"].values()]
     assert roles == {
-        "rate": sum(len(values) for each in tried.values() for values in each.values()),
+        "rate": sum(len(values) for each in tried for values in each.values())
+        + sum(map(len, whole)),
         "head-only": 1,
         "every-block": 1,
         "lora": 1,
@@ -252,7 +252,7 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
     assert done.code == 0, done.err
     told = done.document
     assert told["candidates"] > 625
-    assert (told["field"], told["finalists"], told["folds"], told["seeds"]) == (24, 2, 2, 3)
+    assert (told["field"], told["finalists"], told["folds"], told["seeds"]) == (24, 2, 1, 3)
     assert told["estimated_seconds"] == pytest.approx(sum(told["phases"].values()))
     assert 0 < told["low"] < told["estimated_seconds"] < told["high"]
     assert list(tmp_path.iterdir()) == []

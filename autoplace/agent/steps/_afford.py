@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
-from autoplace.agent.steps._rate_grid import JUDGES, LEAST, SHARE
+from autoplace.agent.steps._whole_rates import search_cost
 from autoplace.settings import PickSettings
 
 
@@ -88,7 +88,7 @@ class Allowance:
             "race": trained / epochs,
             "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
-            "baselines": round(JUDGES * LEAST * SHARE * sides.later_rates, 2),
+            "baselines": search_cost(1, epochs) * sides.later_rates,
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
 

@@ -19,6 +19,7 @@ from autoplace.agent.steps._rates import find_rate, find_rates, kinds_of, with_r
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
+from autoplace.agent.steps._whole_rates import LEAST_WHOLE
 from autoplace.errors import UserError
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
@@ -31,8 +32,13 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
+    losses,
+    predict_split,
+    trained_model,
 )
 from predictors.vocabulary import HEAD_ONLY, Role
+
+RATES_SHARE = 0.3  # of the time left that whole trials at several rates may take
 
 
 @dataclass
@@ -129,6 +135,7 @@ class Organiser:
         self._unit = unit
         self._progress = progress
         self._contest = Contest(ended=rounds.ended)
+        self._whole_rates = True
 
     def run(self) -> Contest:
         """Find rates, race the field, compare finalists and baselines, choose, and refit.
@@ -163,6 +170,7 @@ class Organiser:
 
     def _compete(self) -> None:
         contest, entrants = self._contest, self._entrants
+        self._whole_rates = self._decide("whole rates", self._afford_whole_rates)["affordable"]
         rate = self._find_rate(HEAD_ONLY, [entrants.head_only.placement])
         head_only = replace(entrants.head_only, learning_rate=rate)
         finished = self._rounds.run("Head-only", [head_only])
@@ -181,21 +189,35 @@ class Organiser:
         )
         if self._deadline.passed:
             raise DeadlineReachedError
+        contest.contenders = [self._with_losses(each) for each in contest.contenders]
         if contest.contenders:
             contest.choice = choose(contest.contenders, self._task.metric)
             self._refit(allowance.seeds)
+
+    def _afford_whole_rates(self) -> dict[str, Any]:
+        """Whether whole trials may find the rates: where they leave most of the time budget."""
+        seconds = LEAST_WHOLE * len(self._entrants.kinds) * self._unit
+        affordable = seconds <= RATES_SHARE * self._deadline.left
+        if not affordable and self._settings.lr is None:
+            self._progress.note("to fit --budget, learning rates are found by short trials only")
+        return {"affordable": affordable}
 
     def _find_rate(self, kind: str, placements: Sequence[Placement | FullTuning]) -> float:
         """Find the learning rate of a kind, unless it is known."""
         rates = self._contest.rates
         if kind not in rates:
-            rates[kind] = find_rate(self._rounds, kind, placements, self._settings, self._task.seed)
+            rates[kind] = find_rate(
+                self._rounds, kind, placements, self._settings, self._task.seed,
+                whole=self._whole_rates,
+            )  # fmt: skip
         return rates[kind].rate
 
     def _find_rates(self) -> dict[str, float]:
         """Find the rate of each adapter kind; one that always diverges leaves the contest."""
         asked = {kind: self._entrants.references_of(kind) for kind in self._entrants.kinds}
-        found, errors = find_rates(self._rounds, asked, self._settings, self._task.seed)
+        found, errors = find_rates(
+            self._rounds, asked, self._settings, self._task.seed, whole=self._whole_rates
+        )
         self._contest.rates |= found
         if not found and errors:
             raise errors[0]
@@ -220,6 +242,12 @@ class Organiser:
             return race(self._rounds, starters, rungs, contest.rungs)
         finally:
             contest.search_ended = time.perf_counter()
+
+    def _with_losses(self, contender: Contender) -> Contender:
+        """Add the loss of each validation image."""
+        model = trained_model(self._task, contender.outcomes[0])
+        logits, labels = predict_split(self._task, model, "val", self._deadline)
+        return replace(contender, losses=losses(labels, logits))
 
     def _refit(self, seeds: int) -> None:
         contest, entrants = self._contest, self._entrants

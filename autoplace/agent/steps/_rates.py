@@ -1,20 +1,30 @@
-"""The rate race: short trials of reference placements at several learning rates."""
+"""The rate race: reference placements at several learning rates, briefly and then to the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 from autoplace.agent.steps._kinds import LORA_QKV
-from autoplace.agent.steps._rate_grid import RateGrid, RateSearch, Reference, short_epochs
+from autoplace.agent.steps._rate_grid import (
+    RateGrid,
+    RateSearch,
+    Reference,
+    best_rate,
+    short_epochs,
+)
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import SearchSpace, every_block_baseline
+from autoplace.agent.steps._whole_rates import WholeGrid, best_whole_rate
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
 from autoplace.training import Job, Trial
 from predictors.vocabulary import HEAD_ONLY
+
+GridT = TypeVar("GridT", bound=RateGrid)
 
 
 def find_rate(
@@ -24,12 +34,16 @@ def find_rate(
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Job] = lambda trial: trial,
+    *,
+    whole: bool = True,
 ) -> RateSearch:
-    """Find the learning rate of a kind on the task: train references briefly, side by side.
+    """Find the learning rate of a kind on the task: train references, briefly and to the end.
 
-    Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
-    schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
-    while its best rate is at an edge. A rate at which a trial fails is not chosen.
+    Every rate of a geometric grid trains each reference for a part of the epochs, side by side,
+    with a whole schedule of warm-up and decay. Then the first reference is trained to the end at
+    the best rate and at its neighbours in finer steps, and the lowest loss decides: short trials
+    scatter, and do not show where whole ones collapse. A grid grows while its best rate is at an
+    edge. A rate at which a trial fails is not chosen.
 
     Parameters
     ----------
@@ -47,6 +61,9 @@ def find_rate(
         Seed of every trial.
     begin : callable, optional
         Makes the job of a trial; default: one with new adapters.
+    whole : bool, default=True
+        Whether trials to the end have the last word; otherwise short ones choose, and between the
+        rates of the grid.
 
     Raises
     ------
@@ -55,7 +72,7 @@ def find_rate(
     DeadlineReachedError
         The time budget ran out.
     """
-    found, errors = find_rates(rounds, {kind: references}, settings, seed, begin)
+    found, errors = find_rates(rounds, {kind: references}, settings, seed, begin, whole=whole)
     if errors:
         raise errors[0]
     return found[kind]
@@ -67,12 +84,14 @@ def find_rates(
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Job] = lambda trial: trial,
+    *,
+    whole: bool = True,
 ) -> tuple[dict[str, RateSearch], list[UserError]]:
     """Find the learning rates of several kinds in common rounds, so that no core waits.
 
     Parameters
     ----------
-    rounds, settings, seed, begin
+    rounds, settings, seed, begin, whole
         As in `find_rate`.
     references : mapping of str to sequence of Placement, FullTuning or Trial
         By kind, what its rate is judged by.
@@ -93,18 +112,53 @@ def find_rates(
         return {kind: RateSearch(kind, settings.lr, "given") for kind in references}, []
     epochs = short_epochs(settings.epochs)
     grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
+    _try_rates(rounds, grids, begin)
+    short, errors = _sound(grids)
+    if not whole or epochs == settings.epochs:
+        return {grid.kind: _result(grid, rounds.metric) for grid in short}, errors
+    whole_grids = [WholeGrid.around(best_rate(grid.losses), grid, rounds.metric) for grid in short]
+    _try_rates(rounds, whole_grids, begin)
+    ended, failed = _sound(whole_grids)
+    by_kind = {grid.kind: grid for grid in short}
+    found = {grid.kind: _result(by_kind[grid.kind], rounds.metric, grid) for grid in ended}
+    return found, errors + failed
+
+
+def _try_rates(rounds: Rounds, grids: Sequence[RateGrid], begin: Callable[[Trial], Job]) -> None:
+    """Try rates in common rounds until no grid grows."""
     while growing := [grid for grid in grids if grid.rates]:
         trials = [trial for grid in growing for trial in grid.trials]
         outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
         for grid in growing:
             grid.add(list(islice(outcomes, len(grid.trials))))
-    found, errors = {}, []
+
+
+def _sound(grids: Sequence[GridT]) -> tuple[list[GridT], list[UserError]]:
+    """Return the grids of which a rate can be chosen, and why not of the others."""
+    sound, errors = [], []
     for grid in grids:
         try:
-            found[grid.kind] = grid.result(rounds.metric)
+            grid.check()
+            sound.append(grid)
         except UserError as error:
             errors.append(error)
-    return found, errors
+    return sound, errors
+
+
+def _result(short: RateGrid, metric: str, whole: WholeGrid | None = None) -> RateSearch:
+    """Choose the rate, by whole trials if there are any."""
+    epochs = short.judged[0].epochs
+    assert epochs is not None
+    judge = whole or short
+    return RateSearch(
+        short.kind,
+        rate=best_whole_rate(whole.scores) if whole else best_rate(short.losses),
+        source="found",
+        epochs=epochs,
+        tried=short.metrics(metric),
+        whole={rate: value for rate, (value,) in whole.metrics(metric).items()} if whole else {},
+        loss=min(losses[0] for losses in judge.losses.values()),
+    )
 
 
 def references(space: SearchSpace, spec: AdapterSpec, n_nodes: int) -> list[Placement]:
@@ -170,11 +224,12 @@ def kinds_of(trial: Trial) -> list[str]:
 
 def _stage(grids: Sequence[RateGrid]) -> str:
     """Name a round for the user."""
+    whole = ", whole trials" if grids[0].judged[0].epochs is None else ""
     if len({grid.rates for grid in grids}) == 1:
         plural = "s" if len(grids) > 1 else ""
         kinds = ", ".join(grid.kind for grid in grids)
-        return f"Learning rate{plural} of {kinds}: {_named(grids[0].rates)}"
-    return "Learning rates: " + "; ".join(f"{g.kind} {_named(g.rates)}" for g in grids)
+        return f"Learning rate{plural} of {kinds}{whole}: {_named(grids[0].rates)}"
+    return f"Learning rates{whole}: " + "; ".join(f"{g.kind} {_named(g.rates)}" for g in grids)
 
 
 def _named(rates: Sequence[float]) -> str:

@@ -13,8 +13,6 @@ from autoplace.placement.generators import count_candidates, every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Task, count_folds
 
-DEFAULT_FOLDS = 2
-
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -129,14 +127,13 @@ def count_comparisons(task: Task, settings: PickSettings) -> int:
     UserError
         The images cannot be divided into as many folds as were asked for.
     """
-    asked = settings.folds or DEFAULT_FOLDS
     if not task.data.made_val:  # the user's validation images are the only fold
-        return asked
+        return settings.folds
     most = count_folds(task)
-    if settings.folds is not None and asked > most:
+    if settings.folds > most:
         groups = "" if task.data.groups is None else "; groups stay together"
         raise UserError(
-            f"--folds is {asked}, but training and validation images can be divided into "
+            f"--folds is {settings.folds}, but training and validation images can be divided into "
             f"{most} at most{groups}; give a smaller number"
         )
-    return min(asked, most)
+    return settings.folds
