@@ -1,12 +1,14 @@
-"""Measure how well short trials find a rate: with how many seeds, and in steps of which size.
+"""Measure how well a rate is found by short trials, and by short and whole ones.
 
 LoRA has one reference, `qkv` of every block. `measure` trains it briefly at many rates with several
-seeds, and to the end at some of them. `report` replays the search with one seed and with the mean
-loss of several: in the steps of sqrt(10) that it uses (*whole*), and with two more rates in
-addition, half a step below and above the best (*half*). *Lost* is the accuracy at the best of the
-rates minus that at the rate found, in points. Both are accuracies on the measurement split, mean
-over the seeds of the whole trainings. Between two rates, they are interpolated over the logarithm
-of the rate; *lost, nearest* takes the accuracy at the nearest rate that was measured instead.
+seeds, and to the end at some of them. `report` replays searches on these records. Short trials
+alone: with one seed and with the mean loss of several, in the steps of sqrt(10) that they use
+(*coarse*), and with two more rates half a step below and above the best (*half*). Then whole
+trials, from what one seed of short trials finds and from a rate that is too low: the rule in use
+(*score*), and the same with the loss alone or accuracy alone. *Lost* is the accuracy at the best of
+the rates minus that at the rate found, in points. Both are accuracies on the measurement split,
+mean over the seeds of the whole trainings. A rate that was not measured counts as the nearest that
+was; for short trials, *between* interpolates over the logarithm of the rate instead.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -17,8 +19,10 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -26,6 +30,11 @@ import pandas as pd
 from autoplace.agent import Progress, open_task
 from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
 from autoplace.agent.steps._space import search_space
+from autoplace.agent.steps._whole_rates import (
+    best_whole_rate,
+    first_whole_rates,
+    next_whole_rates,
+)
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model
 from predictors.vocabulary import Role
@@ -38,9 +47,15 @@ from machine import describe_machine
 TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
 EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
-FINE = (1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 2.4e-2, 3.2e-2)
+FINE = (5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 3.2e-2)
 SEEDS, WHOLE = 4, 3
-IN_USE = "whole, 2"  # steps and seeds
+BEFORE = "coarse, 2"  # steps and seeds, before whole trials came in
+TOO_LOW = 0.01  # about half of the best rates here
+JUDGED_BY: dict[str, Callable[[float, float], tuple[float, float]]] = {
+    "score": lambda accuracy, loss: (accuracy, loss),
+    "loss": lambda accuracy, loss: (-loss, loss),
+    "accuracy": lambda accuracy, loss: (accuracy, -accuracy),
+}
 
 
 def run_task(name: str) -> dict[str, Any]:
@@ -75,68 +90,144 @@ def run_task(name: str) -> dict[str, Any]:
     }
 
 
-def find(losses: dict[float, float], halves: bool) -> float:
-    """Search on known losses, as a run would; then also half a step to either side, if asked.
+@dataclass(frozen=True)
+class Records:
+    """What was measured on a task.
 
-    It ends at the lowest rate that was measured.
+    Attributes
+    ----------
+    losses : dict of float to ndarray (SEEDS,)
+        Validation loss of short trials by rate.
+    validated : dict of float to ndarray (WHOLE, 2)
+        Accuracy and loss on validation of whole trials by rate.
+    means : dict of float to float
+        Accuracy on the measurement split in per cent, mean over seeds.
     """
-    tried: dict[float, list[float]] = {}
-    rates = START
-    while set(rates) & set(losses):
-        tried |= {rate: [losses[rate]] for rate in rates}
-        rates = extension(tried)
-    if halves:
-        known = sorted(losses)
-        best = known.index(min(tried, key=lambda rate: tried[rate][0]))
-        tried |= {rate: [losses[rate]] for rate in known[max(0, best - 1) : best + 2]}
-    return best_rate(tried)
+
+    losses: dict[float, np.ndarray]
+    validated: dict[float, np.ndarray]
+    means: dict[float, float]
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Self:
+        """Read a row."""
+        return cls(
+            *({float(rate): np.array(each) for rate, each in row[name].items()}
+              for name in ("losses", "validated")),
+            {float(rate): 100 * float(np.mean(each)) for rate, each in row["accuracies"].items()},
+        )  # fmt: skip
+
+    def lost(self, rate: float) -> float:
+        """Return what a rate loses."""
+        return max(self.means.values()) - self.means[self.nearest(rate)]
+
+    def lost_between(self, rate: float) -> float:
+        """Return what a rate loses, by interpolation."""
+        logs = np.log10(list(self.means))
+        return max(self.means.values()) - float(
+            np.interp(np.log10(rate), logs, list(self.means.values()))
+        )
+
+    def nearest(self, rate: float) -> float:
+        """Return the nearest rate with whole trials."""
+        return min(self.means, key=lambda each: abs(math.log(each / rate)))
+
+    def short(self, seeds: Sequence[int], *, halves: bool) -> tuple[float, float]:
+        """Search by short trials, as a run would; return the rate and the cost in trainings.
+
+        It ends at the lowest rate that was measured.
+        """
+        tried: dict[float, list[float]] = {}
+        rates = START
+        while set(rates) & set(self.losses):
+            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in rates}
+            rates = extension(tried)
+        if halves:
+            known = sorted(self.losses)
+            best = known.index(min(tried, key=lambda rate: tried[rate][0]))
+            beside = known[max(0, best - 1) : best + 2]
+            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in beside}
+        return best_rate(tried), len(tried) * len(seeds) * short_epochs(EPOCHS) / EPOCHS
+
+    def whole(self, start: float, seed: int, judged_by: str) -> tuple[float, float]:
+        """Search by whole trials, as a run would; return the rate and the cost in trainings.
+
+        Below the lowest rate that was measured, every training counts as failed.
+        """
+        tried: list[float] = []
+        scores: dict[float, tuple[float, float]] = {}
+        lowest = min(self.validated)
+        rates = first_whole_rates(max(start, lowest))
+        while rates:
+            tried += rates
+            for rate in rates:
+                if rate >= lowest:
+                    accuracy, loss = self.validated[self.nearest(rate)][seed]
+                    scores[rate] = JUDGED_BY[judged_by](accuracy, loss)
+            rates = next_whole_rates(tried, scores)
+        return best_whole_rate(scores), len(tried)
+
+    def searches(self) -> dict[str, list[tuple[float, float]]]:
+        """Return rate and cost of every search, by name."""
+        found: dict[str, list[tuple[float, float]]] = {}
+        for halves, count in itertools.product((False, True), (1, 2, 3)):
+            found[f"{'half' if halves else 'coarse'}, {count}"] = [
+                self.short(some, halves=halves)
+                for some in itertools.combinations(range(SEEDS), count)
+            ]
+        for judged_by in JUDGED_BY:
+            found[f"whole trials by {judged_by}"] = [
+                (rate, before + cost)
+                for start, before in found["coarse, 1"]
+                for rate, cost in (self.whole(start, s, judged_by) for s in range(WHOLE))
+            ]
+        found[f"whole trials from {TOO_LOW}"] = [
+            self.whole(TOO_LOW, seed, "score") for seed in range(WHOLE)
+        ]
+        return found
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how much the rate found scatters and what it loses, by task and search."""
+    """Return what each search finds, costs and loses, by task and in the mean."""
     tables: dict[str, Any] = {}
     lost: dict[str, list[float]] = {}
     for row in rows:
-        losses = {float(rate): np.array(each) for rate, each in row["losses"].items()}
-        accuracies = {float(rate): 100 * np.array(a) for rate, a in row["accuracies"].items()}
-        logs = np.log10(list(accuracies))
-        means = np.array([each.mean() for each in accuracies.values()])
+        records = Records.of(row)
         searches = {}
-        for halves, count in itertools.product((False, True), (1, 2, 3)):
-            sets = [list(some) for some in itertools.combinations(range(SEEDS), count)]
-            found = np.array(
-                [find({rate: float(each[some].mean()) for rate, each in losses.items()}, halves)
-                 for some in sets]
-            )  # fmt: skip
-            between = means.max() - np.interp(np.log10(found), logs, means)
-            nearest = means.max() - means[np.abs(np.log10(found)[:, None] - logs).argmin(1)]
-            name = f"{'half' if halves else 'whole'}, {count}"
-            lost.setdefault(name, []).append(float(between.mean()))
-            lost.setdefault(f"{name}, nearest", []).append(float(nearest.mean()))
+        for name, found in records.searches().items():
+            rates = [rate for rate, _ in found]
+            losses = [records.lost(rate) for rate in rates]
+            lost.setdefault(name, []).append(float(np.mean(losses)))
             searches[name] = {
-                "lowest": float(found.min()),
-                "highest": float(found.max()),
-                "sd of log10": round(float(np.log10(found).std()), 3),
-                "lost": round(float(between.mean()), 2),
-                "most lost": round(float(between.max()), 2),
-                "lost, nearest": round(float(nearest.mean()), 2),
+                "lowest": min(rates),
+                "highest": max(rates),
+                "lost": round(float(np.mean(losses)), 2),
+                "most lost": round(max(losses), 2),
+                "lost between": round(float(np.mean([records.lost_between(r) for r in rates])), 2),
+                "cost": round(float(np.mean([cost for _, cost in found])), 1),
             }
         tables[row["task"]] = {
             "searches": searches,
-            "accuracies": {rate: each.round(1).tolist() for rate, each in accuracies.items()},
-            "means": dict(zip(accuracies, means.round(1).tolist(), strict=True)),
+            "accuracies": {
+                rate: (100 * np.array(each)).round(1).tolist()
+                for rate, each in row["accuracies"].items()
+            },
+            "means": {rate: round(mean, 1) for rate, mean in records.means.items()},
         }
     table = pd.DataFrame(lost)
-    against = pd.DataFrame(
-        {name: table[name] - table[IN_USE + ", nearest" * ("nearest" in name)] for name in table}
-    )
+    against = table.sub(table[BEFORE], axis=0)
+    costs = {
+        name: float(np.mean([each["searches"][name]["cost"] for each in tables.values()]))
+        for name in table
+    }
     return {
         "epochs": EPOCHS,
         "backbone": BACKBONE,
         "tasks": tables,
         "mean lost": table.mean().round(2).to_dict(),
-        "more than in use, mean": against.mean().round(2).to_dict(),
-        "more than in use, standard error": against.sem().round(2).to_dict(),
+        "mean cost": {name: round(cost, 1) for name, cost in costs.items()},
+        "more than before, mean": against.mean().round(2).to_dict(),
+        "more than before, standard error": against.sem().round(2).to_dict(),
         **{key: rows[0][key] for key in describe_machine()},
     }
 
