@@ -17,7 +17,7 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
-from autoplace.agent.steps._whole_rates import search_cost
+from autoplace.agent.steps._whole_rates import search_cost, tries_whole_rates
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features
 from autoplace.placement import Placement
@@ -138,11 +138,15 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     training = step * training_images(task, settings)
     has_lora = lora_baseline(space, settings) is not None
     baselines = (space.every_block is not None) + has_lora
+    contenders = baselines - (has_lora and not space.searches_lora)
+    favourites = int(len(space.kinds) > 1)
+    searched = settings.lr is None and tries_whole_rates(settings.epochs)
     sides = Sides(
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
-        contenders=baselines - (has_lora and not space.searches_lora),
+        contenders=contenders,
         tested=1 + baselines + (settings.baselines == "full"),
-        favourites=int(len(space.kinds) > 1),
+        favourites=favourites,
+        trained=searched * (contenders + favourites),
     )
     counts = allowance.by_phase(settings.epochs, sides)
     rates = sum(

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._saved_files import SavedTrial, TrialFiles
 from autoplace.training import Checkpoint, Epoch, Job, Outcome, Trial, epochs_of, trial_of
-from predictors.vocabulary import Status
+from predictors.vocabulary import Role, Status
 
 
 class SavingExecutor(Executor):
@@ -17,7 +17,8 @@ class SavingExecutor(Executor):
 
     A trial whose outcome is saved has the events that it had, at once. One that was interrupted
     continues after its last saved epoch, or starts again. An outcome is on disk before it is
-    yielded.
+    yielded. A trial that equals one of the search for rates, but for its role, is not run, either:
+    it has the same events.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ class SavingExecutor(Executor):
         self._executor = executor
         self._files = TrialFiles(folder)
         self._pauses: dict[Trial, dict[int, Outcome]] = {}
+        self._done: dict[Trial, Outcome] = {}  # by what a trial trains
 
     def run(
         self, jobs: Sequence[Job], until: int | None = None
@@ -54,7 +56,7 @@ class SavingExecutor(Executor):
         before: dict[Trial, list[TrialEvent]] = {}  # events of trials that continue, not yet told
         for job in jobs:
             trial = trial_of(job)
-            saved = self._files.read(trial)
+            saved = self._files.read(trial) or self._twin(trial, until)
             if saved is None:
                 left.append(job)
                 continue
@@ -67,6 +69,7 @@ class SavingExecutor(Executor):
                 before[trial] = told
             else:
                 yield from told
+                self._keep(answer)
                 yield answer
         if not left:
             return
@@ -85,9 +88,24 @@ class SavingExecutor(Executor):
                 self._pauses.setdefault(event.trial, {})[at] = replace(event, checkpoint=None)
                 self._write(event)
             case Outcome(status=Status.DONE | Status.FAILED):
-                needed = event.trial.role.needs_weights
-                self._write(event if needed else replace(event, state={}))
+                self._write(event if event.trial.keeps_weights else replace(event, state={}))
+                self._keep(event)
         return event
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Keep what another trial may have in common: one that was tried for its rate."""
+        trial = outcome.trial
+        if outcome.is_done and trial.role is Role.RATE and trial.keeps_weights:
+            self._done[trial.training] = outcome
+
+    def _twin(self, trial: Trial, until: int | None) -> SavedTrial | None:
+        """Return what is done of a trial that trains alike, as that of this trial; None if none."""
+        done = self._done.get(trial.training)
+        if done is None or until is not None:
+            return None
+        epochs = [replace(epoch, trial=trial) for epoch in done.epochs]
+        self._write(replace(done, trial=trial, epochs=epochs))
+        return self._files.read(trial)
 
     def _write(self, outcome: Outcome) -> None:
         self._files.write(SavedTrial(outcome, self._pauses.get(outcome.trial, {})))

@@ -24,6 +24,8 @@ class Sides:
         Winner and baselines besides head-only that are trained for the test.
     favourites : int, default=0
         Others that reach the finals without a race.
+    trained : int, default=0
+        How many of both the search for rates has trained to the end.
 
     Examples
     --------
@@ -35,6 +37,7 @@ class Sides:
     contenders: int
     tested: int
     favourites: int = 0
+    trained: int = 0
 
     @property
     def finalists(self) -> int:
@@ -86,7 +89,7 @@ class Allowance:
             before = rung.epoch
         return {
             "race": trained / epochs,
-            "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
+            "finalists": sides.finalists - sides.trained + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
             "baselines": search_cost(1, epochs) * sides.later_rates,
             "refit": self.seeds * sides.tested * sides.refit_share,

@@ -19,7 +19,7 @@ from autoplace.agent.steps._rates import find_rate, find_rates, kinds_of, with_r
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
-from autoplace.agent.steps._whole_rates import LEAST_WHOLE
+from autoplace.agent.steps._whole_rates import LEAST_WHOLE, tries_whole_rates
 from autoplace.errors import UserError
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
@@ -286,6 +286,7 @@ class Organiser:
                 contenders=entrants.contenders,
                 favourites=entrants.favourites,
                 tested=entrants.sides,
+                trained=self._trained_for_rates,
             ),
             seconds_per_training=self._seconds_per_training(),
             seconds=self._deadline.left,
@@ -299,6 +300,13 @@ class Organiser:
                 f"{asked.folds}, seeds for the test: {asked.seeds}"
             )
         return asked
+
+    @property
+    def _trained_for_rates(self) -> int:
+        """How many contenders whole trials at several rates have trained."""
+        searched = self._whole_rates and self._settings.lr is None
+        searched = searched and tries_whole_rates(self._settings.epochs)
+        return searched * (self._entrants.contenders + self._entrants.favourites)
 
     def _seconds_per_training(self) -> float:
         """As measured so far; estimated if rates were given, so that nothing has been trained."""

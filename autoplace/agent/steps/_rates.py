@@ -17,7 +17,7 @@ from autoplace.agent.steps._rate_grid import (
 )
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import SearchSpace, every_block_baseline
-from autoplace.agent.steps._whole_rates import WholeGrid, best_whole_rate
+from autoplace.agent.steps._whole_rates import WholeGrid, best_whole_rate, tries_whole_rates
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
@@ -114,7 +114,7 @@ def find_rates(
     grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
     _try_rates(rounds, grids, begin)
     short, errors = _sound(grids)
-    if not whole or epochs == settings.epochs:
+    if not whole or not tries_whole_rates(settings.epochs):
         return {grid.kind: _result(grid, rounds.metric) for grid in short}, errors
     whole_grids = [WholeGrid.around(best_rate(grid.losses), grid, rounds.metric) for grid in short]
     _try_rates(rounds, whole_grids, begin)

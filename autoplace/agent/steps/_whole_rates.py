@@ -70,7 +70,12 @@ def search_cost(references: int, epochs: int) -> float:
     (6.2, 3.0)
     """
     short = LEAST * references * short_epochs(epochs) / epochs
-    return round(short + LEAST_WHOLE * (short_epochs(epochs) < epochs), 2)
+    return round(short + LEAST_WHOLE * tries_whole_rates(epochs), 2)
+
+
+def tries_whole_rates(epochs: int) -> bool:
+    """Whether whole trials would be any longer than short ones."""
+    return short_epochs(epochs) < epochs
 
 
 def first_whole_rates(found: float) -> tuple[float, ...]:
