@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import sys
 import tempfile
 import time
@@ -109,22 +110,26 @@ class PeftTrainer:
         losses: dict[float, list[float]] = {}
         rates: tuple[float, ...] = START
         while rates:
-            short = short_epochs(epochs)
-            losses |= {rate: [self._validate(rate, short, seed).loss] for rate in rates}
+            brief = {rate: self._validate(rate, short_epochs(epochs), seed) for rate in rates}
+            losses |= {rate: [s.loss if s else math.inf] for rate, s in brief.items()}
             rates = extension(losses)
+        tried: list[float] = []
         scores: dict[float, tuple[float, float]] = {}
         rates = first_whole_rates(best_rate(losses))
         while rates:
+            tried += rates
             whole = {rate: self._validate(rate, epochs, seed) for rate in rates}
-            scores |= {rate: (found.accuracy, found.loss) for rate, found in whole.items()}
-            rates = next_whole_rates(scores, scores)
+            scores |= {rate: (s.accuracy, s.loss) for rate, s in whole.items() if s}
+            rates = next_whole_rates(tried, scores)
         return best_whole_rate(scores)
 
-    def _validate(self, rate: float, epochs: int, seed: int) -> Scores:
+    def _validate(self, rate: float, epochs: int, seed: int) -> Scores | None:
+        """Train at a rate and validate; None where training diverged."""
         val = self._task.rows("val")
         images = self._images[torch.from_numpy(val)]
         logits = predict(self.train(Images(), rate, epochs, seed), images).cpu().numpy()
-        return score(logits, self._labels[torch.from_numpy(val)].cpu().numpy())
+        found = score(logits, self._labels[torch.from_numpy(val)].cpu().numpy())
+        return found if math.isfinite(found.loss) else None
 
     def refit_accuracies(self, rate: float, epochs: int, seeds: Iterable[int]) -> list[float]:
         """Train on training and validation images with each seed; return accuracies on test."""

@@ -1,4 +1,4 @@
-"""Compare designs of the search at their cost: size of the field, rungs, finalists and folds.
+"""Compare designs of the search at their cost: field, rungs, finalists, folds, and the margin.
 
 `measure` trains the whole field of a pick to the end on each task, and the baselines with it, and
 records validation after every epoch, what each reaches on test, and its scores on parts of the

@@ -140,19 +140,20 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     baselines = (space.every_block is not None) + has_lora
     contenders = baselines - (has_lora and not space.searches_lora)
     favourites = int(len(space.kinds) > 1)
-    searched = settings.lr is None and tries_whole_rates(settings.epochs)
+    asked = [] if settings.lr is not None else space.kinds
+    judged = [references(space, spec, task.chain.n_nodes) for spec in asked]
+    everywhere = [space.every_block, space.lora if space.searches_lora else None]
+    known = sum(each[0] in everywhere for each in judged if each) + favourites
     sides = Sides(
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
         contenders=contenders,
         tested=1 + baselines + (settings.baselines == "full"),
         favourites=favourites,
-        trained=searched * (contenders + favourites),
+        trained=known if judged and tries_whole_rates(settings.epochs) else 0,
+        rate_cost=search_cost(1, settings.epochs) if judged else 0.0,
     )
     counts = allowance.by_phase(settings.epochs, sides)
-    rates = sum(
-        search_cost(len(references(space, spec, task.chain.n_nodes)), settings.epochs)
-        for spec in space.kinds
-    )
+    rates = sum(search_cost(len(each), settings.epochs) for each in judged)
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))
@@ -164,7 +165,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     }
     total = sum(phases.values())
     if total > deadline.left:
-        progress.note("this exceeds --budget: folds, seeds and candidates would be reduced to fit")
+        progress.note("this exceeds --budget: the search would be reduced to fit")
     return DryRun(
         count_candidates(task.chain.n_nodes),
         field,

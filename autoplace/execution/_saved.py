@@ -46,7 +46,7 @@ class SavingExecutor(Executor):
         self._executor = executor
         self._files = TrialFiles(folder)
         self._pauses: dict[Trial, dict[int, Outcome]] = {}
-        self._done: dict[Trial, Outcome] = {}  # by what a trial trains
+        self._done: dict[Trial, Trial] = {}  # by what a trial trains, one that is saved
 
     def run(
         self, jobs: Sequence[Job], until: int | None = None
@@ -56,7 +56,9 @@ class SavingExecutor(Executor):
         before: dict[Trial, list[TrialEvent]] = {}  # events of trials that continue, not yet told
         for job in jobs:
             trial = trial_of(job)
-            saved = self._files.read(trial) or self._twin(trial, until)
+            saved = self._files.read(trial)
+            if saved is None and until is None and isinstance(job, Trial):
+                saved = self._twin(trial)
             if saved is None:
                 left.append(job)
                 continue
@@ -96,16 +98,18 @@ class SavingExecutor(Executor):
         """Keep what another trial may have in common: one that was tried for its rate."""
         trial = outcome.trial
         if outcome.is_done and trial.role is Role.RATE and trial.keeps_weights:
-            self._done[trial.training] = outcome
+            self._done[trial.training] = trial
 
-    def _twin(self, trial: Trial, until: int | None) -> SavedTrial | None:
-        """Return what is done of a trial that trains alike, as that of this trial; None if none."""
+    def _twin(self, trial: Trial) -> SavedTrial | None:
+        """Return what is saved of a trial that trains alike, as that of this trial."""
         done = self._done.get(trial.training)
-        if done is None or until is not None:
+        twin = None if done is None else self._files.read(done)
+        if twin is None:
             return None
-        epochs = [replace(epoch, trial=trial) for epoch in done.epochs]
-        self._write(replace(done, trial=trial, epochs=epochs))
-        return self._files.read(trial)
+        epochs = [replace(epoch, trial=trial) for epoch in twin.outcome.epochs]
+        saved = SavedTrial(replace(twin.outcome, trial=trial, epochs=epochs))
+        self._files.write(saved)
+        return saved
 
     def _write(self, outcome: Outcome) -> None:
         self._files.write(SavedTrial(outcome, self._pauses.get(outcome.trial, {})))

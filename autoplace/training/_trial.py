@@ -104,7 +104,7 @@ class Trial:
 
     @property
     def keeps_weights(self) -> bool:
-        """Whether what it has trained is needed once it is over.
+        """Whether its weights are saved once it is over.
 
         A whole trial at one of several rates may turn out to be that of a contender.
         """

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
-from autoplace.agent.steps._whole_rates import search_cost
 from autoplace.settings import PickSettings
 
 
@@ -26,6 +25,8 @@ class Sides:
         Others that reach the finals without a race.
     trained : int, default=0
         How many of both the search for rates has trained to the end.
+    rate_cost : float, default=0
+        Trainings that a later search for a rate takes.
 
     Examples
     --------
@@ -38,6 +39,7 @@ class Sides:
     tested: int
     favourites: int = 0
     trained: int = 0
+    rate_cost: float = 0.0
 
     @property
     def finalists(self) -> int:
@@ -91,7 +93,7 @@ class Allowance:
             "race": trained / epochs,
             "finalists": sides.finalists - sides.trained + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
-            "baselines": search_cost(1, epochs) * sides.later_rates,
+            "baselines": sides.rate_cost * sides.later_rates,
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
 

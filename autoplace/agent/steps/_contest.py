@@ -19,7 +19,7 @@ from autoplace.agent.steps._rates import find_rate, find_rates, kinds_of, with_r
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
-from autoplace.agent.steps._whole_rates import LEAST_WHOLE, tries_whole_rates
+from autoplace.agent.steps._whole_rates import LEAST_WHOLE, search_cost, tries_whole_rates
 from autoplace.errors import UserError
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
@@ -38,7 +38,7 @@ from autoplace.training import (
 )
 from predictors.vocabulary import HEAD_ONLY, Role
 
-RATES_SHARE = 0.3  # of the time left that whole trials at several rates may take
+RATES_SHARE = 0.5  # of the time left that whole trials at several rates may take
 
 
 @dataclass
@@ -187,9 +187,10 @@ class Organiser:
             entrants.prior,
             _further(self._task, allowance.folds),
         )
+        # In the time that is held back, too: without them a lucky placement may win.
+        contest.contenders = [self._with_losses(each) for each in contest.contenders]
         if self._deadline.passed:
             raise DeadlineReachedError
-        contest.contenders = [self._with_losses(each) for each in contest.contenders]
         if contest.contenders:
             contest.choice = choose(contest.contenders, self._task.metric)
             self._refit(allowance.seeds)
@@ -246,7 +247,7 @@ class Organiser:
     def _with_losses(self, contender: Contender) -> Contender:
         """Add the loss of each validation image."""
         model = trained_model(self._task, contender.outcomes[0])
-        logits, labels = predict_split(self._task, model, "val", self._deadline)
+        logits, labels = predict_split(self._task, model, "val", self._deadline.whole)
         return replace(contender, losses=losses(labels, logits))
 
     def _refit(self, seeds: int) -> None:
@@ -275,6 +276,7 @@ class Organiser:
 
     def _allowance(self) -> Allowance:
         task, settings, entrants = self._task, self._settings, self._entrants
+        whole = self._whole_rates
         folds = count_comparisons(task, settings)
         n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
         asked = afford(
@@ -287,6 +289,7 @@ class Organiser:
                 favourites=entrants.favourites,
                 tested=entrants.sides,
                 trained=self._trained_for_rates,
+                rate_cost=0.0 if settings.lr else search_cost(1, settings.epochs, whole=whole),
             ),
             seconds_per_training=self._seconds_per_training(),
             seconds=self._deadline.left,
@@ -304,9 +307,14 @@ class Organiser:
     @property
     def _trained_for_rates(self) -> int:
         """How many contenders whole trials at several rates have trained."""
-        searched = self._whole_rates and self._settings.lr is None
-        searched = searched and tries_whole_rates(self._settings.epochs)
-        return searched * (self._entrants.contenders + self._entrants.favourites)
+        entrants, settings = self._entrants, self._settings
+        if settings.lr is not None or not (
+            self._whole_rates and tries_whole_rates(settings.epochs)
+        ):
+            return 0
+        firsts = [entrants.references_of(kind)[0] for kind in entrants.kinds]
+        baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
+        return sum(trial.placement in firsts for trial in baselines) + entrants.favourites
 
     def _seconds_per_training(self) -> float:
         """As measured so far; estimated if rates were given, so that nothing has been trained."""

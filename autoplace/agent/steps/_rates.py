@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TypeVar
 
 from autoplace.agent.steps._kinds import LORA_QKV
 from autoplace.agent.steps._rate_grid import (
@@ -24,8 +23,6 @@ from autoplace.settings import TrialSettings
 from autoplace.training import Job, Trial
 from predictors.vocabulary import HEAD_ONLY
 
-GridT = TypeVar("GridT", bound=RateGrid)
-
 
 def find_rate(
     rounds: Rounds,
@@ -41,7 +38,7 @@ def find_rate(
 
     Every rate of a geometric grid trains each reference for a part of the epochs, side by side,
     with a whole schedule of warm-up and decay. Then the first reference is trained to the end at
-    the best rate and at its neighbours in finer steps, and the lowest loss decides: short trials
+    the best rate and at its neighbours in finer steps, and metric and loss decide: short trials
     scatter, and do not show where whole ones collapse. A grid grows while its best rate is at an
     edge. A rate at which a trial fails is not chosen.
 
@@ -118,10 +115,8 @@ def find_rates(
         return {grid.kind: _result(grid, rounds.metric) for grid in short}, errors
     whole_grids = [WholeGrid.around(best_rate(grid.losses), grid, rounds.metric) for grid in short]
     _try_rates(rounds, whole_grids, begin)
-    ended, failed = _sound(whole_grids)
-    by_kind = {grid.kind: grid for grid in short}
-    found = {grid.kind: _result(by_kind[grid.kind], rounds.metric, grid) for grid in ended}
-    return found, errors + failed
+    pairs = zip(short, whole_grids, strict=True)
+    return {grid.kind: _result(grid, rounds.metric, whole) for grid, whole in pairs}, errors
 
 
 def _try_rates(rounds: Rounds, grids: Sequence[RateGrid], begin: Callable[[Trial], Job]) -> None:
@@ -133,7 +128,7 @@ def _try_rates(rounds: Rounds, grids: Sequence[RateGrid], begin: Callable[[Trial
             grid.add(list(islice(outcomes, len(grid.trials))))
 
 
-def _sound(grids: Sequence[GridT]) -> tuple[list[GridT], list[UserError]]:
+def _sound(grids: Sequence[RateGrid]) -> tuple[list[RateGrid], list[UserError]]:
     """Return the grids of which a rate can be chosen, and why not of the others."""
     sound, errors = [], []
     for grid in grids:
@@ -146,9 +141,10 @@ def _sound(grids: Sequence[GridT]) -> tuple[list[GridT], list[UserError]]:
 
 
 def _result(short: RateGrid, metric: str, whole: WholeGrid | None = None) -> RateSearch:
-    """Choose the rate, by whole trials if there are any."""
+    """Choose the rate, by whole trials if any of them succeeded."""
     epochs = short.judged[0].epochs
     assert epochs is not None
+    whole = whole if whole and whole.scores else None
     judge = whole or short
     return RateSearch(
         short.kind,

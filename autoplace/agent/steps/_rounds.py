@@ -121,7 +121,7 @@ class Rounds:
 
     def _end(self, outcome: Outcome) -> None:
         # What is never tested needs no weights, which may be those of a whole backbone.
-        needed = outcome.trial.keeps_weights
+        needed = outcome.trial.role.needs_weights
         self.ended.append(outcome if needed else replace(outcome, state={}))
         self._trials.end(outcome, self.head_only)
 

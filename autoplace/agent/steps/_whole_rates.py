@@ -61,7 +61,7 @@ class WholeGrid(RateGrid):
         return next_whole_rates(self.tried, self.scores)
 
 
-def search_cost(references: int, epochs: int) -> float:
+def search_cost(references: int, epochs: int, *, whole: bool = True) -> float:
     """Return what a search costs at least, in trainings.
 
     Examples
@@ -70,7 +70,7 @@ def search_cost(references: int, epochs: int) -> float:
     (6.2, 3.0)
     """
     short = LEAST * references * short_epochs(epochs) / epochs
-    return round(short + LEAST_WHOLE * tries_whole_rates(epochs), 2)
+    return round(short + LEAST_WHOLE * (whole and tries_whole_rates(epochs)), 2)
 
 
 def tries_whole_rates(epochs: int) -> bool:
