@@ -31,7 +31,7 @@ import predictors
 from autoplace.agent import Progress, open_task, parameter_budget, training_set
 from autoplace.agent.steps._choose import PRIOR_WEIGHT
 from autoplace.agent.steps._predict import placement_features
-from autoplace.agent.steps._validation import LOSS_WEIGHT, standardised
+from autoplace.agent.steps._race import LOSS_WEIGHT, standardised
 from autoplace.placement import Placement
 from autoplace.placement.generators import every_block, first_k, random_edges
 from autoplace.probing import ProbeTables

@@ -21,7 +21,7 @@ import pandas as pd
 from peft_bar import TASKS as BAR
 
 import predictors
-from autoplace.agent.steps._validation import validation_scores
+from autoplace.agent.steps._race import validation_scores
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 

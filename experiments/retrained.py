@@ -26,7 +26,7 @@ from peft_bar import TASKS as BAR
 
 import predictors
 from autoplace.agent import Progress, open_task
-from autoplace.agent.steps._validation import validation_scores
+from autoplace.agent.steps._race import validation_scores
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model

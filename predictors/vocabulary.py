@@ -59,7 +59,7 @@ class Role(StrEnum):
     LORA = "lora"  # LoRA on the queries, keys and values of every block
     FULL = "full"  # full fine-tuning
     CANDIDATE = "candidate"  # in the field of a race
-    RATE = "rate"  # helps to find the learning rate
+    RATE = "rate"  # a short trial that helps to find the learning rate
     FOLD = "fold"  # a finalist again, on other training and validation images
     REFIT = "refit"  # trained on all training and validation images, for the test
     START = "start"  # starts from trained adapters, or is compared with trials that do

@@ -14,10 +14,10 @@ from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._entrants import lora_baseline
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._rate_grid import JUDGES, LEAST, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
-from autoplace.agent.steps._whole_rates import search_cost, tries_whole_rates
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features
 from autoplace.placement import Placement
@@ -138,22 +138,20 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     training = step * training_images(task, settings)
     has_lora = lora_baseline(space, settings) is not None
     baselines = (space.every_block is not None) + has_lora
-    contenders = baselines - (has_lora and not space.searches_lora)
-    favourites = int(len(space.kinds) > 1)
-    asked = [] if settings.lr is not None else space.kinds
-    judged = [references(space, spec, task.chain.n_nodes) for spec in asked]
-    everywhere = [space.every_block, space.lora if space.searches_lora else None]
-    known = sum(each[0] in everywhere for each in judged if each) + favourites
     sides = Sides(
         refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
-        contenders=contenders,
+        contenders=baselines - (has_lora and not space.searches_lora),
         tested=1 + baselines + (settings.baselines == "full"),
-        favourites=favourites,
-        trained=known if judged and tries_whole_rates(settings.epochs) else 0,
-        rate_cost=search_cost(1, settings.epochs) if judged else 0.0,
+        favourites=int(len(space.kinds) > 1),
+        searches=settings.lr is None,
     )
     counts = allowance.by_phase(settings.epochs, sides)
-    rates = sum(search_cost(len(each), settings.epochs) for each in judged)
+    found = sum(
+        max(JUDGES, len(references(space, spec, task.chain.n_nodes)))
+        for spec in space.kinds
+        if settings.lr is None
+    )
+    rates = LEAST * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {
         "probe": settings.images_for(len(task.data.classes))
@@ -165,7 +163,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     }
     total = sum(phases.values())
     if total > deadline.left:
-        progress.note("this exceeds --budget: the search would be reduced to fit")
+        progress.note("this exceeds --budget: folds, seeds and candidates would be reduced to fit")
     return DryRun(
         count_candidates(task.chain.n_nodes),
         field,

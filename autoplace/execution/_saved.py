@@ -9,7 +9,7 @@ from pathlib import Path
 from autoplace.execution._executor import Executor, TrialEvent, TrialStarted
 from autoplace.execution._saved_files import SavedTrial, TrialFiles
 from autoplace.training import Checkpoint, Epoch, Job, Outcome, Trial, epochs_of, trial_of
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import Status
 
 
 class SavingExecutor(Executor):
@@ -17,8 +17,7 @@ class SavingExecutor(Executor):
 
     A trial whose outcome is saved has the events that it had, at once. One that was interrupted
     continues after its last saved epoch, or starts again. An outcome is on disk before it is
-    yielded. A trial that equals one of the search for rates, but for its role, is not run, either:
-    it has the same events.
+    yielded.
 
     Parameters
     ----------
@@ -46,7 +45,6 @@ class SavingExecutor(Executor):
         self._executor = executor
         self._files = TrialFiles(folder)
         self._pauses: dict[Trial, dict[int, Outcome]] = {}
-        self._done: dict[Trial, Trial] = {}  # by what a trial trains, one that is saved
 
     def run(
         self, jobs: Sequence[Job], until: int | None = None
@@ -57,8 +55,6 @@ class SavingExecutor(Executor):
         for job in jobs:
             trial = trial_of(job)
             saved = self._files.read(trial)
-            if saved is None and until is None and isinstance(job, Trial):
-                saved = self._twin(trial)
             if saved is None:
                 left.append(job)
                 continue
@@ -71,7 +67,6 @@ class SavingExecutor(Executor):
                 before[trial] = told
             else:
                 yield from told
-                self._keep(answer)
                 yield answer
         if not left:
             return
@@ -90,26 +85,9 @@ class SavingExecutor(Executor):
                 self._pauses.setdefault(event.trial, {})[at] = replace(event, checkpoint=None)
                 self._write(event)
             case Outcome(status=Status.DONE | Status.FAILED):
-                self._write(event if event.trial.keeps_weights else replace(event, state={}))
-                self._keep(event)
+                needed = event.trial.role.needs_weights
+                self._write(event if needed else replace(event, state={}))
         return event
-
-    def _keep(self, outcome: Outcome) -> None:
-        """Keep what another trial may have in common: one that was tried for its rate."""
-        trial = outcome.trial
-        if outcome.is_done and trial.role is Role.RATE and trial.keeps_weights:
-            self._done[trial.training] = trial
-
-    def _twin(self, trial: Trial) -> SavedTrial | None:
-        """Return what is saved of a trial that trains alike, as that of this trial."""
-        done = self._done.get(trial.training)
-        twin = None if done is None else self._files.read(done)
-        if twin is None:
-            return None
-        epochs = [replace(epoch, trial=trial) for epoch in twin.outcome.epochs]
-        saved = SavedTrial(replace(twin.outcome, trial=trial, epochs=epochs))
-        self._files.write(saved)
-        return saved
 
     def _write(self, outcome: Outcome) -> None:
         self._files.write(SavedTrial(outcome, self._pauses.get(outcome.trial, {})))

@@ -88,9 +88,8 @@ class PickSettings(
     )
     budget: str | None = option(
         None,
-        "Time limit for the whole pick, such as 90s, 20m or 2h. If time is short, pick "
-        "finds learning rates by short trials only, and uses fewer folds, seeds and candidates, in "
-        "this order.",
+        "Time limit for the whole pick, such as 90s, 20m or 2h. If time is short, pick uses "
+        "fewer folds, seeds and candidates, in this order.",
     )
 
 

@@ -236,8 +236,8 @@ class TrialSettings(Settings):
     batch_size: int = option(32, "Images per step.", low=1)
     lr: float | None = option(
         None,
-        "Peak learning rate of every placement and baseline; default: found for each adapter "
-        "kind, by short trials at several rates and then whole ones.",
+        "Peak learning rate of every placement and baseline; default: found by short trials at "
+        "several rates, for each adapter kind.",
         above=0.0,
     )
     weight_decay: float = option(1e-4, "AdamW's weight decay.", low=0.0)

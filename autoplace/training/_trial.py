@@ -97,20 +97,6 @@ class Trial:
         """Whether it trains adapters on edges, or head-only, and not the backbone itself."""
         return isinstance(self.placement, Placement)
 
-    @property
-    def training(self) -> Trial:
-        """The same for all trials that train alike and differ only in why they run."""
-        return replace(self, role=Role.PANEL, chosen_by="user", propensity=None)
-
-    @property
-    def keeps_weights(self) -> bool:
-        """Whether its weights are saved once it is over.
-
-        A whole trial at one of several rates may turn out to be that of a contender.
-        """
-        at_a_rate = self.role is Role.RATE and self.epochs is None and self.is_placement
-        return self.role.needs_weights or at_a_rate
-
     def __str__(self) -> str:
         return f"{self.role} {self.placement} (seed {self.seed})"
 

@@ -28,7 +28,7 @@ from autoplace.tracking import EventKind, Journal, open_past
 from autoplace.tracking.ledger import _earlier
 from autoplace.training import Checkpoint, Deadline, Epoch, Outcome, Scores, Trial, _loop
 from experiments.faults.essence import trials_of
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import Status
 
 SETTINGS = PickSettings(
     field_size=3, top_k=1, epochs=3, seeds=1, adapter="bottleneck", patience=None
@@ -171,44 +171,11 @@ def test_a_contest_that_is_interrupted_again_and_again_comes_out_the_same(
     assert sessions > 10
     assert again == whole
     decided = [event for event in past.events if event.kind == EventKind.DECISION]
-    assert [event.name for event in decided] == [
-        "whole rates",
-        "allowance",
-    ]  # not anew in each session
+    assert [event.name for event in decided] == ["allowance"]  # not anew in each session
     assert trials_of(record.journal.folder) == ledger
 
 
 TRIAL = Trial(Placement.parse("2>5+9>2@bottleneck:r=4"), 0, learning_rate=0.01)
-
-
-def test_a_trial_that_was_run_for_its_rate_is_not_run_again_also_after_a_resume(task, tmp_path):
-    settings = TrialSettings(epochs=2, batch_size=16)
-
-    def executor():
-        return SavingExecutor(InProcessExecutor(task, settings, Deadline()), tmp_path / "trials")
-
-    as_rate = replace(TRIAL, role=Role.RATE, chosen_by="bottleneck")
-    brief = replace(as_rate, epochs=1)
-    first = executor()
-    *_, rate = first.run([brief, as_rate])
-    again, other = TRIAL, replace(TRIAL, seed=1)
-    started, *epochs, outcome = first.run([again])
-    assert first.replayed == 2
-    assert started == TrialStarted(again)
-    assert [epoch.trial for epoch in epochs] == [again, again]
-    assert [epoch.val for epoch in epochs] == [epoch.val for epoch in rate.epochs]
-    assert outcome.trial == again
-    assert outcome.is_done
-    list(first.run([other]))
-    assert first.replayed == 2
-    resumed = executor()  # the same, whether both or only the first are on disk
-    for trial in (brief, as_rate, again, replace(again, role=Role.CANDIDATE)):
-        *_, last = resumed.run([trial])
-        assert last.trial == trial
-        if trial is not brief:
-            assert last.state.keys() == rate.state.keys()
-            assert all(torch.equal(last.state[name], rate.state[name]) for name in rate.state)
-    assert resumed.replayed == 1 + 2 + 2 + 2
 
 
 def test_a_trial_that_is_interrupted_after_any_event_gives_the_same_bits(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
+from autoplace.agent.steps._rate_grid import JUDGES, LEAST, SHARE
 from autoplace.settings import PickSettings
 
 
@@ -23,10 +24,8 @@ class Sides:
         Winner and baselines besides head-only that are trained for the test.
     favourites : int, default=0
         Others that reach the finals without a race.
-    trained : int, default=0
-        How many of both the search for rates has trained to the end.
-    rate_cost : float, default=0
-        Trainings that a later search for a rate takes.
+    searches : bool, default=True
+        Whether learning rates are found, and not given.
 
     Examples
     --------
@@ -38,8 +37,7 @@ class Sides:
     contenders: int
     tested: int
     favourites: int = 0
-    trained: int = 0
-    rate_cost: float = 0.0
+    searches: bool = True
 
     @property
     def finalists(self) -> int:
@@ -49,7 +47,7 @@ class Sides:
     @property
     def later_rates(self) -> int:
         """Baselines whose learning rate is found only for the test."""
-        return max(0, self.tested - 1 - self.contenders)
+        return max(0, self.tested - 1 - self.contenders) if self.searches else 0
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ class Allowance:
             before = rung.epoch
         return {
             "race": trained / epochs,
-            "finalists": sides.finalists - sides.trained + self.top_k * (epochs - before) / epochs,
+            "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
-            "baselines": sides.rate_cost * sides.later_rates,
+            "baselines": round(JUDGES * LEAST * SHARE * sides.later_rates, 2),
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
 

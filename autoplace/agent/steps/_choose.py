@@ -9,8 +9,8 @@ from itertools import chain
 
 import numpy as np
 
+from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.agent.steps._validation import standardised, validation_scores
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Job, Outcome, Trial, trial_of

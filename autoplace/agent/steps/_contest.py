@@ -19,7 +19,6 @@ from autoplace.agent.steps._rates import find_rate, find_rates, kinds_of, with_r
 from autoplace.agent.steps._refit import WINNER, refit
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import count_comparisons
-from autoplace.agent.steps._whole_rates import LEAST_WHOLE, search_cost, tries_whole_rates
 from autoplace.errors import UserError
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
@@ -37,8 +36,6 @@ from autoplace.training import (
     trained_model,
 )
 from predictors.vocabulary import HEAD_ONLY, Role
-
-RATES_SHARE = 0.5  # of the time left that whole trials at several rates may take
 
 
 @dataclass
@@ -135,7 +132,6 @@ class Organiser:
         self._unit = unit
         self._progress = progress
         self._contest = Contest(ended=rounds.ended)
-        self._whole_rates = True
 
     def run(self) -> Contest:
         """Find rates, race the field, compare finalists and baselines, choose, and refit.
@@ -170,7 +166,6 @@ class Organiser:
 
     def _compete(self) -> None:
         contest, entrants = self._contest, self._entrants
-        self._whole_rates = self._decide("whole rates", self._afford_whole_rates)["affordable"]
         rate = self._find_rate(HEAD_ONLY, [entrants.head_only.placement])
         head_only = replace(entrants.head_only, learning_rate=rate)
         finished = self._rounds.run("Head-only", [head_only])
@@ -195,30 +190,17 @@ class Organiser:
             contest.choice = choose(contest.contenders, self._task.metric)
             self._refit(allowance.seeds)
 
-    def _afford_whole_rates(self) -> dict[str, Any]:
-        """Whether whole trials may find the rates: where they leave most of the time budget."""
-        seconds = LEAST_WHOLE * len(self._entrants.kinds) * self._unit
-        affordable = seconds <= RATES_SHARE * self._deadline.left
-        if not affordable and self._settings.lr is None:
-            self._progress.note("to fit --budget, learning rates are found by short trials only")
-        return {"affordable": affordable}
-
     def _find_rate(self, kind: str, placements: Sequence[Placement | FullTuning]) -> float:
         """Find the learning rate of a kind, unless it is known."""
         rates = self._contest.rates
         if kind not in rates:
-            rates[kind] = find_rate(
-                self._rounds, kind, placements, self._settings, self._task.seed,
-                whole=self._whole_rates,
-            )  # fmt: skip
+            rates[kind] = find_rate(self._rounds, kind, placements, self._settings, self._task.seed)
         return rates[kind].rate
 
     def _find_rates(self) -> dict[str, float]:
         """Find the rate of each adapter kind; one that always diverges leaves the contest."""
         asked = {kind: self._entrants.references_of(kind) for kind in self._entrants.kinds}
-        found, errors = find_rates(
-            self._rounds, asked, self._settings, self._task.seed, whole=self._whole_rates
-        )
+        found, errors = find_rates(self._rounds, asked, self._settings, self._task.seed)
         self._contest.rates |= found
         if not found and errors:
             raise errors[0]
@@ -276,7 +258,6 @@ class Organiser:
 
     def _allowance(self) -> Allowance:
         task, settings, entrants = self._task, self._settings, self._entrants
-        whole = self._whole_rates
         folds = count_comparisons(task, settings)
         n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
         asked = afford(
@@ -288,8 +269,7 @@ class Organiser:
                 contenders=entrants.contenders,
                 favourites=entrants.favourites,
                 tested=entrants.sides,
-                trained=self._trained_for_rates,
-                rate_cost=0.0 if settings.lr else search_cost(1, settings.epochs, whole=whole),
+                searches=settings.lr is None,
             ),
             seconds_per_training=self._seconds_per_training(),
             seconds=self._deadline.left,
@@ -303,18 +283,6 @@ class Organiser:
                 f"{asked.folds}, seeds for the test: {asked.seeds}"
             )
         return asked
-
-    @property
-    def _trained_for_rates(self) -> int:
-        """How many contenders whole trials at several rates have trained."""
-        entrants, settings = self._entrants, self._settings
-        if settings.lr is not None or not (
-            self._whole_rates and tries_whole_rates(settings.epochs)
-        ):
-            return 0
-        firsts = [entrants.references_of(kind)[0] for kind in entrants.kinds]
-        baselines = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
-        return sum(trial.placement in firsts for trial in baselines) + entrants.favourites
 
     def _seconds_per_training(self) -> float:
         """As measured so far; estimated if rates were given, so that nothing has been trained."""

@@ -138,7 +138,6 @@ class PickResult:
                     "source": found.source,
                     "epochs": found.epochs,
                     "tried": {f"{rate:g}": values for rate, values in found.tried.items()},
-                    "whole": {f"{rate:g}": value for rate, value in found.whole.items()},
                 }
                 for kind, found in self.rates.items()
             },

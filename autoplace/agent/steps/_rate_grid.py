@@ -1,4 +1,4 @@
-"""The learning rates of one kind that short trials try, and which of them is best."""
+"""The grid of learning rates of one kind: which rates are tried, and which one is chosen."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from autoplace.placement import Placement
 from autoplace.training import Outcome, Trial
 from predictors.vocabulary import Role
 
-PER_DECADE = 2  # rates of the grid of short trials in a factor of ten
+STEP = math.sqrt(10)  # ratio of neighbouring rates
 # Where the grid starts. It always grows once, so that the best of three has two neighbours; three
 # from the start would often be four in the end, because the best is as often the highest.
 START = (1e-2, 3.2e-2)
 START_FULL = (3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
-LEAST = len(START) + 1  # rates that short trials try
-# The most rates that they try: down to a hundredth of the first, where training changes next to
-# nothing.
+LEAST = len(START) + 1  # rates that a search tries
+# The most rates that a search tries: down to a hundredth of the first, where training changes next
+# to nothing.
 MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
+# Trials that judge a rate at least: short trials scatter, so a single reference gets two seeds.
+JUDGES = 2
 
 Reference = Placement | FullTuning | Trial
 
@@ -44,12 +46,9 @@ class RateSearch:
     epochs : int
         Passes of each short trial; 0 if the rate was given.
     tried : dict of float to list of (float or None)
-        Validation metric of each short trial at each rate; None where training diverged.
-    whole : dict of float to (float or None)
-        Validation metric of the whole trial at each rate that had one.
+        Validation metric of each trial at each rate; None where training diverged.
     loss : float
-        Lowest validation loss of the first reference, in whole trials where there are any;
-        infinite if nothing was tried.
+        Lowest validation loss of the first trial; infinite if nothing was tried.
 
     Examples
     --------
@@ -62,7 +61,6 @@ class RateSearch:
     source: str
     epochs: int = 0
     tried: dict[float, list[float | None]] = field(default_factory=dict)
-    whole: dict[float, float | None] = field(default_factory=dict)
     loss: float = math.inf
 
 
@@ -85,8 +83,8 @@ class RateGrid:
     --------
     >>> from autoplace.placement import Placement
     >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
-    >>> [(trial.learning_rate, trial.epochs) for trial in grid.trials]
-    [(0.01, 2), (0.032, 2)]
+    >>> [(trial.learning_rate, trial.seed) for trial in grid.trials]
+    [(0.01, 0), (0.01, 1), (0.032, 0), (0.032, 1)]
     """
 
     kind: str
@@ -96,13 +94,15 @@ class RateGrid:
 
     @classmethod
     def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
-        """Start the grid of short trials of a kind's references."""
+        """Start the grid of a kind with its references; a single one is trained with two seeds."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
             each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
             for each in references
         ]
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
+        if len(judged) == 1:
+            judged = [replace(judged[0], seed=judged[0].seed + more) for more in range(JUDGES)]
         return cls(kind, judged, START_FULL if kind == "full" else START)
 
     @property
@@ -114,11 +114,7 @@ class RateGrid:
         """Add the outcomes of these trials, and say which rates to try next."""
         for rate in self.rates:
             self.tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
-        self.rates = self.following()
-
-    def following(self) -> tuple[float, ...]:
-        """Return the rates to try next."""
-        return extension(self.losses)
+        self.rates = extension(self.losses)
 
     @property
     def losses(self) -> dict[float, list[float]]:
@@ -128,15 +124,8 @@ class RateGrid:
             for rate, outcomes in sorted(self.tried.items())
         }
 
-    def metrics(self, name: str) -> dict[float, list[float | None]]:
-        """Validation metrics by rate; None for a trial that failed."""
-        return {
-            rate: [o.val.of(name) if o.is_done else None for o in outcomes]
-            for rate, outcomes in sorted(self.tried.items())
-        }
-
-    def check(self) -> None:
-        """Check that a rate can be chosen.
+    def result(self, metric: str) -> RateSearch:
+        """Return the rate with the lowest loss.
 
         Raises
         ------
@@ -151,6 +140,14 @@ class RateGrid:
                 f"{reason or 'the loss is not finite'}\n"
                 "check the images and the backbone, or set --lr"
             )
+        metrics = {
+            rate: [o.val.of(metric) if o.is_done else None for o in self.tried[rate]]
+            for rate in sorted(self.tried)
+        }
+        epochs = self.judged[0].epochs
+        assert epochs is not None
+        loss = min(losses[0] for losses in self.losses.values())
+        return RateSearch(self.kind, best_rate(self.losses), "found", epochs, metrics, loss)
 
 
 def short_epochs(epochs: int) -> int:
@@ -158,31 +155,8 @@ def short_epochs(epochs: int) -> int:
     return max(1, round(SHARE * epochs))
 
 
-def on_grid(rate: float, per_decade: int) -> float:
-    """Return the nearest rate of a grid with so many rates per factor of ten.
-
-    Examples
-    --------
-    >>> on_grid(0.0031, 4), on_grid(0.0227, 4), on_grid(0.0227, 8)
-    (0.0032, 0.018, 0.024)
-    """
-    return float(f"{10 ** (round(per_decade * math.log10(rate)) / per_decade):.2g}")
-
-
-def beside(rate: float, per_decade: int) -> tuple[float, float]:
-    """Return the neighbours of a rate on a grid.
-
-    Examples
-    --------
-    >>> beside(0.018, 4), beside(0.018, 8)
-    ((0.01, 0.032), (0.013, 0.024))
-    """
-    step = 10 ** (1 / per_decade)
-    return on_grid(rate / step, per_decade), on_grid(rate * step, per_decade)
-
-
 def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
-    """Choose a rate by the validation loss of short trials.
+    """Choose a rate by validation loss.
 
     Parameters
     ----------
@@ -216,7 +190,7 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
 
 
 def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
-    """Return the rates that short trials try next: beyond the edge where the best is, or none.
+    """Return the rates to try next: beyond the edge where the best rate is, or none.
 
     None follow once `MOST` were tried.
 
@@ -233,6 +207,9 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     means = [float(np.mean(losses[rate])) for rate in rates]
     best = int(np.argmin(means))
     if best == len(rates) - 1 and math.isfinite(means[best]):
-        return (beside(rates[-1], PER_DECADE)[1],)
-    # Also where every rate diverges.
-    return (beside(rates[0], PER_DECADE)[0],) if best == 0 else ()
+        beyond = rates[-1] * STEP
+    elif best == 0:  # also where every rate diverges
+        beyond = rates[0] / STEP
+    else:
+        return ()
+    return (float(f"{beyond:.2g}"),)

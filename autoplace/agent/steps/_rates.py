@@ -1,4 +1,4 @@
-"""The rate race: reference placements at several learning rates, briefly and then to the end."""
+"""The rate race: short trials of reference placements at several learning rates."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from dataclasses import replace
 from itertools import islice
 
 from autoplace.agent.steps._kinds import LORA_QKV
-from autoplace.agent.steps._rate_grid import (
-    RateGrid,
-    RateSearch,
-    Reference,
-    best_rate,
-    short_epochs,
-)
+from autoplace.agent.steps._rate_grid import RateGrid, RateSearch, Reference, short_epochs
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.agent.steps._space import SearchSpace, every_block_baseline
-from autoplace.agent.steps._whole_rates import WholeGrid, best_whole_rate, tries_whole_rates
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.settings import TrialSettings
@@ -31,16 +24,12 @@ def find_rate(
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Job] = lambda trial: trial,
-    *,
-    whole: bool = True,
 ) -> RateSearch:
-    """Find the learning rate of a kind on the task: train references, briefly and to the end.
+    """Find the learning rate of a kind on the task: train references briefly, side by side.
 
-    Every rate of a geometric grid trains each reference for a part of the epochs, side by side,
-    with a whole schedule of warm-up and decay. Then the first reference is trained to the end at
-    the best rate and at its neighbours in finer steps, and metric and loss decide: short trials
-    scatter, and do not show where whole ones collapse. A grid grows while its best rate is at an
-    edge. A rate at which a trial fails is not chosen.
+    Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
+    schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
+    while its best rate is at an edge. A rate at which a trial fails is not chosen.
 
     Parameters
     ----------
@@ -58,9 +47,6 @@ def find_rate(
         Seed of every trial.
     begin : callable, optional
         Makes the job of a trial; default: one with new adapters.
-    whole : bool, default=True
-        Whether trials to the end have the last word; otherwise short ones choose, and between the
-        rates of the grid.
 
     Raises
     ------
@@ -69,7 +55,7 @@ def find_rate(
     DeadlineReachedError
         The time budget ran out.
     """
-    found, errors = find_rates(rounds, {kind: references}, settings, seed, begin, whole=whole)
+    found, errors = find_rates(rounds, {kind: references}, settings, seed, begin)
     if errors:
         raise errors[0]
     return found[kind]
@@ -81,14 +67,12 @@ def find_rates(
     settings: TrialSettings,
     seed: int,
     begin: Callable[[Trial], Job] = lambda trial: trial,
-    *,
-    whole: bool = True,
 ) -> tuple[dict[str, RateSearch], list[UserError]]:
     """Find the learning rates of several kinds in common rounds, so that no core waits.
 
     Parameters
     ----------
-    rounds, settings, seed, begin, whole
+    rounds, settings, seed, begin
         As in `find_rate`.
     references : mapping of str to sequence of Placement, FullTuning or Trial
         By kind, what its rate is judged by.
@@ -109,52 +93,18 @@ def find_rates(
         return {kind: RateSearch(kind, settings.lr, "given") for kind in references}, []
     epochs = short_epochs(settings.epochs)
     grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
-    _try_rates(rounds, grids, begin)
-    short, errors = _sound(grids)
-    if not whole or not tries_whole_rates(settings.epochs):
-        return {grid.kind: _result(grid, rounds.metric) for grid in short}, errors
-    whole_grids = [WholeGrid.around(best_rate(grid.losses), grid, rounds.metric) for grid in short]
-    _try_rates(rounds, whole_grids, begin)
-    pairs = zip(short, whole_grids, strict=True)
-    return {grid.kind: _result(grid, rounds.metric, whole) for grid, whole in pairs}, errors
-
-
-def _try_rates(rounds: Rounds, grids: Sequence[RateGrid], begin: Callable[[Trial], Job]) -> None:
-    """Try rates in common rounds until no grid grows."""
     while growing := [grid for grid in grids if grid.rates]:
         trials = [trial for grid in growing for trial in grid.trials]
         outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
         for grid in growing:
             grid.add(list(islice(outcomes, len(grid.trials))))
-
-
-def _sound(grids: Sequence[RateGrid]) -> tuple[list[RateGrid], list[UserError]]:
-    """Return the grids of which a rate can be chosen, and why not of the others."""
-    sound, errors = [], []
+    found, errors = {}, []
     for grid in grids:
         try:
-            grid.check()
-            sound.append(grid)
+            found[grid.kind] = grid.result(rounds.metric)
         except UserError as error:
             errors.append(error)
-    return sound, errors
-
-
-def _result(short: RateGrid, metric: str, whole: WholeGrid | None = None) -> RateSearch:
-    """Choose the rate, by whole trials if any of them succeeded."""
-    epochs = short.judged[0].epochs
-    assert epochs is not None
-    whole = whole if whole and whole.scores else None
-    judge = whole or short
-    return RateSearch(
-        short.kind,
-        rate=best_whole_rate(whole.scores) if whole else best_rate(short.losses),
-        source="found",
-        epochs=epochs,
-        tried=short.metrics(metric),
-        whole={rate: value for rate, (value,) in whole.metrics(metric).items()} if whole else {},
-        loss=min(losses[0] for losses in judge.losses.values()),
-    )
+    return found, errors
 
 
 def references(space: SearchSpace, spec: AdapterSpec, n_nodes: int) -> list[Placement]:
@@ -220,12 +170,11 @@ def kinds_of(trial: Trial) -> list[str]:
 
 def _stage(grids: Sequence[RateGrid]) -> str:
     """Name a round for the user."""
-    whole = ", whole trials" if grids[0].judged[0].epochs is None else ""
     if len({grid.rates for grid in grids}) == 1:
         plural = "s" if len(grids) > 1 else ""
         kinds = ", ".join(grid.kind for grid in grids)
-        return f"Learning rate{plural} of {kinds}{whole}: {_named(grids[0].rates)}"
-    return f"Learning rates{whole}: " + "; ".join(f"{g.kind} {_named(g.rates)}" for g in grids)
+        return f"Learning rate{plural} of {kinds}: {_named(grids[0].rates)}"
+    return "Learning rates: " + "; ".join(f"{g.kind} {_named(g.rates)}" for g in grids)
 
 
 def _named(rates: Sequence[float]) -> str:
