@@ -3,12 +3,13 @@
 LoRA has one reference, `qkv` of every block. `measure` trains it briefly at many rates with several
 seeds, and to the end at some of them. `report` replays searches on these records. Short trials
 alone: with one seed and with the mean loss of several, in the steps of sqrt(10) that they use
-(*coarse*), and with two more rates half a step below and above the best (*half*). Then whole
-trials, from what one seed of short trials finds and from a rate that is too low: the rule in use
-(*score*), and the same with the loss alone or accuracy alone. *Lost* is the accuracy at the best of
-the rates minus that at the rate found, in points. Both are accuracies on the measurement split,
-mean over the seeds of the whole trainings. A rate that was not measured counts as the nearest that
-was; for short trials, *between* interpolates over the logarithm of the rate instead.
+(*coarse*), and with two more rates half a step below and above the best (*half*). Then *whole*
+trials around what one seed of short trials finds: at the nearest quarter power of ten and its
+neighbours, further while the best is at an edge, and at last half a step beside the best; judged as
+finalists are (*score*), or by loss or accuracy alone. Also *always* the same rate. *Lost* is the
+accuracy at the best of the rates minus that at the rate found, in points. Both are accuracies on
+the measurement split, mean over the seeds of the whole trainings. A rate that was not measured
+counts as the nearest that was; *between* interpolates over the logarithm of the rate instead.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -19,7 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,13 +29,9 @@ import numpy as np
 import pandas as pd
 
 from autoplace.agent import Progress, open_task
+from autoplace.agent.steps._race import validation_scores
 from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
 from autoplace.agent.steps._space import search_space
-from autoplace.agent.steps._whole_rates import (
-    best_whole_rate,
-    first_whole_rates,
-    next_whole_rates,
-)
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model
 from predictors.vocabulary import Role
@@ -44,13 +41,17 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import two_steps
 from machine import describe_machine
 
-TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
+TASKS = (
+    "textures-scales", "paths-number", "shapes-orientation", "shapes-location", "shapes-count",
+    "shapes-size",
+)  # fmt: skip
 EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
-FINE = (5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 3.2e-2)
+FINE = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 3.2e-2)
 SEEDS, WHOLE = 4, 3
-BEFORE = "coarse, 2"  # steps and seeds, before whole trials came in
-TOO_LOW = 0.01  # about half of the best rates here
+IN_USE = "coarse, 2"  # steps and seeds
+ALWAYS = 0.018
+MOST = 5  # rates of whole trials before the two between
 JUDGED_BY: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "score": lambda accuracy, loss: (accuracy, loss),
     "loss": lambda accuracy, loss: (-loss, loss),
@@ -90,6 +91,33 @@ def run_task(name: str) -> dict[str, Any]:
     }
 
 
+def on_grid(rate: float, per_decade: int) -> float:
+    """Return the nearest rate of a grid with so many rates to a factor of ten."""
+    return float(f"{10 ** (round(per_decade * math.log10(rate)) / per_decade):.2g}")
+
+
+def beside(rate: float, per_decade: int) -> tuple[float, float]:
+    """Return the neighbours of a rate on a grid."""
+    step = 10 ** (1 / per_decade)
+    return on_grid(rate / step, per_decade), on_grid(rate * step, per_decade)
+
+
+def following(tried: Sequence[float], scores: Mapping[float, tuple[float, float]]) -> list[float]:
+    """Return the rates that whole trials try next: beyond an edge, or between two, or none."""
+    if any(rate != on_grid(rate, 4) for rate in tried):
+        return []
+    best = best_of(scores)
+    beyond = [rate for rate in beside(best, 4) if rate not in tried]
+    return beyond if beyond and len(tried) < MOST else list(beside(best, 8))
+
+
+def best_of(scores: Mapping[float, tuple[float, float]]) -> float:
+    """Choose a rate by metric and loss, as the winner is chosen among finalists."""
+    rates = sorted(scores)
+    metrics, losses = np.array([scores[rate] for rate in rates]).T
+    return rates[int(validation_scores(metrics, losses).argmax())]
+
+
 @dataclass(frozen=True)
 class Records:
     """What was measured on a task.
@@ -98,7 +126,7 @@ class Records:
     ----------
     losses : dict of float to ndarray (SEEDS,)
         Validation loss of short trials by rate.
-    validated : dict of float to ndarray (WHOLE, 2)
+    validated : dict of float to ndarray (seeds, 2)
         Accuracy and loss on validation of whole trials by rate.
     means : dict of float to float
         Accuracy on the measurement split in per cent, mean over seeds.
@@ -114,12 +142,20 @@ class Records:
         return cls(
             *({float(rate): np.array(each) for rate, each in row[name].items()}
               for name in ("losses", "validated")),
-            {float(rate): 100 * float(np.mean(each)) for rate, each in row["accuracies"].items()},
+            {
+                float(rate): 100 * float(np.mean(row["accuracies"][rate]))
+                for rate in sorted(row["accuracies"], key=float)
+            },
         )  # fmt: skip
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of whole trials."""
+        return min(map(len, self.validated.values()))
 
     def lost(self, rate: float) -> float:
         """Return what a rate loses."""
-        return max(self.means.values()) - self.means[self.nearest(rate)]
+        return max(self.means.values()) - self.means[self.nearest(rate, self.means)]
 
     def lost_between(self, rate: float) -> float:
         """Return what a rate loses, by interpolation."""
@@ -128,9 +164,9 @@ class Records:
             np.interp(np.log10(rate), logs, list(self.means.values()))
         )
 
-    def nearest(self, rate: float) -> float:
-        """Return the nearest rate with whole trials."""
-        return min(self.means, key=lambda each: abs(math.log(each / rate)))
+    def nearest(self, rate: float, measured: Iterable[float]) -> float:
+        """Return the nearest rate that was measured."""
+        return min(measured, key=lambda each: abs(math.log(each / rate)))
 
     def short(self, seeds: Sequence[int], *, halves: bool) -> tuple[float, float]:
         """Search by short trials, as a run would; return the rate and the cost in trainings.
@@ -150,22 +186,23 @@ class Records:
         return best_rate(tried), len(tried) * len(seeds) * short_epochs(EPOCHS) / EPOCHS
 
     def whole(self, start: float, seed: int, judged_by: str) -> tuple[float, float]:
-        """Search by whole trials, as a run would; return the rate and the cost in trainings.
+        """Search by whole trials; return the rate and the cost in trainings.
 
         Below the lowest rate that was measured, every training counts as failed.
         """
         tried: list[float] = []
         scores: dict[float, tuple[float, float]] = {}
         lowest = min(self.validated)
-        rates = first_whole_rates(max(start, lowest))
+        middle = on_grid(max(start, lowest), 4)
+        rates = [middle, *beside(middle, 4)]
         while rates:
             tried += rates
             for rate in rates:
                 if rate >= lowest:
-                    accuracy, loss = self.validated[self.nearest(rate)][seed]
+                    accuracy, loss = self.validated[self.nearest(rate, self.validated)][seed]
                     scores[rate] = JUDGED_BY[judged_by](accuracy, loss)
-            rates = next_whole_rates(tried, scores)
-        return best_whole_rate(scores), len(tried)
+            rates = following(tried, scores)
+        return best_of(scores), len(tried)
 
     def searches(self) -> dict[str, list[tuple[float, float]]]:
         """Return rate and cost of every search, by name."""
@@ -179,11 +216,9 @@ class Records:
             found[f"whole trials by {judged_by}"] = [
                 (rate, before + cost)
                 for start, before in found["coarse, 1"]
-                for rate, cost in (self.whole(start, s, judged_by) for s in range(WHOLE))
+                for rate, cost in (self.whole(start, s, judged_by) for s in range(self.seeds))
             ]
-        found[f"whole trials from {TOO_LOW}"] = [
-            self.whole(TOO_LOW, seed, "score") for seed in range(WHOLE)
-        ]
+        found[f"always {ALWAYS}"] = [(ALWAYS, 0.0)]
         return found
 
 
@@ -215,7 +250,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "means": {rate: round(mean, 1) for rate, mean in records.means.items()},
         }
     table = pd.DataFrame(lost)
-    against = table.sub(table[BEFORE], axis=0)
+    against = table.sub(table[IN_USE], axis=0)
     costs = {
         name: float(np.mean([each["searches"][name]["cost"] for each in tables.values()]))
         for name in table
@@ -226,8 +261,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "tasks": tables,
         "mean lost": table.mean().round(2).to_dict(),
         "mean cost": {name: round(cost, 1) for name, cost in costs.items()},
-        "more than before, mean": against.mean().round(2).to_dict(),
-        "more than before, standard error": against.sem().round(2).to_dict(),
+        "more than in use, mean": against.mean().round(2).to_dict(),
+        "more than in use, standard error": against.sem().round(2).to_dict(),
         **{key: rows[0][key] for key in describe_machine()},
     }
 
