@@ -146,7 +146,7 @@ class Design:
         Contenders that are compared on a second fold, the best on the first: 0 for none, -1 for
         all of them.
     margin : bool
-        Whether adapters in every block win unless the best is better by a standard error.
+        Whether adapters in every block win unless the best is clearly better.
     """
 
     field: int
@@ -222,12 +222,16 @@ class Trained:
         return float(np.average([self.test, *others], weights=weights))
 
     @property
-    def losses(self) -> np.ndarray:
-        """Losses whose standard error is that over as many images as validation has.
+    def images(self) -> dict[str, np.ndarray]:
+        """Losses and hits whose standard errors are those over as many images as validation has.
 
-        Images were not recorded; so it is taken from the spread over the parts.
+        Images were not recorded; so the errors are taken from the spread over the parts.
         """
-        return np.sqrt(len(self.parts)) * np.array([each.loss for each in self.parts])
+        scale = np.sqrt(len(self.parts))
+        return {
+            "losses": scale * np.array([each.loss for each in self.parts]),
+            "hits": scale * np.array([each.accuracy for each in self.parts]),
+        }
 
     def on_part(self, part: int) -> Outcome:
         """Return an outcome as if the part were a further fold."""
@@ -258,7 +262,7 @@ def compete(
     epochs += len(left) * (EPOCHS - before)
     trained = [*baselines, *left]
     finals = [
-        Contender([each.outcome], each.prior, each.losses if design.margin else None)
+        Contender([each.outcome], each.prior, **(each.images if design.margin else {}))
         for each in trained
     ]
     adapted = sum(bool(len(each.placement)) for each in finals)

@@ -63,9 +63,9 @@ def test_an_early_rung_keeps_the_best_of_each_kind_and_then_the_best_of_all():
     assert kept(9) == list(range(7))
 
 
-def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None):
+def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None, hits=None):
     outcomes = [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)]
-    return Contender(outcomes, prior, by_image)
+    return Contender(outcomes, prior, by_image, hits)
 
 
 def test_the_best_mean_over_folds_wins_not_the_best_on_one_fold():
@@ -113,17 +113,29 @@ def test_places_win_over_every_block_by_more_than_a_standard_error_of_the_loss(
 ):
     noise = 0.5 * np.array([1.0, -1.0] * 50)  # standard error 0.05 over 100 images, 0.035 over 200
     by_image = np.full(100, 0.6)
-    everywhere = contender("0>1@lora", [0.8] * folds, [0.6] * folds, role, by_image=by_image)
+    hits = np.array([1.0, 0.0] * 50)
+    everywhere = contender("0>1@lora", [0.8] * folds, [0.6] * folds, role, 0.0, by_image, hits)
     found = contender(
-        "2>5", [0.83] * folds, [0.6 - better] * folds, by_image=by_image - better + noise
-    )
+        "2>5", [0.83] * folds, [0.6 - better] * folds, by_image=by_image - better + noise,
+        hits=1 - hits,
+    )  # fmt: skip
     chosen = choose([found, everywhere], "accuracy")
     assert chosen is (found if wins else everywhere)
     # What is certain needs no margin, and head-only has a rule of its own.
-    sure = contender("2>5", [0.83] * folds, [0.58] * folds, by_image=by_image - 0.02)
+    sure = contender("2>5", [0.83] * folds, [0.58] * folds, by_image=by_image - 0.02, hits=hits)
     assert choose([sure, everywhere], "accuracy") is sure
-    head_only = contender("head-only", [0.7], [0.61], Role.HEAD_ONLY, by_image=by_image + noise)
+    head_only = contender("head-only", [0.7], [0.61], Role.HEAD_ONLY, 0.0, by_image + noise, hits)
     assert choose([head_only, sure], "accuracy") is sure
+
+
+@pytest.mark.parametrize(("accuracy", "wins"), [(0.83, False), (0.88, True)])
+def test_places_win_by_more_than_two_standard_errors_of_the_metric_too(accuracy, wins):
+    by_image, noise = np.full(100, 0.6), 0.5 * np.array([1.0, -1.0] * 50)
+    hits = np.array([1.0] * 80 + [0.0] * 20)
+    other = np.roll(hits, 2)  # four images differ: the standard error is 0.02
+    everywhere = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
+    found = contender("2>5", [accuracy], [0.58], by_image=by_image + noise, hits=other)
+    assert choose([found, everywhere], "accuracy") is (found if wins else everywhere)
 
 
 def test_a_prior_that_is_unknown_neither_helps_nor_hurts():

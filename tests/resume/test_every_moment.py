@@ -115,7 +115,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(_earlier, "push_ledger", lambda store, ledger: 0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     # Invented outcomes have no model that could predict images.
-    monkeypatch.setattr(Organiser, "_with_losses", lambda self, contender: contender)
+    monkeypatch.setattr(Organiser, "_with_images", lambda self, contender: contender)
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.faults)])

@@ -30,8 +30,9 @@ class Contender:
         Its trials, one per fold or seed; the first is on the task's own validation images.
     prior : float
         Predicted gain over head-only; NaN if it is unknown.
-    losses : ndarray (rows,), optional
-        Loss of each validation image of the task's own split, after the first of the trials.
+    losses, hits : ndarray (rows,), optional
+        Loss of each validation image of the task's own split after the first of the trials, and
+        whether it is classified correctly.
 
     Examples
     --------
@@ -44,6 +45,7 @@ class Contender:
     outcomes: list[Outcome]
     prior: float
     losses: np.ndarray | None = None
+    hits: np.ndarray | None = None
 
     @property
     def placement(self) -> Placement:
@@ -66,15 +68,21 @@ class Contender:
         """Mean validation loss over folds or seeds."""
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
 
-    def loss_error(self, other: Contender) -> float:
-        """Standard error of the difference in mean loss from another, image by image.
+    def is_near(self, best: Contender, metric: str) -> bool:
+        """Whether the best is not clearly better, by the standard errors of paired differences.
 
-        Folds count as independent and alike. NaN where the losses of images are not known.
+        That is by more than one standard error of the loss, or by more than two of the metric, as
+        if it were accuracy. Folds count as independent and alike. False where images are not known.
         """
-        if self.losses is None or other.losses is None:
-            return np.nan
-        differences = self.losses - other.losses
-        return float(differences.std() / np.sqrt(len(differences) * len(self.outcomes)))
+        if self.losses is None or best.losses is None or self.hits is None or best.hits is None:
+            return False
+        count = len(self.losses) * len(self.outcomes)
+        of_loss, of_metric = (
+            float((own - other).std() / np.sqrt(count))
+            for own, other in ((self.losses, best.losses), (self.hits, best.hits))
+        )
+        by_metric = best.metric(metric) - self.metric(metric)
+        return self.loss - best.loss <= of_loss and by_metric <= 2 * of_metric
 
 
 def compare(
@@ -142,10 +150,10 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
     loss and still be more accurate (experiments/head_or_adapters.py). Adapters in every block win
-    unless the best is better by more than one standard error of the loss (the rule of Breiman et
-    al. 1984; experiments/race_designs.py), because the best of many on a few hundred images is
-    partly best by luck. Among equals, up to 0.01 nats of loss, the simpler placement wins:
-    head-only, then adapters in every block, then the one with the fewest edges.
+    unless the best is clearly better: by more than one standard error of the loss (the rule of
+    Breiman et al. 1984; experiments/race_designs.py) or two of the metric. The best of many on a
+    few hundred images is partly best by luck. Among equals, up to 0.01 nats of loss, the simpler
+    placement wins: head-only, then adapters in every block, then the one with the fewest edges.
 
     Parameters
     ----------
@@ -169,7 +177,8 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         for pair in pairs
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     ]
-    near = [pair for pair in ranked if _is_near_baseline(pair[0], best)]
+    everywhere = [pair for pair in ranked if _is_everywhere(pair[0])]
+    near = [pair for pair in everywhere if pair[0].is_near(best, metric)]
     winner = near[0] if near and tied[0][0].placement.edges else tied[0]
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
@@ -210,13 +219,9 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     return rival if improves else best
 
 
-def _is_near_baseline(contender: Contender, best: Contender) -> bool:
-    """Whether it is a baseline with adapters whose loss is within one standard error of the best's.
-
-    The best, if it is a baseline, is near itself. Without the losses of images, none is near.
-    """
-    is_adapted = contender.role.is_baseline and bool(contender.placement.edges)
-    return is_adapted and contender.loss - best.loss <= contender.loss_error(best)
+def _is_everywhere(contender: Contender) -> bool:
+    """Whether it is a baseline with adapters."""
+    return contender.role.is_baseline and bool(contender.placement.edges)
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:

@@ -183,7 +183,7 @@ class Organiser:
             _further(self._task, allowance.folds),
         )
         # In the time that is held back, too: without them a lucky placement may win.
-        contest.contenders = [self._with_losses(each) for each in contest.contenders]
+        contest.contenders = [self._with_images(each) for each in contest.contenders]
         if self._deadline.passed:
             raise DeadlineReachedError
         if contest.contenders:
@@ -226,11 +226,12 @@ class Organiser:
         finally:
             contest.search_ended = time.perf_counter()
 
-    def _with_losses(self, contender: Contender) -> Contender:
-        """Add the loss of each validation image."""
+    def _with_images(self, contender: Contender) -> Contender:
+        """Add the loss of each validation image, and whether it is classified correctly."""
         model = trained_model(self._task, contender.outcomes[0])
         logits, labels = predict_split(self._task, model, "val", self._deadline.whole)
-        return replace(contender, losses=losses(labels, logits))
+        hits = (logits.argmax(-1) == labels).astype(float)
+        return replace(contender, losses=losses(labels, logits), hits=hits)
 
     def _refit(self, seeds: int) -> None:
         contest, entrants = self._contest, self._entrants
