@@ -14,7 +14,7 @@ from autoplace.agent.steps._rounds import Rounds
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
 from autoplace.training import DeadlineReachedError, Images, Job, Outcome, Trial, trial_of
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import LOG_LOSS, Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
@@ -71,18 +71,19 @@ class Contender:
     def is_near(self, best: Contender, metric: str) -> bool:
         """Whether the best is not clearly better, by the standard errors of paired differences.
 
-        That is by more than one standard error of the loss, or by more than two of the metric, as
-        if it were accuracy. Folds count as independent and alike. False where images are not known.
+        That is by more than one standard error of the loss or, in another metric, by more than two
+        of the accuracy. Folds count as independent and alike. False where images are not known.
         """
         if self.losses is None or best.losses is None or self.hits is None or best.hits is None:
             return False
         count = len(self.losses) * len(self.outcomes)
-        of_loss, of_metric = (
+        of_loss, of_accuracy = (
             float((own - other).std() / np.sqrt(count))
             for own, other in ((self.losses, best.losses), (self.hits, best.hits))
         )
         by_metric = best.metric(metric) - self.metric(metric)
-        return self.loss - best.loss <= of_loss and by_metric <= 2 * of_metric
+        by_metric = 0.0 if metric == LOG_LOSS else by_metric
+        return self.loss - best.loss <= of_loss and by_metric <= 2 * of_accuracy
 
 
 def compare(
@@ -151,9 +152,10 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     if the best of the others is better in neither metric nor loss, because adapters can raise the
     loss and still be more accurate (experiments/head_or_adapters.py). Adapters in every block win
     unless the best is clearly better: by more than one standard error of the loss (the rule of
-    Breiman et al. 1984; experiments/race_designs.py) or two of the metric. The best of many on a
-    few hundred images is partly best by luck. Among equals, up to 0.01 nats of loss, the simpler
-    placement wins: head-only, then adapters in every block, then the one with the fewest edges.
+    Breiman et al. 1984; experiments/race_designs.py) or, in the metric, two of the accuracy. The
+    best of many on a few hundred images is partly best by luck. Among equals, up to 0.01 nats of
+    loss, the simpler placement wins: head-only, then adapters in every block, then the one with the
+    fewest edges.
 
     Parameters
     ----------
