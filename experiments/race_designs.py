@@ -167,12 +167,12 @@ class Design:
         ]
 
 
-IN_USE = Design(24, 2, (1, 2))
+IN_USE = Design(24, 2, (1, 2), -1)
 DESIGNS = [
     replace(design, margin=margin)
     for design in (
         IN_USE,
-        *(replace(IN_USE, second_fold=count) for count in (3, -1)),
+        *(replace(IN_USE, second_fold=count) for count in (0, 3)),
         *(Design(24, top_k, (1,)) for top_k in (2, 8)),
         *(Design(24, top_k, (3,)) for top_k in (2, 8)),
         *(Design(each, each) for each in (2, 4, 8, 12, 24)),

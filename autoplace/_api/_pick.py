@@ -59,7 +59,7 @@ def pick(
     store: str | None = _PICK.store,
     field_size: int = _PICK.field_size,
     top_k: int = _PICK.top_k,
-    folds: int = _PICK.folds,
+    folds: int | None = _PICK.folds,
     seeds: int = _PICK.seeds,
     refit: bool = _PICK.refit,
     merge: bool = _PICK.merge,

@@ -60,10 +60,11 @@ class PickSettings(
         "epochs.",
         low=1,
     )
-    folds: int = option(
-        1,
+    folds: int | None = option(
+        None,
         "Number of folds on which finalists and baselines are compared; the first is the split of "
-        "the race. If you supplied validation images, it is the number of seeds instead.",
+        "the race. If you supplied validation images, it is the number of seeds instead. Default: "
+        "2, or 1 if the images cannot be divided.",
         low=1,
     )
     seeds: int = option(

@@ -43,8 +43,7 @@ from machine import describe_machine  # noqa: E402
 ROOT = HERE.parents[1]
 RESULTS = HERE.parent / "results" / "faults.jsonl"
 PICK = ("--backbone", "fashion-vit8", "--epochs", "2", "--batch-size", "8", "--probe-images", "8",
-        "--field-size", "3", "--folds", "2", "--seeds", "1", "--adapter", "bottleneck",
-        "--edges", "2")  # fmt: skip
+        "--field-size", "3", "--seeds", "1", "--adapter", "bottleneck", "--edges", "2")  # fmt: skip
 MOST = 5  # resumes of a try
 LOOK = 0.01  # seconds between two looks at what a process says
 

@@ -115,6 +115,6 @@ def picked(cli, home, predictor, image_folder) -> Done:
     (home / "config.yaml").write_text("top-k: 2\nepochs: 9\nweight_decay: 0.001\nbudget: 1h\n")
     return cli(
         "pick", image_folder, *SMALL, "-c", "config.yaml", "--epochs", 2, "--field-size", 5,
-        "--folds", 2, "--seeds", 2, "--predictor", predictor, "--json", cwd=home,
+        "--seeds", 2, "--predictor", predictor, "--json", cwd=home,
         AUTOPLACE_EPOCHS="7", AUTOPLACE_WEIGHT_DECAY="0.01",
     )  # fmt: skip

@@ -252,7 +252,7 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
     assert done.code == 0, done.err
     told = done.document
     assert told["candidates"] > 625
-    assert (told["field"], told["finalists"], told["folds"], told["seeds"]) == (24, 2, 1, 3)
+    assert (told["field"], told["finalists"], told["folds"], told["seeds"]) == (24, 2, 2, 3)
     assert told["estimated_seconds"] == pytest.approx(sum(told["phases"].values()))
     assert 0 < told["low"] < told["estimated_seconds"] < told["high"]
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from experiments.faults.essence import assert_whole, ended_trials, result_of, tr
 from tests.field._stores import make_images, run_here, start
 
 PICK = ("--backbone", "fashion-vit8", "--epochs", "2", "--batch-size", "8", "--probe-images", "8",
-        "--field-size", "3", "--folds", "2", "--seeds", "1", "--adapter", "bottleneck")  # fmt: skip
+        "--field-size", "3", "--seeds", "1", "--adapter", "bottleneck")  # fmt: skip
 # What a process says when it is to be ended; a new or a resumed one each time.
 MOMENTS = (
     "Probing",

@@ -13,6 +13,8 @@ from autoplace.placement.generators import count_candidates, every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Task, count_folds
 
+DEFAULT_FOLDS = 2
+
 
 @dataclass(frozen=True)
 class SearchSpace:
@@ -127,13 +129,14 @@ def count_comparisons(task: Task, settings: PickSettings) -> int:
     UserError
         The images cannot be divided into as many folds as were asked for.
     """
+    asked = settings.folds or DEFAULT_FOLDS
     if not task.data.made_val:  # the user's validation images are the only fold
-        return settings.folds
+        return asked
     most = count_folds(task)
-    if settings.folds > most:
+    if settings.folds is not None and asked > most:
         groups = "" if task.data.groups is None else "; groups stay together"
         raise UserError(
-            f"--folds is {settings.folds}, but training and validation images can be divided into "
+            f"--folds is {asked}, but training and validation images can be divided into "
             f"{most} at most{groups}; give a smaller number"
         )
-    return settings.folds
+    return min(asked, most)
