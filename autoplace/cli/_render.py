@@ -148,7 +148,7 @@ def _verdict(result: PickResult) -> list[str]:
     """Say plainly what the winner is worth."""
     lines = []
     if result.winner_role.is_baseline:
-        lines.append(f"No predicted placement beat {result.winner_role} on validation.")
+        lines.append(f"No predicted placement clearly beat {result.winner_role} on validation.")
     better = [role for role, each in result.differences.items() if each.difference <= 0]
     if better:
         lines.append(f"The winner is not ahead of {' and '.join(better)} on test.")
