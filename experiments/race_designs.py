@@ -30,7 +30,7 @@ import pandas as pd
 
 from autoplace.agent import Progress, open_task
 from autoplace.agent._plan import make_plan
-from autoplace.agent.steps._choose import Contender, order
+from autoplace.agent.steps._choose import Contender, OnImages, order
 from autoplace.agent.steps._race import Rung, keep_kinds, plan_rungs, rank
 from autoplace.agent.steps._rates import find_rates, with_rates
 from autoplace.agent.steps._rounds import Rounds
@@ -222,16 +222,14 @@ class Trained:
         return float(np.average([self.test, *others], weights=weights))
 
     @property
-    def images(self) -> dict[str, np.ndarray]:
+    def images(self) -> OnImages:
         """Losses and hits whose standard errors are those over as many images as validation has.
 
         Images were not recorded; so the errors are taken from the spread over the parts.
         """
         scale = np.sqrt(len(self.parts))
-        return {
-            "losses": scale * np.array([each.loss for each in self.parts]),
-            "hits": scale * np.array([each.accuracy for each in self.parts]),
-        }
+        found = np.array([[each.loss, each.accuracy] for each in self.parts])
+        return OnImages(*(scale * found.T))
 
     def on_part(self, part: int) -> Outcome:
         """Return an outcome as if the part were a further fold."""
@@ -262,7 +260,7 @@ def compete(
     epochs += len(left) * (EPOCHS - before)
     trained = [*baselines, *left]
     finals = [
-        Contender([each.outcome], each.prior, **(each.images if design.margin else {}))
+        Contender([each.outcome], each.prior, each.images if design.margin else None)
         for each in trained
     ]
     adapted = sum(bool(len(each.placement)) for each in finals)

@@ -181,8 +181,8 @@ class Records:
         if halves:
             known = sorted(self.losses)
             best = known.index(min(tried, key=lambda rate: tried[rate][0]))
-            beside = known[max(0, best - 1) : best + 2]
-            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in beside}
+            around = known[max(0, best - 1) : best + 2]
+            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in around}
         return best_rate(tried), len(tried) * len(seeds) * short_epochs(EPOCHS) / EPOCHS
 
     def whole(self, start: float, seed: int, judged_by: str) -> tuple[float, float]:

@@ -146,11 +146,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
         searches=settings.lr is None,
     )
     counts = allowance.by_phase(settings.epochs, sides)
-    found = sum(
-        max(JUDGES, len(references(space, spec, task.chain.n_nodes)))
-        for spec in space.kinds
-        if settings.lr is None
-    )
+    searched = space.kinds if settings.lr is None else ()
+    found = sum(max(JUDGES, len(references(space, spec, task.chain.n_nodes))) for spec in searched)
     rates = LEAST * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoplace.agent import open_task
 from autoplace.agent.steps._afford import Allowance, Sides, afford
-from autoplace.agent.steps._choose import Contender, choose
+from autoplace.agent.steps._choose import Contender, OnImages, choose, with_images
 from autoplace.agent.steps._race import keep_kinds, plan_rungs, rank
 from autoplace.placement import Placement
-from autoplace.settings import PickSettings
-from autoplace.training import Epoch, Outcome, Scores, Trial
+from autoplace.settings import PickSettings, TrialSettings
+from autoplace.training import Deadline, Epoch, Outcome, Scores, Trial, run_trials
 from predictors.vocabulary import Role, Status
 
 
@@ -65,7 +67,8 @@ def test_an_early_rung_keeps_the_best_of_each_kind_and_then_the_best_of_all():
 
 def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None, hits=None):
     outcomes = [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)]
-    return Contender(outcomes, prior, by_image, hits)
+    images = None if by_image is None else OnImages(by_image, hits)
+    return Contender(outcomes, prior, images)
 
 
 def test_the_best_mean_over_folds_wins_not_the_best_on_one_fold():
@@ -136,6 +139,25 @@ def test_places_win_by_more_than_two_standard_errors_of_the_metric_too(accuracy,
     everywhere = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
     found = contender("2>5", [accuracy], [0.58], by_image=by_image + noise, hits=other)
     assert choose([found, everywhere], "accuracy") is (found if wins else everywhere)
+
+
+def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():
+    settings = TrialSettings(epochs=1, batch_size=100)
+    task = open_task("builtin:digits")
+    trial = Trial(Placement.parse("20>22@bottleneck:r=2"), 0, learning_rate=0.01)
+    (done,) = run_trials(task, [trial], settings)
+    images = with_images(task, Contender([done], 0.0), Deadline()).images
+    assert images.losses.shape == images.hits.shape == (len(task.rows("val")),)
+    assert images.losses.mean() == pytest.approx(done.val.loss, rel=1e-5)
+    assert images.hits.mean() == pytest.approx(done.val.accuracy)
+
+
+def test_rates_that_are_given_cost_no_later_search():
+    sides = Sides(refit_share=1.0, contenders=1, tested=4)
+    assert sides.later_rates == 2
+    given = replace(sides, searches=False)
+    costs = [Allowance(4, 2, 1, 1).by_phase(10, each)["baselines"] for each in (sides, given)]
+    assert costs[0] > costs[1] == 0
 
 
 def test_a_prior_that_is_unknown_neither_helps_nor_hurts():

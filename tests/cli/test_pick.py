@@ -255,6 +255,11 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
     assert (told["field"], told["finalists"], told["folds"], told["seeds"]) == (24, 2, 2, 3)
     assert told["estimated_seconds"] == pytest.approx(sum(told["phases"].values()))
     assert 0 < told["low"] < told["estimated_seconds"] < told["high"]
+    given = cli(
+        "pick", image_folder, *SMALL, "--epochs", 1, "--lr", 0.01, "--predictor", predictor,
+        "--dry-run", "--json", cwd=tmp_path,
+    ).document  # fmt: skip
+    assert told["phases"]["learning rates"] > given["phases"]["learning rates"] == 0
     assert list(tmp_path.iterdir()) == []
 
 

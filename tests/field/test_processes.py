@@ -214,7 +214,7 @@ def test_ui_on_a_port_in_use_is_one_line_at_once(new_store):
             (line,) = done.err.splitlines()
             assert f"port {port} of 127.0.0.1 is in use" in line
             assert f"autoplace ui --port {port + 1}" in line
-        assert time.monotonic() - begun < 30  # at once on an idle machine
+        assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_ctrl_c_ends_the_ui_with_all_its_processes(new_store):
     assert servers
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert time.monotonic() - begun < 30  # two seconds on an idle machine
+    process.communicate(timeout=30)
+    assert time.monotonic() - begun < 6  # two seconds on an idle machine
     assert process.returncode == 130
     assert not [server for server in servers if server.is_running()]
 

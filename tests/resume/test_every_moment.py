@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from autoplace.agent.steps import _contest
 from autoplace.agent.steps._contest import Organiser
 from autoplace.agent.steps._entrants import enter
 from autoplace.agent.steps._progress import Progress
@@ -115,7 +116,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(_earlier, "push_ledger", lambda store, ledger: 0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     # Invented outcomes have no model that could predict images.
-    monkeypatch.setattr(Organiser, "_with_images", lambda self, contender: contender)
+    monkeypatch.setattr(_contest, "with_images", lambda task, contender, deadline: contender)
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.faults)])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Self
 
 import numpy as np
 
@@ -13,11 +14,50 @@ from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
-from autoplace.training import DeadlineReachedError, Images, Job, Outcome, Trial, trial_of
+from autoplace.training import (
+    Deadline,
+    DeadlineReachedError,
+    Images,
+    Job,
+    Outcome,
+    Task,
+    Trial,
+    losses,
+    predict_split,
+    trained_model,
+    trial_of,
+)
 from predictors.vocabulary import LOG_LOSS, Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
+
+
+@dataclass(frozen=True, eq=False)
+class OnImages:
+    """What a contender reaches on each validation image of the task's own split.
+
+    Attributes
+    ----------
+    losses : ndarray (rows,)
+        Cross-entropy in nats, without class weights.
+    hits : ndarray (rows,)
+        1 where the image is classified correctly, else 0.
+
+    Examples
+    --------
+    >>> logits = np.array([[2.0, 0.0], [2.0, 0.0]])
+    >>> OnImages.of(np.array([0, 1]), logits).hits
+    array([1., 0.])
+    """
+
+    losses: np.ndarray
+    hits: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, logits: np.ndarray) -> Self:
+        """Compute it from labels (rows,) and logits (rows, classes)."""
+        return cls(losses(labels, logits), (logits.argmax(-1) == labels).astype(float))
 
 
 @dataclass(frozen=True)
@@ -30,9 +70,8 @@ class Contender:
         Its trials, one per fold or seed; the first is on the task's own validation images.
     prior : float
         Predicted gain over head-only; NaN if it is unknown.
-    losses, hits : ndarray (rows,), optional
-        Loss of each validation image of the task's own split after the first of the trials, and
-        whether it is classified correctly.
+    images : OnImages, optional
+        After the first of the trials.
 
     Examples
     --------
@@ -44,8 +83,7 @@ class Contender:
 
     outcomes: list[Outcome]
     prior: float
-    losses: np.ndarray | None = None
-    hits: np.ndarray | None = None
+    images: OnImages | None = None
 
     @property
     def placement(self) -> Placement:
@@ -74,16 +112,28 @@ class Contender:
         That is by more than one standard error of the loss or, in another metric, by more than two
         of the accuracy. Folds count as independent and alike. False where images are not known.
         """
-        if self.losses is None or best.losses is None or self.hits is None or best.hits is None:
+        own, other = self.images, best.images
+        if own is None or other is None:
             return False
-        count = len(self.losses) * len(self.outcomes)
-        of_loss, of_accuracy = (
-            float((own - other).std() / np.sqrt(count))
-            for own, other in ((self.losses, best.losses), (self.hits, best.hits))
-        )
-        by_metric = best.metric(metric) - self.metric(metric)
-        by_metric = 0.0 if metric == LOG_LOSS else by_metric
-        return self.loss - best.loss <= of_loss and by_metric <= 2 * of_accuracy
+        root = np.sqrt(len(own.losses) * len(self.outcomes))
+        near = self.loss - best.loss <= (own.losses - other.losses).std() / root
+        if metric != LOG_LOSS:  # which is the loss once more
+            of_accuracy = (own.hits - other.hits).std() / root
+            near = near and best.metric(metric) - self.metric(metric) <= 2 * of_accuracy
+        return bool(near)
+
+
+def with_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
+    """Predict the validation images with what the first of the trials has trained.
+
+    Raises
+    ------
+    DeadlineReachedError
+        The time budget is used up.
+    """
+    model = trained_model(task, contender.outcomes[0])
+    logits, labels = predict_split(task, model, "val", deadline)
+    return replace(contender, images=OnImages.of(labels, logits))
 
 
 def compare(
@@ -174,14 +224,14 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
     best = _best(ranked, metric)
     # Standardised losses would tell apart what are equals to any user.
-    tied = [
+    winner = next(
         pair
         for pair in pairs
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
-    ]
-    everywhere = [pair for pair in ranked if _is_everywhere(pair[0])]
-    near = [pair for pair in everywhere if pair[0].is_near(best, metric)]
-    winner = near[0] if near and tied[0][0].placement.edges else tied[0]
+    )
+    if winner[0].placement.edges:  # head-only has a rule of its own
+        baselines = (pair for pair in ranked if pair[0].role.is_baseline and len(pair[0].placement))
+        winner = next((pair for pair in baselines if pair[0].is_near(best, metric)), winner)
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
@@ -219,11 +269,6 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     rival = adapted[0]
     improves = rival.metric(metric) > best.metric(metric) or rival.loss < best.loss
     return rival if improves else best
-
-
-def _is_everywhere(contender: Contender) -> bool:
-    """Whether it is a baseline with adapters."""
-    return contender.role.is_baseline and bool(contender.placement.edges)
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autoplace.agent.steps._afford import Allowance, Sides, afford
-from autoplace.agent.steps._choose import Contender, choose, compare
+from autoplace.agent.steps._choose import Contender, choose, compare, with_images
 from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
@@ -31,9 +31,6 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
-    losses,
-    predict_split,
-    trained_model,
 )
 from predictors.vocabulary import HEAD_ONLY, Role
 
@@ -183,7 +180,9 @@ class Organiser:
             _further(self._task, allowance.folds),
         )
         # In the time that is held back, too: without them a lucky placement may win.
-        contest.contenders = [self._with_images(each) for each in contest.contenders]
+        contest.contenders = [
+            with_images(self._task, each, self._deadline.whole) for each in contest.contenders
+        ]
         if self._deadline.passed:
             raise DeadlineReachedError
         if contest.contenders:
@@ -225,13 +224,6 @@ class Organiser:
             return race(self._rounds, starters, rungs, contest.rungs)
         finally:
             contest.search_ended = time.perf_counter()
-
-    def _with_images(self, contender: Contender) -> Contender:
-        """Add the loss of each validation image, and whether it is classified correctly."""
-        model = trained_model(self._task, contender.outcomes[0])
-        logits, labels = predict_split(self._task, model, "val", self._deadline.whole)
-        hits = (logits.argmax(-1) == labels).astype(float)
-        return replace(contender, losses=losses(labels, logits), hits=hits)
 
     def _refit(self, seeds: int) -> None:
         contest, entrants = self._contest, self._entrants
