@@ -10,6 +10,7 @@ import click
 
 from autoplace.cli._table import table
 from autoplace.cli._terminal import wrapped
+from predictors.vocabulary import Role
 
 if TYPE_CHECKING:
     from autoplace.agent import (
@@ -102,8 +103,8 @@ def render_pick(result: PickResult) -> str:
         ),
         "",
         f"Validation {result.metric}{over}; gain: over head-only; score: from metric, loss and "
-        "prediction, the highest wins (except in ties, against adapters in every block, and "
-        "against head-only)",
+        "prediction, the highest wins (except in ties, and against every-block, lora and "
+        "head-only)",
         table(header, ranking),
         "",
         *_tested(result),
@@ -148,7 +149,8 @@ def _verdict(result: PickResult) -> list[str]:
     """Say plainly what the winner is worth."""
     lines = []
     if result.winner_role.is_baseline:
-        lines.append(f"No predicted placement clearly beat {result.winner_role} on validation.")
+        clearly = "" if result.winner_role is Role.HEAD_ONLY else "clearly "
+        lines.append(f"No predicted placement {clearly}beat {result.winner_role} on validation.")
     better = [role for role, each in result.differences.items() if each.difference <= 0]
     if better:
         lines.append(f"The winner is not ahead of {' and '.join(better)} on test.")

@@ -200,11 +200,11 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
 
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
-    loss and still be more accurate (experiments/head_or_adapters.py). Adapters in every block win
+    loss and still be more accurate (experiments/head_or_adapters.py). Every-block and LoRA win
     unless the best is clearly better: by more than one standard error of the loss (the rule of
     Breiman et al. 1984; experiments/race_designs.py) or, in the metric, two of the accuracy. The
     best of many on a few hundred images is partly best by luck. Among equals, up to 0.01 nats of
-    loss, the simpler placement wins: head-only, then adapters in every block, then the one with the
+    loss, the simpler placement wins: head-only, then every-block or LoRA, then the one with the
     fewest edges.
 
     Parameters
