@@ -22,7 +22,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,10 @@ from autoplace.agent.steps._rate_grid import (
     JUDGES,
     START,
     best_rate,
-    extension,
+    following,
     short_epochs,
 )
+from autoplace.agent.steps._refit import AGAIN
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
@@ -50,7 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from left_out import predictor_without
 from machine import describe_machine
-from refits import refit_accuracies
+from refits import head_only_losses, refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
 # One task of each of eight families.
@@ -84,8 +85,10 @@ class PeftTrainer:
         fit = task.data.fit.load(np.arange(len(task.data.fit)))
         self._images, self._labels = fit.images.to(task.device), fit.labels.to(task.device)
 
-    def train(self, images: Images, rate: float, epochs: int, seed: int) -> torch.nn.Module:
-        """Train a new model on some images."""
+    def train(
+        self, images: Images, rate: float, epochs: int, seed: int
+    ) -> tuple[torch.nn.Module, float]:
+        """Train a new model on some images; return it with its loss in the last epoch."""
         rows = torch.from_numpy(split_rows(self._task, images).train)
         model = self._model(rows.numpy(), seed)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -94,6 +97,7 @@ class PeftTrainer:
         schedule = WarmUpAndCosine(epochs * -(-len(rows) // size))
         order, step = torch.Generator().manual_seed(seed), 0
         for _ in range(epochs):
+            losses = []
             for batch in rows[torch.randperm(len(rows), generator=order)].split(size):
                 loss = functional.cross_entropy(model(self._images[batch]), self._labels[batch])
                 optimiser.zero_grad()
@@ -101,8 +105,9 @@ class PeftTrainer:
                 for group in optimiser.param_groups:
                     group["lr"] = rate * schedule.factor(step)
                 optimiser.step()
+                losses.append(loss.item())
                 step += 1
-        return model.eval()
+        return model.eval(), float(np.mean(losses))
 
     def find_rate(self, epochs: int, seed: int) -> float:
         """Find the learning rate as `pick` does, by the validation loss of short trials."""
@@ -112,19 +117,28 @@ class PeftTrainer:
         while rates:
             for rate in rates:
                 for each in range(seed, seed + JUDGES):
-                    model = self.train(Images(), rate, short_epochs(epochs), each)
+                    model, _ = self.train(Images(), rate, short_epochs(epochs), each)
                     logits = predict(model, self._images[val])
                     loss = float(functional.cross_entropy(logits, self._labels[val]))
                     losses.setdefault(rate, []).append(loss)
-            rates = extension(losses)
+            rates = following(losses)
         return best_rate(losses)
 
-    def refit_accuracies(self, rate: float, epochs: int, seeds: Iterable[int]) -> list[float]:
-        """Train on training and validation images with each seed; return accuracies on test."""
+    def refit_accuracies(
+        self, rate: float, epochs: int, head_only: Mapping[int, float]
+    ) -> list[float]:
+        """Train on training and validation images with each seed; return accuracies on test.
+
+        As in `pick`, a training that ends with a higher training loss than head-only is run again
+        with another seed, and the lower training loss of the two counts.
+        """
         test = self._task.data.test.load(np.arange(len(self._task.data.test)))
         images, values = test.images.to(self._task.device), []
-        for seed in seeds:
-            model = self.train(Images("all"), rate, epochs, seed)
+        for seed, limit in head_only.items():
+            model, loss = self.train(Images("all"), rate, epochs, seed)
+            if loss > limit:
+                again = self.train(Images("all"), rate, epochs, seed + AGAIN)
+                model, loss = min((model, loss), again, key=lambda each: each[1])
             logits = predict(model, images).cpu().numpy()
             values.append(score(logits, test.labels.numpy()).accuracy)
         return values
@@ -167,14 +181,16 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     started = time.perf_counter()
     trainer = PeftTrainer(task, int(rank), settings)
     rate = trainer.find_rate(epochs, seed=0)
-    values = trainer.refit_accuracies(rate, epochs, range(seeds))
+    rates = {kind: found.rate for kind, found in picked.rates.items()}
+    head_only = head_only_losses(task, rates, range(seeds), settings)
+    values = trainer.refit_accuracies(rate, epochs, head_only)
     return {
         "task": name, "backbone": backbone, "epochs": epochs, "peft_rank": rank,
         "peft_rate": rate, "peft": values, "peft_seconds": time.perf_counter() - started,
         "winner": list(picked.tested["winner"].values), "placement": str(picked.winner),
         "winner_role": str(picked.winner_role),
         "lora": list(picked.tested["winner" if picked.winner == space.lora else "lora"].values),
-        "rates": {kind: found.rate for kind, found in picked.rates.items()},
+        "rates": rates,
         "baselines": {role: each.mean for role, each in picked.tested.items() if role != "winner"},
         "search_cost": picked.search_cost, "total_cost": picked.total_cost,
         "pick_seconds": pick_seconds, **MACHINE,
@@ -201,10 +217,14 @@ def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
         if winner == lora
         else refit_accuracies(task, winner, row["rates"], further, settings),
         "lora": own,
-        "peft": trainer.refit_accuracies(peft_rate, row["epochs"], further),
+        "peft": trainer.refit_accuracies(
+            peft_rate, row["epochs"], head_only_losses(task, row["rates"], further, settings)
+        ),
     }
     if max(rate / peft_rate, peft_rate / rate) > FAR:
-        found[SWAPPED] = refit_accuracies(task, lora, {"lora": peft_rate}, further, settings)
+        found[SWAPPED] = refit_accuracies(
+            task, lora, {**row["rates"], "lora": peft_rate}, further, settings
+        )
     return found
 
 

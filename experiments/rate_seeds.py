@@ -30,7 +30,13 @@ import pandas as pd
 
 from autoplace.agent import Progress, open_task
 from autoplace.agent.steps._race import validation_scores
-from autoplace.agent.steps._rate_grid import START, best_rate, extension, short_epochs
+from autoplace.agent.steps._rate_grid import (
+    START,
+    best_rate,
+    extension,
+    half_steps,
+    short_epochs,
+)
 from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model
@@ -47,9 +53,11 @@ TASKS = (
 )  # fmt: skip
 EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
-FINE = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 3.2e-2)
+FINE = (
+    1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 2.6e-2, 2.8e-2, 3.2e-2,
+)  # fmt: skip
 SEEDS, WHOLE = 4, 3
-IN_USE = "coarse, 2"  # steps and seeds
+IN_USE = "half, 2"  # steps and seeds
 ALWAYS = 0.018
 MOST = 5  # rates of whole trials before the two between
 JUDGED_BY: dict[str, Callable[[float, float], tuple[float, float]]] = {
@@ -179,10 +187,8 @@ class Records:
             tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in rates}
             rates = extension(tried)
         if halves:
-            known = sorted(self.losses)
-            best = known.index(min(tried, key=lambda rate: tried[rate][0]))
-            around = known[max(0, best - 1) : best + 2]
-            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in around}
+            beside = set(half_steps(tried)) & set(self.losses)
+            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in beside}
         return best_rate(tried), len(tried) * len(seeds) * short_epochs(EPOCHS) / EPOCHS
 
     def whole(self, start: float, seed: int, judged_by: str) -> tuple[float, float]:

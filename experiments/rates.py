@@ -157,7 +157,7 @@ def _runs(task: Task, backbone: str, name: str, settings: PickSettings, known: s
 
 
 def replay_race(short: pd.DataFrame) -> float:
-    """Return the rate that the race finds on its short trials, as `find_rate` does."""
+    """Return the rate that the race finds on its short trials, without half steps."""
     losses: dict[float, list[float]] = {}
     rates: tuple[float, ...] = START
     while rates:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoplace.agent.steps._rates import with_rates
+from autoplace.agent.steps._refit import AGAIN, training_loss
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
-from autoplace.training import Images, Task, Trial, predict_split, run_trials, score, trained_model
+from autoplace.training import (
+    Images,
+    Outcome,
+    Task,
+    Trial,
+    predict_split,
+    run_trials,
+    score,
+    trained_model,
+)
 from predictors.vocabulary import Role
 
 
@@ -16,17 +26,43 @@ def refit_accuracies(
     task: Task,
     placement: Placement,
     rates: Mapping[str, float],
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     settings: PickSettings,
 ) -> list[float]:
     """Train on training and validation images with each seed; return the accuracies on test.
 
-    A training that fails is left out.
+    A training that fails is left out. One that collapses is run again with another seed, as in
+    `pick`.
     """
-    trial = with_rates(Trial(placement, 0, Role.REFIT, images=Images("all")), rates)
-    outcomes = run_trials(task, [replace(trial, seed=seed) for seed in seeds], settings)
+    limits = head_only_losses(task, rates, seeds, settings)
+    done = _refit(task, placement, rates, seeds, settings)
+    collapsed = [seed for seed in done if training_loss(done[seed]) > limits[seed]]
+    again = _refit(task, placement, rates, [seed + AGAIN for seed in collapsed], settings)
+    for seed in collapsed:
+        pair = [done[seed], again[seed + AGAIN]] if seed + AGAIN in again else [done[seed]]
+        done[seed] = min(pair, key=training_loss)
     return [
         score(*predict_split(task, trained_model(task, outcome), "test")).accuracy
-        for outcome in outcomes
-        if outcome.is_done
+        for outcome in done.values()
     ]
+
+
+def head_only_losses(
+    task: Task, rates: Mapping[str, float], seeds: Iterable[int], settings: PickSettings
+) -> dict[int, float]:
+    """Train head-only with each seed; return its training losses, above which others collapsed."""
+    done = _refit(task, Placement(), rates, seeds, settings)
+    return {seed: training_loss(outcome) for seed, outcome in done.items()}
+
+
+def _refit(
+    task: Task,
+    placement: Placement,
+    rates: Mapping[str, float],
+    seeds: Iterable[int],
+    settings: PickSettings,
+) -> dict[int, Outcome]:
+    """Train with each seed; return the outcomes that are done, by seed."""
+    trial = with_rates(Trial(placement, 0, Role.REFIT, images=Images("all")), rates)
+    outcomes = run_trials(task, [replace(trial, seed=seed) for seed in seeds], settings)
+    return {outcome.trial.seed: outcome for outcome in outcomes if outcome.is_done}

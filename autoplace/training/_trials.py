@@ -103,8 +103,8 @@ def train(
     task : Task
         Data and backbone.
     jobs : sequence of Trial or Outcome
-        Distinct trials, with equal numbers of epochs and on the same images. A paused outcome
-        continues its trial; all jobs have finished the same number of epochs.
+        Distinct trials, with equal numbers of epochs and on the same images; may be empty. A
+        paused outcome continues its trial; all jobs have finished the same number of epochs.
     settings : TrialSettings
         How to train.
     until : int, optional
@@ -135,6 +135,8 @@ def train(
     outcomes = [
         open_outcome(task, job) if isinstance(job, Trial) else job.reopened() for job in jobs
     ]
+    if not outcomes:
+        return
     loop: TrainingLoop | None = None
     interrupted = False
     try:

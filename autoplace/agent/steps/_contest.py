@@ -242,7 +242,9 @@ class Organiser:
                 self._progress.note(f"{role} is not compared: {error}")
                 continue
             sides[role] = replace(trial, learning_rate=rate)
-        contest.trained = refit(self._rounds, sides, seeds, self._settings.refit)
+        contest.trained = refit(
+            self._rounds, sides, seeds, self._settings.refit, self._progress.note
+        )
         missing = sorted(set(sides) - {role for role, done in contest.trained.items() if done})
         if self._deadline.passed and len(contest.trained[WINNER]) < seeds:
             raise DeadlineReachedError

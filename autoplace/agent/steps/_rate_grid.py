@@ -15,14 +15,14 @@ from autoplace.placement import Placement
 from autoplace.training import Outcome, Trial
 from predictors.vocabulary import Role
 
-STEP = math.sqrt(10)  # ratio of neighbouring rates
+STEP = math.sqrt(10)  # ratio of neighbouring rates, before the half steps
 # Where the grid starts. It always grows once, so that the best of three has two neighbours; three
 # from the start would often be four in the end, because the best is as often the highest.
 START = (1e-2, 3.2e-2)
 START_FULL = (3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
-LEAST = len(START) + 1  # rates that a search tries
-# The most rates that a search tries: down to a hundredth of the first, where training changes next
-# to nothing.
+LEAST = len(START) + 3  # rates that a search tries, half steps among them
+# The most rates before half steps: down to a hundredth of the first, where training changes next to
+# nothing.
 MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
 # Trials that judge a rate at least: short trials scatter, so a single reference gets two seeds.
@@ -114,7 +114,7 @@ class RateGrid:
         """Add the outcomes of these trials, and say which rates to try next."""
         for rate in self.rates:
             self.tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
-        self.rates = extension(self.losses)
+        self.rates = following(self.losses)
 
     @property
     def losses(self) -> dict[float, list[float]]:
@@ -189,10 +189,25 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
     return float(f"{rates[best] * math.exp(shift * log_step):.3g}")
 
 
-def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
-    """Return the rates to try next: beyond the edge where the best rate is, or none.
+def following(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rates to try next: beyond an edge, then half a step beside the best, or none.
 
-    None follow once `MOST` were tried.
+    Examples
+    --------
+    >>> following({0.01: [0.6], 0.032: [0.5]})
+    (0.1,)
+    >>> following({0.01: [0.6], 0.032: [0.5], 0.1: [0.9]})
+    (0.018, 0.056)
+    >>> following({0.01: [0.6], 0.018: [0.4], 0.032: [0.5], 0.056: [0.6], 0.1: [0.9]})
+    ()
+    """
+    return extension(losses) or half_steps(losses)
+
+
+def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rate beyond the edge where the best rate is, or none.
+
+    None follows once `MOST` were tried.
 
     Examples
     --------
@@ -204,12 +219,35 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     rates = sorted(losses)
     if len(rates) >= MOST:
         return ()
-    means = [float(np.mean(losses[rate])) for rate in rates]
-    best = int(np.argmin(means))
-    if best == len(rates) - 1 and math.isfinite(means[best]):
-        beyond = rates[-1] * STEP
-    elif best == 0:  # also where every rate diverges
-        beyond = rates[0] / STEP
-    else:
-        return ()
-    return (float(f"{beyond:.2g}"),)
+    best = _best(losses)
+    if best == rates[-1] and math.isfinite(np.mean(losses[best])):
+        return (_moved(best, 1),)
+    if best == rates[0]:  # also where every rate diverges
+        return (_moved(best, -1),)
+    return ()
+
+
+def half_steps(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rates half a step below and above the best, or none.
+
+    None follow once half steps were tried, and beside a best rate at an edge.
+
+    Examples
+    --------
+    >>> half_steps({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
+    (0.0056, 0.018)
+    """
+    rates, best = sorted(losses), _best(losses)
+    tried = any(_moved(rate, 0.5) in losses for rate in rates)
+    return () if tried or best in (rates[0], rates[-1]) else (_moved(best, -0.5), _moved(best, 0.5))
+
+
+def _best(losses: Mapping[float, Sequence[float]]) -> float:
+    """Return the lowest rate with the lowest mean loss."""
+    return min(sorted(losses), key=lambda rate: float(np.mean(losses[rate])))
+
+
+def _moved(rate: float, steps: float) -> float:
+    """Return the rate so many steps away on the grid, with two digits."""
+    place = round(2 * math.log(rate, STEP)) / 2  # in half steps
+    return float(f"{STEP ** (place + steps):.2g}")

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 WINNER = "winner"
+AGAIN = 100  # added to the seed of a training that is run again
 
 
 def refit(
-    rounds: Rounds, trials: Mapping[str, Trial], seeds: int, on_all: bool
+    rounds: Rounds,
+    trials: Mapping[str, Trial],
+    seeds: int,
+    on_all: bool,
+    note: Callable[[str], None],
 ) -> dict[str, list[Outcome]]:
     """Train the winner and the baselines under several seeds; all are treated alike.
+
+    A training that collapsed is run once more with another seed, and the one of the two with the
+    lower training loss counts.
 
     Parameters
     ----------
@@ -28,6 +37,8 @@ def refit(
         Number of trainings of each.
     on_all : bool
         Whether to train on training and validation images together, or on the training images.
+    note : callable
+        Called with a message for each training that is run again.
 
     Returns
     -------
@@ -58,5 +69,47 @@ def refit(
         for role in trials
         if role == WINNER or not all(by_role[role] in failed for by_role in wanted)
     ]
-    whole = [by_role for by_role in wanted if all(by_role[role] in done for role in roles)]
-    return {role: [done[by_role[role]] for by_role in whole] for role in roles}
+    whole = [
+        {role: done[by_role[role]] for role in roles}
+        for by_role in wanted
+        if all(by_role[role] in done for role in roles)
+    ]
+    _run_collapsed_again(rounds, whole, note)
+    return {role: [by_role[role] for by_role in whole] for role in roles}
+
+
+def training_loss(outcome: Outcome) -> float:
+    """Return the mean training loss of the last epoch.
+
+    A training collapsed if it ends above that of head-only on the same images: adapters that do
+    nothing are as good as head-only, so it lost what it had, as happens at high rates. Validation
+    has no part in it, because the refit trains on those images.
+    """
+    return outcome.epochs[-1].train_loss
+
+
+def _run_collapsed_again(
+    rounds: Rounds, by_seed: list[dict[str, Outcome]], note: Callable[[str], None]
+) -> None:
+    """Replace what collapsed by a training with another seed, where its training loss is lower."""
+    again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
+    for outcomes in by_seed:
+        head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
+        limit = math.inf if head_only is None else training_loss(head_only)
+        for role, outcome in outcomes.items():
+            if training_loss(outcome) > limit:
+                seed = outcome.trial.seed
+                again[replace(outcome.trial, seed=seed + AGAIN)] = outcomes, role
+                note(
+                    f"the final training of {role} with seed {seed} collapsed (training loss "
+                    f"{training_loss(outcome):.3g}, of head-only {limit:.3g}); it is run again "
+                    f"with seed {seed + AGAIN}"
+                )
+    if not again:
+        return
+    with suppress(DeadlineReachedError):
+        rounds.run("Training again what collapsed", list(again))
+    for outcome in rounds.ended:
+        if outcome.trial in again and outcome.is_done:
+            outcomes, role = again[outcome.trial]
+            outcomes[role] = min(outcomes[role], outcome, key=training_loss)
