@@ -51,7 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from left_out import predictor_without
 from machine import describe_machine
-from refits import head_only_losses, refit_accuracies
+from refits import collapse_limits, refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
 # One task of each of eight families.
@@ -125,16 +125,16 @@ class PeftTrainer:
         return best_rate(losses)
 
     def refit_accuracies(
-        self, rate: float, epochs: int, head_only: Mapping[int, float]
+        self, rate: float, epochs: int, limits: Mapping[int, float]
     ) -> list[float]:
         """Train on training and validation images with each seed; return accuracies on test.
 
-        As in `pick`, a training that ends with a higher training loss than head-only is run again
-        with another seed, and the lower training loss of the two counts.
+        As in `pick`, a training that collapsed is run again with another seed, and the lower
+        training loss of the two counts. `limits` has the seeds, and what `collapse_limits` returns.
         """
         test = self._task.data.test.load(np.arange(len(self._task.data.test)))
         images, values = test.images.to(self._task.device), []
-        for seed, limit in head_only.items():
+        for seed, limit in limits.items():
             model, loss = self.train(Images("all"), rate, epochs, seed)
             if loss > limit:
                 again = self.train(Images("all"), rate, epochs, seed + AGAIN)
@@ -182,8 +182,8 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     trainer = PeftTrainer(task, int(rank), settings)
     rate = trainer.find_rate(epochs, seed=0)
     rates = {kind: found.rate for kind, found in picked.rates.items()}
-    head_only = head_only_losses(task, rates, range(seeds), settings)
-    values = trainer.refit_accuracies(rate, epochs, head_only)
+    limits = collapse_limits(task, rates, range(seeds), settings)
+    values = trainer.refit_accuracies(rate, epochs, limits)
     return {
         "task": name, "backbone": backbone, "epochs": epochs, "peft_rank": rank,
         "peft_rate": rate, "peft": values, "peft_seconds": time.perf_counter() - started,
@@ -218,7 +218,7 @@ def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
         else refit_accuracies(task, winner, row["rates"], further, settings),
         "lora": own,
         "peft": trainer.refit_accuracies(
-            peft_rate, row["epochs"], head_only_losses(task, row["rates"], further, settings)
+            peft_rate, row["epochs"], collapse_limits(task, row["rates"], further, settings)
         ),
     }
     if max(rate / peft_rate, peft_rate / rate) > FAR:

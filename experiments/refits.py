@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoplace.agent.steps._rates import with_rates
-from autoplace.agent.steps._refit import AGAIN, training_loss
+from autoplace.agent.steps._refit import AGAIN, collapse_limit, training_loss
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
@@ -34,7 +34,7 @@ def refit_accuracies(
     A training that fails is left out. One that collapses is run again with another seed, as in
     `pick`.
     """
-    limits = head_only_losses(task, rates, seeds, settings)
+    limits = collapse_limits(task, rates, seeds, settings)
     done = _refit(task, placement, rates, seeds, settings)
     collapsed = [seed for seed in done if training_loss(done[seed]) > limits[seed]]
     again = _refit(task, placement, rates, [seed + AGAIN for seed in collapsed], settings)
@@ -47,12 +47,12 @@ def refit_accuracies(
     ]
 
 
-def head_only_losses(
+def collapse_limits(
     task: Task, rates: Mapping[str, float], seeds: Iterable[int], settings: PickSettings
 ) -> dict[int, float]:
-    """Train head-only with each seed; return its training losses, above which others collapsed."""
+    """Train head-only with each seed; return the training losses above which others collapsed."""
     done = _refit(task, Placement(), rates, seeds, settings)
-    return {seed: training_loss(outcome) for seed, outcome in done.items()}
+    return {seed: collapse_limit(outcome) for seed, outcome in done.items()}
 
 
 def _refit(

@@ -13,6 +13,7 @@ from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 WINNER = "winner"
 AGAIN = 100  # added to the seed of a training that is run again
+ABOVE = 0.05  # nats above head-only's training loss, which may be near zero: rate_seeds.py
 
 
 def refit(
@@ -24,8 +25,8 @@ def refit(
 ) -> dict[str, list[Outcome]]:
     """Train the winner and the baselines under several seeds; all are treated alike.
 
-    A training that collapsed is run once more with another seed, and the one of the two with the
-    lower training loss counts.
+    A training that collapsed (`collapse_limit`) is run once more with another seed, and the one of
+    the two with the lower training loss counts.
 
     Parameters
     ----------
@@ -79,13 +80,18 @@ def refit(
 
 
 def training_loss(outcome: Outcome) -> float:
-    """Return the mean training loss of the last epoch.
-
-    A training collapsed if it ends above that of head-only on the same images: adapters that do
-    nothing are as good as head-only, so it lost what it had, as happens at high rates. Validation
-    has no part in it, because the refit trains on those images.
-    """
+    """Return the mean training loss of the last epoch, in nats."""
     return outcome.epochs[-1].train_loss
+
+
+def collapse_limit(head_only: Outcome) -> float:
+    """Return the training loss above which a training on the same images has collapsed.
+
+    Adapters that do nothing are as good as head-only, so a training that ends clearly above it has
+    lost what it had, as happens at high rates. Validation has no part in this, because the refit
+    trains on those images.
+    """
+    return training_loss(head_only) + ABOVE
 
 
 def _run_collapsed_again(
@@ -95,15 +101,15 @@ def _run_collapsed_again(
     again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
     for outcomes in by_seed:
         head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
-        limit = math.inf if head_only is None else training_loss(head_only)
+        limit = math.inf if head_only is None else collapse_limit(head_only)
         for role, outcome in outcomes.items():
             if training_loss(outcome) > limit:
                 seed = outcome.trial.seed
                 again[replace(outcome.trial, seed=seed + AGAIN)] = outcomes, role
                 note(
                     f"the final training of {role} with seed {seed} collapsed (training loss "
-                    f"{training_loss(outcome):.3g}, of head-only {limit:.3g}); it is run again "
-                    f"with seed {seed + AGAIN}"
+                    f"{training_loss(outcome):.3g}, of head-only {limit - ABOVE:.3g}); it is run "
+                    f"again with seed {seed + AGAIN}"
                 )
     if not again:
         return
