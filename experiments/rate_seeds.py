@@ -10,6 +10,8 @@ finalists are (*score*), or by loss or accuracy alone. Also *always* the same ra
 accuracy at the best of the rates minus that at the rate found, in points. Both are accuracies on
 the measurement split, mean over the seeds of the whole trainings. A rate that was not measured
 counts as the nearest that was; *between* interpolates over the logarithm of the rate instead.
+*Collapses* are the whole trainings that the refit would run again, by their training loss, and how
+far they are behind the best rate, in points; where the training loss was recorded.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -37,7 +39,9 @@ from autoplace.agent.steps._rate_grid import (
     half_steps,
     short_epochs,
 )
+from autoplace.agent.steps._refit import ABOVE, training_loss
 from autoplace.agent.steps._space import search_space
+from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model
 from predictors.vocabulary import Role
@@ -59,6 +63,7 @@ FINE = (
 SEEDS, WHOLE = 4, 3
 IN_USE = "half, 2"  # steps and seeds
 ALWAYS = 0.018
+NEXT_TO_NOTHING = 1e-4  # a rate at which the head stays as it was fitted
 MOST = 5  # rates of whole trials before the two between
 JUDGED_BY: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "score": lambda accuracy, loss: (accuracy, loss),
@@ -83,10 +88,14 @@ def run_task(name: str) -> dict[str, Any]:
     for outcome in run_trials(task, brief, settings):
         found = outcome.val.loss if outcome.is_done else math.inf
         losses[outcome.trial.learning_rate].append(found)
+    head = Trial(Placement(), 0, learning_rate=NEXT_TO_NOTHING)
+    (head_only,) = run_trials(task, [head], settings)
     accuracies: dict[float, list[float]] = {rate: [] for rate in FINE}
+    trained: dict[float, list[float]] = {rate: [] for rate in FINE}
     validated: dict[float, list[list[float]]] = {rate: [] for rate in FINE}
     for outcome in run_trials(task, whole, settings):
         validated[outcome.trial.learning_rate].append([outcome.val.accuracy, outcome.val.loss])
+        trained[outcome.trial.learning_rate].append(training_loss(outcome))
         model = trained_model(task, outcome)
         logits, labels = predict_split(task, model, "measurement")
         accuracies[outcome.trial.learning_rate].append(score(logits, labels).accuracy)
@@ -95,6 +104,8 @@ def run_task(name: str) -> dict[str, Any]:
         "losses": {str(rate): each for rate, each in losses.items()},
         "validated": {str(rate): each for rate, each in validated.items()},
         "accuracies": {str(rate): each for rate, each in accuracies.items()},
+        "trained": {str(rate): each for rate, each in trained.items()},
+        "head_only": training_loss(head_only),
         **describe_machine(),
     }
 
@@ -228,6 +239,17 @@ class Records:
         return found
 
 
+def collapses(row: dict[str, Any]) -> dict[str, list[float]]:
+    """Return how far trainings are behind the best rate, collapsed or not, in points."""
+    best = max(Records.of(row).means.values())
+    found: dict[str, list[float]] = {"collapsed": [], "not collapsed": []}
+    for rate, losses in row["trained"].items():
+        for loss, accuracy in zip(losses, row["accuracies"][rate], strict=True):
+            name = "collapsed" if loss > row["head_only"] + ABOVE else "not collapsed"
+            found[name].append(round(best - 100 * accuracy, 1))
+    return {name: sorted(behind) for name, behind in found.items()}
+
+
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what each search finds, costs and loses, by task and in the mean."""
     tables: dict[str, Any] = {}
@@ -254,6 +276,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 for rate, each in row["accuracies"].items()
             },
             "means": {rate: round(mean, 1) for rate, mean in records.means.items()},
+            "collapses": collapses(row),
         }
     table = pd.DataFrame(lost)
     against = table.sub(table[IN_USE], axis=0)
