@@ -12,6 +12,7 @@ import torch
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance, Sides
 from autoplace.agent.steps._entrants import lora_baseline
+from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._rate_grid import JUDGES, LEAST, short_epochs
@@ -120,6 +121,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     """
     progress = _KeptNotes(progress or Progress())
     deadline = Deadline.parse(settings.budget)
+    read_kinds(settings.adapter)  # a mistake is reported before any image is looked at
     store = open_store(settings.store, progress)
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._entrants import Entrants, enter
 from autoplace.agent.steps._forecast import Forecast, make_forecast, read_forecast
+from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._past import check_unchanged, probe_of
 from autoplace.agent.steps._probe import Probe, probe_task
@@ -64,6 +65,7 @@ def make_plan(
         The time budget ran out.
     """
     deadline = deadline or Deadline()
+    read_kinds(settings.adapter)  # a mistake is reported before any image is looked at
     active = None if past else load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
     deadline.check()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from autoplace.agent.steps._active_predictor import load_active_predictor
+from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._predict import predict_gains
 from autoplace.agent.steps._probe import probe_task
@@ -109,6 +110,7 @@ def probe(
 
     See `autoplace.probe`.
     """
+    read_kinds(settings.adapter)  # a mistake is reported before any image is looked at
     progress = progress or Progress()
     active = load_active_predictor(
         open_store(settings.store, progress, write=False), settings.predictor, progress

@@ -137,7 +137,15 @@ PLACEMENTS = {
         lambda g: ["collect", g.images, "--placements-file", g.file("p.txt", "1>2@loro:r=2\n")],
         r"p\.txt, line 1: unknown adapter kind 'loro'; did you mean 'lora'.*bottleneck, ",
     ),
-    "an unknown adapter kind": (lambda g: ["pick", g.images, "--adapter", "liner"], "'linear'"),
+    "an unknown adapter kind, which is refused before any image is looked at": (
+        lambda g: ["pick", "nowhere", "--adapter", "liner"], "did you mean 'linear'"
+    ),
+    "the same in a dry run": (
+        lambda g: ["pick", "nowhere", "--adapter", "liner", "--dry-run"], "did you mean 'linear'"
+    ),
+    "the same in a probe": (
+        lambda g: ["probe", "nowhere", "--adapter", "liner"], "did you mean 'linear'"
+    ),
     "top-k of 0": (lambda g: ["pick", g.images, "--top-k", 0], "--top-k is 0.* at least 1"),
     "top-k far above the candidates": (
         lambda g: ["pick", g.images, "--top-k", 10**6], "--top-k is 1000000.* at most"
