@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 from left_out import predictor_without
 from machine import describe_machine
 from rates import WIDE, write_subset
-from refits import refit_accuracies
+from refits import collapse_limits, refit_accuracies
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, REPORT = RESULTS / "adapter_kinds.jsonl", RESULTS / "adapter_kinds.json"
@@ -101,8 +101,8 @@ def run_kind(kind: str, task_name: str, backbone: str, epochs: int) -> dict[str,
         random: dict[str, Any] = {}
         if placement is not None:
             rates = {name: found.rate for name, found in result.rates.items()}
-            seeds = range(settings.seeds)
-            values = refit_accuracies(task, placement, rates, seeds, settings)
+            limits = collapse_limits(task, rates, range(settings.seeds), settings)
+            values = refit_accuracies(task, placement, rates, limits, settings)
             random = {"placement": str(placement), "values": values}
     return {
         "kind": kind, "task": task_name, "backbone": backbone, "epochs": epochs,

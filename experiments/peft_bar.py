@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import sys
 import tempfile
 import time
@@ -41,7 +42,7 @@ from autoplace.agent.steps._rate_grid import (
     following,
     short_epochs,
 )
-from autoplace.agent.steps._refit import AGAIN
+from autoplace.agent.steps._refit import SEED_OFFSET
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
@@ -120,7 +121,7 @@ class PeftTrainer:
                     model, _ = self.train(Images(), rate, short_epochs(epochs), each)
                     logits = predict(model, self._images[val])
                     loss = float(functional.cross_entropy(logits, self._labels[val]))
-                    losses.setdefault(rate, []).append(loss)
+                    losses.setdefault(rate, []).append(loss if math.isfinite(loss) else math.inf)
             rates = following(losses)
         return best_rate(losses)
 
@@ -136,9 +137,9 @@ class PeftTrainer:
         images, values = test.images.to(self._task.device), []
         for seed, limit in limits.items():
             model, loss = self.train(Images("all"), rate, epochs, seed)
-            if loss > limit:
-                again = self.train(Images("all"), rate, epochs, seed + AGAIN)
-                model, loss = min((model, loss), again, key=lambda each: each[1])
+            if not loss <= limit:  # NaN, too
+                again = self.train(Images("all"), rate, epochs, seed + SEED_OFFSET)
+                model, loss = again if not loss <= again[1] else (model, loss)
             logits = predict(model, images).cpu().numpy()
             values.append(score(logits, test.labels.numpy()).accuracy)
         return values
@@ -211,20 +212,17 @@ def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
     trainer = PeftTrainer(task, row["peft_rank"], settings)
     further = range(len(row["peft"]), SEEDS_IN_ALL)
     winner = Placement.parse(row["placement"])
-    own = refit_accuracies(task, lora, row["rates"], further, settings)
+    limits = collapse_limits(task, row["rates"], further, settings)
+    own = refit_accuracies(task, lora, row["rates"], limits, settings)
     found = {
         "winner": own
         if winner == lora
-        else refit_accuracies(task, winner, row["rates"], further, settings),
+        else refit_accuracies(task, winner, row["rates"], limits, settings),
         "lora": own,
-        "peft": trainer.refit_accuracies(
-            peft_rate, row["epochs"], collapse_limits(task, row["rates"], further, settings)
-        ),
+        "peft": trainer.refit_accuracies(peft_rate, row["epochs"], limits),
     }
     if max(rate / peft_rate, peft_rate / rate) > FAR:
-        found[SWAPPED] = refit_accuracies(
-            task, lora, {**row["rates"], "lora": peft_rate}, further, settings
-        )
+        found[SWAPPED] = refit_accuracies(task, lora, {"lora": peft_rate}, limits, settings)
     return found
 
 

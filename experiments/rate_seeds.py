@@ -2,8 +2,8 @@
 
 LoRA has one reference, `qkv` of every block. `measure` trains it briefly at many rates with several
 seeds, and to the end at some of them. `report` replays searches on these records. Short trials
-alone: with one seed and with the mean loss of several, in the steps of sqrt(10) that they use
-(*coarse*), and with two more rates half a step below and above the best (*half*). Then *whole*
+alone: with one seed and with the mean loss of several, in steps of sqrt(10) (*coarse*), and with
+two more rates half a step below and above the best (*half*). Then *whole*
 trials around what one seed of short trials finds: at the nearest quarter power of ten and its
 neighbours, further while the best is at an edge, and at last half a step beside the best; judged as
 finalists are (*score*), or by loss or accuracy alone. Also *always* the same rate. *Lost* is the
@@ -11,7 +11,9 @@ accuracy at the best of the rates minus that at the rate found, in points. Both 
 the measurement split, mean over the seeds of the whole trainings. A rate that was not measured
 counts as the nearest that was; *between* interpolates over the logarithm of the rate instead.
 *Collapses* are the whole trainings that the refit would run again, by their training loss, and how
-far they are behind the best rate, in points; where the training loss was recorded.
+far they are behind the best rate, in points; where the training loss was recorded. The rows on
+record were measured in steps: not every task has every rate of `FINE` or three seeds, and training
+losses are there for three rates only.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report
@@ -39,7 +41,7 @@ from autoplace.agent.steps._rate_grid import (
     half_steps,
     short_epochs,
 )
-from autoplace.agent.steps._refit import ABOVE, training_loss
+from autoplace.agent.steps._refit import COLLAPSE_MARGIN, training_loss
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
@@ -121,7 +123,9 @@ def beside(rate: float, per_decade: int) -> tuple[float, float]:
     return on_grid(rate / step, per_decade), on_grid(rate * step, per_decade)
 
 
-def following(tried: Sequence[float], scores: Mapping[float, tuple[float, float]]) -> list[float]:
+def next_whole_rates(
+    tried: Sequence[float], scores: Mapping[float, tuple[float, float]]
+) -> list[float]:
     """Return the rates that whole trials try next: beyond an edge, or between two, or none."""
     if any(rate != on_grid(rate, 4) for rate in tried):
         return []
@@ -198,8 +202,8 @@ class Records:
             tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in rates}
             rates = extension(tried)
         if halves:
-            beside = set(half_steps(tried)) & set(self.losses)
-            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in beside}
+            halfway = set(half_steps(tried)) & set(self.losses)
+            tried |= {rate: [float(self.losses[rate][list(seeds)].mean())] for rate in halfway}
         return best_rate(tried), len(tried) * len(seeds) * short_epochs(EPOCHS) / EPOCHS
 
     def whole(self, start: float, seed: int, judged_by: str) -> tuple[float, float]:
@@ -218,7 +222,7 @@ class Records:
                 if rate >= lowest:
                     accuracy, loss = self.validated[self.nearest(rate, self.validated)][seed]
                     scores[rate] = JUDGED_BY[judged_by](accuracy, loss)
-            rates = following(tried, scores)
+            rates = next_whole_rates(tried, scores)
         return best_of(scores), len(tried)
 
     def searches(self) -> dict[str, list[tuple[float, float]]]:
@@ -245,7 +249,7 @@ def collapses(row: dict[str, Any]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"collapsed": [], "not collapsed": []}
     for rate, losses in row["trained"].items():
         for loss, accuracy in zip(losses, row["accuracies"][rate], strict=True):
-            name = "collapsed" if loss > row["head_only"] + ABOVE else "not collapsed"
+            name = "collapsed" if loss > row["head_only"] + COLLAPSE_MARGIN else "not collapsed"
             found[name].append(round(best - 100 * accuracy, 1))
     return {name: sorted(behind) for name, behind in found.items()}
 

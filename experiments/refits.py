@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from autoplace.agent.steps._rates import with_rates
-from autoplace.agent.steps._refit import AGAIN, collapse_limit, training_loss
+from autoplace.agent.steps._refit import SEED_OFFSET, collapse_limit, training_loss
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
@@ -26,20 +26,21 @@ def refit_accuracies(
     task: Task,
     placement: Placement,
     rates: Mapping[str, float],
-    seeds: Sequence[int],
+    limits: Mapping[int, float],
     settings: PickSettings,
 ) -> list[float]:
     """Train on training and validation images with each seed; return the accuracies on test.
 
     A training that fails is left out. One that collapses is run again with another seed, as in
-    `pick`.
+    `pick`. `limits` has the seeds, and what `collapse_limits` returns.
     """
-    limits = collapse_limits(task, rates, seeds, settings)
-    done = _refit(task, placement, rates, seeds, settings)
+    done = _refit(task, placement, rates, limits, settings)
     collapsed = [seed for seed in done if training_loss(done[seed]) > limits[seed]]
-    again = _refit(task, placement, rates, [seed + AGAIN for seed in collapsed], settings)
+    again = _refit(task, placement, rates, [seed + SEED_OFFSET for seed in collapsed], settings)
     for seed in collapsed:
-        pair = [done[seed], again[seed + AGAIN]] if seed + AGAIN in again else [done[seed]]
+        pair = (
+            [done[seed], again[seed + SEED_OFFSET]] if seed + SEED_OFFSET in again else [done[seed]]
+        )
         done[seed] = min(pair, key=training_loss)
     return [
         score(*predict_split(task, trained_model(task, outcome), "test")).accuracy

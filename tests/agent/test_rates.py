@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoplace.agent.steps._rate_grid import (
+    LEAST,
     MOST,
     START,
+    START_FULL,
     STEP,
     RateGrid,
     best_rate,
-    extension,
+    following,
 )
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import search_space
@@ -23,12 +26,13 @@ from autoplace.placement import Placement
 from autoplace.settings import PlacementSettings
 
 
-def search(loss_at):
+def search(loss_at, start=START):
     """The whole search on a curve of losses; the rates tried and the choice."""
-    losses, rates = {}, START
+    losses, rates = {}, start
     while rates:
         losses |= {rate: [loss_at(rate)] for rate in rates}
-        rates = extension(losses)
+        rates = following(losses)
+    assert LEAST <= len(losses) <= MOST + 2
     return losses, best_rate(losses)
 
 
@@ -39,9 +43,23 @@ def test_the_search_finds_the_lowest_point_of_a_smooth_curve_wherever_it_is(expo
     assert min(losses) <= rate <= max(losses)
 
 
-def test_a_rate_at_which_training_diverges_is_never_chosen():
-    losses, rate = search(lambda rate: math.inf if rate > 5e-4 else -rate)
-    assert max(rate for rate, (loss,) in losses.items() if math.isfinite(loss)) == rate == 3.2e-4
+@given(st.floats(-3.5, -0.5), st.sampled_from([START, START_FULL]))
+def test_the_best_rate_has_neighbours_half_a_step_away_unless_it_is_at_an_edge(exponent, start):
+    losses, _ = search(lambda rate: abs(math.log10(rate) - exponent), start)
+    rates = sorted(losses)
+    best = rates.index(min(losses, key=losses.get))
+    if best in (0, len(rates) - 1):  # the search ended at its limit
+        assert len(rates) == MOST
+        return
+    for lower, upper in pairwise(rates[best - 1 : best + 2]):
+        assert upper / lower == pytest.approx(math.sqrt(STEP), rel=0.05)
+
+
+@given(st.floats(-3.9, 1.0))
+def test_a_rate_at_which_training_diverges_is_never_chosen(exponent):
+    losses, rate = search(lambda rate: math.inf if rate > 10**exponent else -rate)
+    assert max(rate for rate, (loss,) in losses.items() if math.isfinite(loss)) == rate
+    assert rate <= 10**exponent
 
 
 def test_where_everything_diverges_the_search_ends_at_the_lowest_rate():

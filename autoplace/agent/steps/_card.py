@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autoplace.agent.steps._pick_result import PickResult
+from autoplace.agent.steps._refit import WINNER
 from autoplace.training import Task
 
 
@@ -35,12 +36,13 @@ def winner_card(result: PickResult, task: Task) -> str:
         lines[-4:] = ["The time budget ran out before it could be tested.", ""]
         last = last.removesuffix(", and") + "."
     read_once = "the test split was read once. " if result.tested else ""
+    seed = f"seed {result.tested[WINNER].seeds[0]}" if result.tested else "the first seed"
     lines += [
         "",
         f"Learning rates, the same for every placement of a kind: {rates}.",
         "",
         last,
-        f"{read_once}The stored model is that of the first seed. The backbone's",
+        f"{read_once}The stored model is that of {seed}. The backbone's",
         "weights are not stored here.",
         "",
     ]

@@ -24,7 +24,8 @@ class Tested:
     what : str
         Text form of the placement or the tuning; of nearest neighbours, their number.
     seeds : tuple of int
-        Seeds of its trainings; empty for what is not trained.
+        Seeds of its trainings; empty for what is not trained. Where a training that collapsed was
+        replaced by another, the seed of that one.
     values : tuple of float
         The metric of each.
 

@@ -21,8 +21,8 @@ STEP = math.sqrt(10)  # ratio of neighbouring rates, before the half steps
 START = (1e-2, 3.2e-2)
 START_FULL = (3.2e-4, 1e-3)  # of full fine-tuning, whose weights must stay near their start
 LEAST = len(START) + 3  # rates that a search tries, half steps among them
-# The most rates before half steps: down to a hundredth of the first, where training changes next to
-# nothing.
+# The most rates, without half steps: down to a hundredth of the first, where training changes next
+# to nothing.
 MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
 # Trials that judge a rate at least: short trials scatter, so a single reference gets two seeds.
@@ -221,9 +221,9 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
         return ()
     best = _best(losses)
     if best == rates[-1] and math.isfinite(np.mean(losses[best])):
-        return (_moved(best, 1),)
+        return (_steps_away(best, 1),)
     if best == rates[0]:  # also where every rate diverges
-        return (_moved(best, -1),)
+        return (_steps_away(best, -1),)
     return ()
 
 
@@ -238,8 +238,12 @@ def half_steps(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     (0.0056, 0.018)
     """
     rates, best = sorted(losses), _best(losses)
-    tried = any(_moved(rate, 0.5) in losses for rate in rates)
-    return () if tried or best in (rates[0], rates[-1]) else (_moved(best, -0.5), _moved(best, 0.5))
+    tried = any(_steps_away(rate, 0.5) in losses for rate in rates)
+    return (
+        ()
+        if tried or best in (rates[0], rates[-1])
+        else (_steps_away(best, -0.5), _steps_away(best, 0.5))
+    )
 
 
 def _best(losses: Mapping[float, Sequence[float]]) -> float:
@@ -247,7 +251,7 @@ def _best(losses: Mapping[float, Sequence[float]]) -> float:
     return min(sorted(losses), key=lambda rate: float(np.mean(losses[rate])))
 
 
-def _moved(rate: float, steps: float) -> float:
-    """Return the rate so many steps away on the grid, with two digits."""
+def _steps_away(rate: float, steps: float) -> float:
+    """Return the rate so many steps away on the grid, always rounded to the same two digits."""
     place = round(2 * math.log(rate, STEP)) / 2  # in half steps
     return float(f"{STEP ** (place + steps):.2g}")

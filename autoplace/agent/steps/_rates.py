@@ -29,7 +29,8 @@ def find_rate(
 
     Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
     schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
-    while its best rate is at an edge. A rate at which a trial fails is not chosen.
+    while its best rate is at an edge. Then the rates half a step below and above the best are
+    tried, unless it is still at an edge. A rate at which a trial fails is not chosen.
 
     Parameters
     ----------

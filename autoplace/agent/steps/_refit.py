@@ -12,8 +12,8 @@ from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 WINNER = "winner"
-AGAIN = 100  # added to the seed of a training that is run again
-ABOVE = 0.05  # nats above head-only's training loss, which may be near zero: rate_seeds.py
+SEED_OFFSET = 100  # from a training that collapsed to the one that may replace it
+COLLAPSE_MARGIN = 0.05  # nats of training loss: docs/fair-trial.md
 
 
 def refit(
@@ -75,7 +75,7 @@ def refit(
         for by_role in wanted
         if all(by_role[role] in done for role in roles)
     ]
-    _run_collapsed_again(rounds, whole, note)
+    _replace_collapsed(rounds, whole, note)
     return {role: [by_role[role] for by_role in whole] for role in roles}
 
 
@@ -87,35 +87,38 @@ def training_loss(outcome: Outcome) -> float:
 def collapse_limit(head_only: Outcome) -> float:
     """Return the training loss above which a training on the same images has collapsed.
 
-    Adapters that do nothing are as good as head-only, so a training that ends clearly above it has
-    lost what it had, as happens at high rates. Validation has no part in this, because the refit
-    trains on those images.
+    It is a little above the highest of head-only, which is about that of the head as it was fitted.
+    All trainings start there, so one that ends clearly above it has lost what it had, as happens at
+    high rates. Validation images have no part in this, because the refit may train on them.
     """
-    return training_loss(head_only) + ABOVE
+    return max(epoch.train_loss for epoch in head_only.epochs) + COLLAPSE_MARGIN
 
 
-def _run_collapsed_again(
+def _replace_collapsed(
     rounds: Rounds, by_seed: list[dict[str, Outcome]], note: Callable[[str], None]
 ) -> None:
-    """Replace what collapsed by a training with another seed, where its training loss is lower."""
+    """Run what collapsed again with another seed, and keep the lower training loss of the two."""
     again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
     for outcomes in by_seed:
         head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
         limit = math.inf if head_only is None else collapse_limit(head_only)
         for role, outcome in outcomes.items():
             if training_loss(outcome) > limit:
-                seed = outcome.trial.seed
-                again[replace(outcome.trial, seed=seed + AGAIN)] = outcomes, role
-                note(
-                    f"the final training of {role} with seed {seed} collapsed (training loss "
-                    f"{training_loss(outcome):.3g}, of head-only {limit - ABOVE:.3g}); it is run "
-                    f"again with seed {seed + AGAIN}"
-                )
+                seed = outcome.trial.seed + SEED_OFFSET
+                again[replace(outcome.trial, seed=seed)] = outcomes, role
     if not again:
         return
     with suppress(DeadlineReachedError):
-        rounds.run("Training again what collapsed", list(again))
-    for outcome in rounds.ended:
-        if outcome.trial in again and outcome.is_done:
-            outcomes, role = again[outcome.trial]
-            outcomes[role] = min(outcomes[role], outcome, key=training_loss)
+        rounds.run("Running final trainings again that collapsed", list(again))
+    ended = {outcome.trial: outcome for outcome in rounds.ended}
+    for trial, (outcomes, role) in again.items():
+        collapsed, other = outcomes[role], ended.get(trial)
+        told = f"the final training of {role} with seed {collapsed.trial.seed} collapsed"
+        if other is None or not other.is_done:
+            note(f"{told}, and could not be run again; its result counts")
+            continue
+        outcomes[role] = min(collapsed, other, key=training_loss)
+        note(
+            f"{told} (training loss {training_loss(collapsed):.3g}); with seed {trial.seed} the "
+            f"loss is {training_loss(other):.3g}, and the result with the lower loss counts"
+        )

@@ -42,7 +42,7 @@ class TestReport:
     differences : dict of str to Interval
         Winner minus each baseline.
     model : AdaptedModel
-        The winner of the first seed.
+        The winner of the first seed, or of the training that replaced it.
     logits : ndarray (rows, classes)
         Logits of that model on the readable test images; of no image if the time ran out before.
     labels : ndarray (rows,)
