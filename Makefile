@@ -28,7 +28,7 @@ NEWER ?= $(shell for minor in 13 12; do \
 # Debian keeps the server's programs out of the path.
 POSTGRES := $(shell ls -d /usr/lib/postgresql/*/bin/initdb 2> /dev/null | tail -1)
 
-.PHONY: pick test test-faults test-lowest test-newer lint docs lowest-versions clean
+.PHONY: pick test test-faults test-lowest test-newer other-versions lint docs lowest-versions clean
 
 pick: .venv/installed
 	$(BIN)/autoplace pick $(DATA) --epochs $(EPOCHS)
@@ -51,6 +51,9 @@ test-lowest: .venv-lowest/installed
 test-newer: .venv/installed-dev
 	@if [ -z "$(NEWER)" ]; then echo "no Python newer than 3.11 is installed: nothing to test"; \
 	    else $(MAKE) .venv-newer/installed && .venv-newer/bin/python $(FAST_PYTEST); fi
+
+# What the two before run in.
+other-versions: .venv-lowest/installed $(if $(NEWER),.venv-newer/installed)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
