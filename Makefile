@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DATA ?= builtin:shapes-count
-# Fewer than the default, so that the first result is there within ten minutes on two cores.
+# Fewer than the default, so that the first result is there sooner.
 EPOCHS ?= 6
 
 BIN := .venv/bin

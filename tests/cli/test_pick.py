@@ -271,7 +271,7 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
         ("--augment", "randaugment", "--random-erasing", 0.5, "--precision", "float32"),
         ("--precision", "tf32", "--metric", "log-loss"),
         ("--metric", "balanced-accuracy", "--class-weights", "balanced", "--no-refit"),
-        ("--baselines", "full", "--lr", 0.003),
+        ("--baselines", "full"),
         ("--baselines", "minimal", "--adapter", "ssf"),
     ],
     ids=lambda options: " ".join(map(str, options)),
@@ -280,8 +280,8 @@ def test_a_winner_reloads_to_the_same_predictions_whatever_trials_compute_in(
     cli, home, predictor, image_folder, options
 ):
     done = cli(
-        "pick", image_folder, *SMALL, *options, "--epochs", 1, "--field-size", 2, "--top-k", 1,
-        "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
+        "pick", image_folder, *SMALL, *options, "--lr", 0.003, "--epochs", 1, "--field-size", 2,
+        "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
     )  # fmt: skip
     assert done.code == 0, done.err
     saved = pd.read_parquet(f"{done.document['folder']}/test_predictions.parquet")
@@ -301,8 +301,9 @@ def test_a_winner_that_was_trained_in_bf16_reloads_to_the_same_predictions(
     # As on a GPU with bf16: here its products are emulated.
     monkeypatch.setattr("autoplace.training._precision.supports_bf16", lambda device: True)
     done = cli(
-        "pick", image_folder, *SMALL, "--precision", "bf16", "--epochs", 1, "--field-size", 2,
-        "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
+        "pick", image_folder, *SMALL, "--precision", "bf16", "--lr", 0.003, "--epochs", 1,
+        "--field-size", 2, "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor,
+        "--json", cwd=home,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "no bf16 instructions" not in done.err
