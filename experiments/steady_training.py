@@ -2,8 +2,7 @@
 
 `measure` trains a kind in every block with AdamW as trials use it, and with a shorter memory of
 squared gradients and a longer warm-up, at high rates and with two seeds. `report` gives the
-accuracy on the measurement split by rate, and how many trainings collapsed. *Width* is the factor
-between the lowest and the highest rate whose mean accuracy is within a point of the best.
+accuracy on the measurement split by rate, and how many trainings collapsed.
 
     python experiments/steady_training.py measure
     python experiments/steady_training.py report
@@ -54,7 +53,6 @@ RATES, SEEDS = (0.01, 0.018, 0.032, 0.056), 2
 # The decay of AdamW's second moment, and the warm-up as a share of the steps.
 OPTIMISERS = {"in use": (0.999, 0.1), "steady": (0.95, 0.3)}
 NEXT_TO_NOTHING = 1e-4  # a rate at which the head stays as it was fitted
-NEAR = 1.0  # points
 
 
 @contextmanager
@@ -107,7 +105,7 @@ def measure(path: Path) -> None:
 
 
 def report(path: Path) -> dict[str, Any]:
-    """Return accuracies by rate, widths, and how many trainings collapsed."""
+    """Return accuracies by rate, and how many trainings collapsed."""
     rows = two_steps.read_rows(path)
     cases = [
         {"task": row["task"], "kind": row["kind"]}
@@ -133,11 +131,9 @@ def summary(row: dict[str, Any], by_rate: dict[str, list[list[float]]]) -> dict[
         rate: 100 * sum(accuracy for accuracy, _ in each) / SEEDS for rate, each in by_rate.items()
     }
     best = max(means.values())
-    near = [float(rate) for rate, mean in means.items() if mean >= best - NEAR]
     return {
         "accuracy": {rate: round(mean, 1) for rate, mean in means.items()},
         "best": round(best, 2),
-        "width": round(max(near) / min(near), 1),
         "collapsed": sum(
             SEEDS - len(each) + sum(loss > limit for _, loss in each) for each in by_rate.values()
         ),
