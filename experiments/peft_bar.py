@@ -138,8 +138,8 @@ class PeftTrainer:
         for seed, limit in limits.items():
             model, loss = self.train(Images("all"), rate, epochs, seed)
             if not loss <= limit:  # NaN, too
-                again = self.train(Images("all"), rate, epochs, seed + SEED_OFFSET)
-                model, loss = again if not loss <= again[1] else (model, loss)
+                other, other_loss = self.train(Images("all"), rate, epochs, seed + SEED_OFFSET)
+                model = model if loss <= other_loss else other
             logits = predict(model, images).cpu().numpy()
             values.append(score(logits, test.labels.numpy()).accuracy)
         return values

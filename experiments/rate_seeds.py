@@ -41,9 +41,8 @@ from autoplace.agent.steps._rate_grid import (
     half_steps,
     short_epochs,
 )
-from autoplace.agent.steps._refit import COLLAPSE_MARGIN, training_loss
+from autoplace.agent.steps._refit import training_loss
 from autoplace.agent.steps._space import search_space
-from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import Trial, predict_split, run_trials, score, trained_model
 from predictors.vocabulary import Role
@@ -52,6 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 import two_steps
 from machine import describe_machine
+from refits import fitted_head_loss, has_collapsed
 
 TASKS = (
     "textures-scales", "paths-number", "shapes-orientation", "shapes-location", "shapes-count",
@@ -65,7 +65,6 @@ FINE = (
 SEEDS, WHOLE = 4, 3
 IN_USE = "half, 2"  # steps and seeds
 ALWAYS = 0.018
-NEXT_TO_NOTHING = 1e-4  # a rate at which the head stays as it was fitted
 MOST = 5  # rates of whole trials before the two between
 JUDGED_BY: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "score": lambda accuracy, loss: (accuracy, loss),
@@ -90,8 +89,6 @@ def run_task(name: str) -> dict[str, Any]:
     for outcome in run_trials(task, brief, settings):
         found = outcome.val.loss if outcome.is_done else math.inf
         losses[outcome.trial.learning_rate].append(found)
-    head = Trial(Placement(), 0, learning_rate=NEXT_TO_NOTHING)
-    (head_only,) = run_trials(task, [head], settings)
     accuracies: dict[float, list[float]] = {rate: [] for rate in FINE}
     trained: dict[float, list[float]] = {rate: [] for rate in FINE}
     validated: dict[float, list[list[float]]] = {rate: [] for rate in FINE}
@@ -107,7 +104,7 @@ def run_task(name: str) -> dict[str, Any]:
         "validated": {str(rate): each for rate, each in validated.items()},
         "accuracies": {str(rate): each for rate, each in accuracies.items()},
         "trained": {str(rate): each for rate, each in trained.items()},
-        "head_only": training_loss(head_only),
+        "head_only": fitted_head_loss(task, settings),
         **describe_machine(),
     }
 
@@ -249,7 +246,7 @@ def collapses(row: dict[str, Any]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"collapsed": [], "not collapsed": []}
     for rate, losses in row["trained"].items():
         for loss, accuracy in zip(losses, row["accuracies"][rate], strict=True):
-            name = "collapsed" if loss > row["head_only"] + COLLAPSE_MARGIN else "not collapsed"
+            name = "collapsed" if has_collapsed(loss, row["head_only"]) else "not collapsed"
             found[name].append(round(best - 100 * accuracy, 1))
     return {name: sorted(behind) for name, behind in found.items()}
 

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from autoplace.agent.steps._rates import with_rates
-from autoplace.agent.steps._refit import SEED_OFFSET, collapse_limit, training_loss
+from autoplace.agent.steps._refit import (
+    COLLAPSE_MARGIN,
+    SEED_OFFSET,
+    collapse_limit,
+    training_loss,
+)
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
@@ -20,6 +25,8 @@ from autoplace.training import (
     trained_model,
 )
 from predictors.vocabulary import Role
+
+NEXT_TO_NOTHING = 1e-4  # a rate at which the head stays as it was fitted
 
 
 def refit_accuracies(
@@ -54,6 +61,18 @@ def collapse_limits(
     """Train head-only with each seed; return the training losses above which others collapsed."""
     done = _refit(task, Placement(), rates, seeds, settings)
     return {seed: collapse_limit(outcome) for seed, outcome in done.items()}
+
+
+def fitted_head_loss(task: Task, settings: PickSettings) -> float:
+    """Return the training loss of the head as it was fitted, on the task's training images."""
+    trial = Trial(Placement(), 0, learning_rate=NEXT_TO_NOTHING)
+    (outcome,) = run_trials(task, [trial], settings)
+    return training_loss(outcome)
+
+
+def has_collapsed(loss: float, head_loss: float) -> bool:
+    """Return whether a training with this training loss would be run again."""
+    return loss > head_loss + COLLAPSE_MARGIN
 
 
 def _refit(
