@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from autoplace.agent.steps import _refit
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
@@ -86,10 +87,18 @@ def test_only_what_collapsed_is_run_again_and_the_lower_training_loss_counts(rou
 
 # The loss of the second training, and which of the two counts. Head-only starts at a loss of 1.
 CASES = {
-    "a second training that is sound": ({103: 0.5}, 103, "with seed 103 the loss is 0.5"),
-    "one that is worse": ({103: 3.0}, 3, "with seed 103 the loss is 3"),
-    "one that fails": ({103: None}, 3, "could not be run again"),
-    "one for which there is no time": ({}, 3, "could not be run again"),
+    "a second training that is sound": (
+        {103: 0.5},
+        103,
+        "repeated with seed 103 (training loss 0.5)",
+    ),
+    "one that is worse": ({103: 3.0}, 3, "repeated with seed 103 (training loss 3)"),
+    "one that fails": ({103: None}, 3, "a second one did not finish, so the first result counts"),
+    "one for which there is no time": (
+        {},
+        3,
+        "a second one did not finish, so the first result counts",
+    ),
 }
 
 
@@ -107,6 +116,16 @@ def test_what_comes_of_the_second_training_decides_which_counts(rounds, case, ro
     (note,) = notes
     assert f"the final training of {role} with seed 3 collapsed" in note
     assert words in note
+
+
+def test_a_second_training_never_has_the_seed_of_another_first_one(rounds, monkeypatch):
+    monkeypatch.setattr(_refit, "SEED_OFFSET", 1)  # as if many more seeds were asked for
+    edge, seeds = "20>22@bottleneck:r=8", (3, 4, 5)
+    losses = {(HEAD_ONLY, seed): 0.1 for seed in seeds} | {(edge, seed): 2.0 for seed in seeds}
+    losses |= {(edge, seed): 0.5 for seed in (6, 7, 8)}
+    sides = {WINNER: trial("20>22"), HEAD_ONLY: trial("head-only")}
+    trained = refit(rounds(Told(losses)), sides, len(seeds), True, lambda note: None)
+    assert [outcome.trial.seed for outcome in trained[WINNER]] == [6, 7, 8]
 
 
 def test_head_only_as_the_winner_is_the_measure_too(rounds):

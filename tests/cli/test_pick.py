@@ -266,12 +266,12 @@ def test_a_dry_run_counts_candidates_estimates_time_and_writes_nothing(
 @pytest.mark.parametrize(
     "options",
     [
-        ("--cache-precision", "bf16"),
-        ("--cache-precision", "float16", "--augment", "crop-flip", "--views", 1),
+        ("--cache-precision", "bf16", "--lr", 0.003),
+        ("--cache-precision", "float16", "--augment", "crop-flip", "--views", 1, "--lr", 0.003),
         ("--augment", "randaugment", "--random-erasing", 0.5, "--precision", "float32"),
         ("--precision", "tf32", "--metric", "log-loss"),
         ("--metric", "balanced-accuracy", "--class-weights", "balanced", "--no-refit"),
-        ("--baselines", "full"),
+        ("--baselines", "full", "--lr", 0.003),
         ("--baselines", "minimal", "--adapter", "ssf"),
     ],
     ids=lambda options: " ".join(map(str, options)),
@@ -280,8 +280,8 @@ def test_a_winner_reloads_to_the_same_predictions_whatever_trials_compute_in(
     cli, home, predictor, image_folder, options
 ):
     done = cli(
-        "pick", image_folder, *SMALL, *options, "--lr", 0.003, "--epochs", 1, "--field-size", 2,
-        "--top-k", 1, "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
+        "pick", image_folder, *SMALL, *options, "--epochs", 1, "--field-size", 2, "--top-k", 1,
+        "--folds", 1, "--seeds", 1, "--predictor", predictor, "--json", cwd=home,
     )  # fmt: skip
     assert done.code == 0, done.err
     saved = pd.read_parquet(f"{done.document['folder']}/test_predictions.parquet")

@@ -178,7 +178,7 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
     """
     rates = sorted(losses)
     means = np.array([np.mean(losses[rate]) for rate in rates])
-    best = int(means.argmin())
+    best = rates.index(_best(losses))
     around = means[max(best - 1, 0) : best + 2]
     if len(around) < 3 or not np.isfinite(around).all():
         return rates[best]
@@ -237,13 +237,11 @@ def half_steps(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     >>> half_steps({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
     (0.0056, 0.018)
     """
-    rates, best = sorted(losses), _best(losses)
-    tried = any(_steps_away(rate, 0.5) in losses for rate in rates)
-    return (
-        ()
-        if tried or best in (rates[0], rates[-1])
-        else (_steps_away(best, -0.5), _steps_away(best, 0.5))
-    )
+    best = _best(losses)
+    were_tried = any(_steps_away(rate, 0.5) in losses for rate in losses)
+    if were_tried or best in (min(losses), max(losses)):
+        return ()
+    return _steps_away(best, -0.5), _steps_away(best, 0.5)
 
 
 def _best(losses: Mapping[float, Sequence[float]]) -> float:

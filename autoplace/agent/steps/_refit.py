@@ -12,7 +12,8 @@ from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 WINNER = "winner"
-SEED_OFFSET = 100  # from a training that collapsed to the one that may replace it
+# At least so far is the seed of a training that collapsed from that of the one that may replace it.
+SEED_OFFSET = 100
 COLLAPSE_MARGIN = 0.05  # nats of training loss: docs/fair-trial.md
 
 
@@ -75,7 +76,7 @@ def refit(
         for by_role in wanted
         if all(by_role[role] in done for role in roles)
     ]
-    _replace_collapsed(rounds, whole, note)
+    _replace_collapsed(rounds, whole, max(seeds, SEED_OFFSET), note)
     return {role: [by_role[role] for by_role in whole] for role in roles}
 
 
@@ -95,7 +96,7 @@ def collapse_limit(head_only: Outcome) -> float:
 
 
 def _replace_collapsed(
-    rounds: Rounds, by_seed: list[dict[str, Outcome]], note: Callable[[str], None]
+    rounds: Rounds, by_seed: list[dict[str, Outcome]], offset: int, note: Callable[[str], None]
 ) -> None:
     """Run what collapsed again with another seed, and keep the lower training loss of the two."""
     again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
@@ -104,21 +105,22 @@ def _replace_collapsed(
         limit = math.inf if head_only is None else collapse_limit(head_only)
         for role, outcome in outcomes.items():
             if training_loss(outcome) > limit:
-                seed = outcome.trial.seed + SEED_OFFSET
-                again[replace(outcome.trial, seed=seed)] = outcomes, role
+                trial = replace(outcome.trial, seed=outcome.trial.seed + offset)
+                again[trial] = outcomes, role
     if not again:
         return
     with suppress(DeadlineReachedError):
-        rounds.run("Running final trainings again that collapsed", list(again))
+        rounds.run("Repeating final trainings that collapsed", list(again))
     ended = {outcome.trial: outcome for outcome in rounds.ended}
     for trial, (outcomes, role) in again.items():
         collapsed, other = outcomes[role], ended.get(trial)
         told = f"the final training of {role} with seed {collapsed.trial.seed} collapsed"
         if other is None or not other.is_done:
-            note(f"{told}, and could not be run again; its result counts")
+            note(f"{told}; a second one did not finish, so the first result counts")
             continue
         outcomes[role] = min(collapsed, other, key=training_loss)
         note(
-            f"{told} (training loss {training_loss(collapsed):.3g}); with seed {trial.seed} the "
-            f"loss is {training_loss(other):.3g}, and the result with the lower loss counts"
+            f"{told} (training loss {training_loss(collapsed):.3g}); it was repeated with seed "
+            f"{trial.seed} (training loss {training_loss(other):.3g}), and the one with the lower "
+            "loss counts"
         )
