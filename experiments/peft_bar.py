@@ -46,7 +46,7 @@ from autoplace.agent.steps._refit import SEED_OFFSET
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
-from autoplace.training import Images, Task, WarmUpAndCosine, score, split_rows
+from autoplace.training import BETAS, Images, Task, WarmUpAndCosine, score, split_rows
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -93,7 +93,9 @@ class PeftTrainer:
         rows = torch.from_numpy(split_rows(self._task, images).train)
         model = self._model(rows.numpy(), seed)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.AdamW(trained, weight_decay=self._settings.weight_decay)
+        optimiser = torch.optim.AdamW(
+            trained, betas=BETAS, weight_decay=self._settings.weight_decay
+        )
         size = self._settings.batch_size
         schedule = WarmUpAndCosine(epochs * -(-len(rows) // size))
         order, step = torch.Generator().manual_seed(seed), 0

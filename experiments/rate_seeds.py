@@ -60,7 +60,7 @@ TASKS = (
 EPOCHS, BACKBONE = 6, "starter"
 GRID = (1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 1e-2, 1.8e-2, 3.2e-2, 5.6e-2, 1e-1)
 FINE = (
-    1e-3, 1.8e-3, 3.2e-3, 5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 2.6e-2, 2.8e-2, 3.2e-2,
+    1.8e-3, 3.2e-3, 5.6e-3, 7.5e-3, 1e-2, 1.35e-2, 1.8e-2, 2.4e-2, 3.2e-2, 4.2e-2, 5.6e-2,
 )  # fmt: skip
 SEEDS, WHOLE = 4, 3
 IN_USE = "half, 2"  # steps and seeds

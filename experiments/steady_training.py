@@ -1,8 +1,9 @@
-"""Measure at which rates training collapses, with the optimiser in use and a steadier one.
+"""Measure at which rates training collapses, with the optimiser in use and with two others.
 
-`measure` trains LoRA on `qkv` of every block with AdamW as trials use it, and with a shorter memory
-of squared gradients and a longer warm-up, at high rates and with two seeds. `report` gives the
-accuracy on the measurement split by rate, and how many trainings collapsed.
+`measure` trains adapters in every block with AdamW as trials use it, with the longer memory of
+squared gradients that they had before, and with a longer warm-up besides, at high rates and with
+two seeds. LoRA is on `qkv`. `report` gives the accuracy on the measurement split by rate, and how
+many trainings collapsed, for what was measured.
 
     python experiments/steady_training.py measure
     python experiments/steady_training.py report
@@ -24,6 +25,7 @@ from autoplace.agent.steps._refit import training_loss
 from autoplace.agent.steps._space import search_space
 from autoplace.settings import PickSettings
 from autoplace.training import (
+    BETAS,
     Trial,
     _loop,
     _schedule,
@@ -33,10 +35,23 @@ from autoplace.training import (
     trained_model,
 )
 from autoplace.training._adamw import create_adamw
+from autoplace.training._schedule import WARM_UP
 
 RATES, SEEDS = (0.01, 0.018, 0.032, 0.056), 2
 # The decay of AdamW's second moment, and the warm-up as a share of the steps.
-OPTIMISERS = {"in use": (0.999, 0.1), "steadier": (0.95, 0.3)}
+OPTIMISERS = {
+    "before": (0.999, 0.1),
+    "in use": (BETAS[1], WARM_UP),
+    "longer warm-up": (BETAS[1], 0.3),
+}
+# LoRA on all tasks, other kinds on two.
+KINDS = {"lora": TASKS, **dict.fromkeys(("arc", "bottleneck", "adapterbias"), TASKS[:2])}
+CELLS = [
+    f"{task}:{kind}:{which}"
+    for kind, tasks in KINDS.items()
+    for task in tasks
+    for which in OPTIMISERS
+]
 
 
 @contextmanager
@@ -55,41 +70,39 @@ def optimiser(beta2: float, warm_up: float) -> Iterator[None]:
         yield
 
 
-def run_task(name: str) -> dict[str, Any]:
-    """Train LoRA on a task with both optimisers, at every rate; return accuracies and losses."""
-    settings = PickSettings(epochs=EPOCHS, backbone=BACKBONE, precision="float32")
+def run_cell(cell: str) -> dict[str, Any]:
+    """Train a kind in every block of a task with an optimiser, at every rate."""
+    name, kind, which = cell.split(":")
+    settings = PickSettings(epochs=EPOCHS, backbone=BACKBONE, precision="float32", adapter=kind)
     task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
-    lora = search_space(task.chain, settings).lora
-    assert lora is not None, "LoRA does not fit the parameter budget"
-    trials = [Trial(lora, seed, learning_rate=rate) for rate in RATES for seed in range(SEEDS)]
-    found: dict[str, Any] = {}
-    for which, (beta2, warm_up) in OPTIMISERS.items():
-        by_rate: dict[float, list[list[float]]] = {rate: [] for rate in RATES}
-        with optimiser(beta2, warm_up):
-            outcomes = run_trials(task, trials, settings)
-        for outcome in outcomes:
-            if outcome.is_done:
-                predicted = predict_split(task, trained_model(task, outcome), "measurement")
-                pair = [score(*predicted).accuracy, training_loss(outcome)]
-                by_rate[outcome.trial.learning_rate].append(pair)
-        found[which] = by_rate
+    space = search_space(task.chain, settings)
+    placement = space.lora if kind == "lora" else space.every_block
+    assert placement is not None, f"{kind} does not fit the parameter budget"
+    trials = [Trial(placement, seed, learning_rate=rate) for rate in RATES for seed in range(SEEDS)]
+    by_rate: dict[float, list[list[float]]] = {rate: [] for rate in RATES}
+    with optimiser(*OPTIMISERS[which]):
+        outcomes = run_trials(task, trials, settings)
+    for outcome in outcomes:
+        if outcome.is_done:
+            predicted = predict_split(task, trained_model(task, outcome), "measurement")
+            pair = [score(*predicted).accuracy, training_loss(outcome)]
+            by_rate[outcome.trial.learning_rate].append(pair)
     return {
-        "task": name,
+        "task": cell,
         "head_only": fitted_head_loss(task, settings),
-        "trainings": found,
+        "trainings": by_rate,
         **describe_machine(),
     }
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return accuracies by rate, and how many trainings collapsed, by task and optimiser."""
+    """Return accuracies by rate, and how many trainings collapsed, by kind, task and optimiser."""
+    by_cell = {row["task"]: row for row in rows}
     return {
-        "tasks": {
-            row["task"]: {
-                which: summary(by_rate, row["head_only"])
-                for which, by_rate in row["trainings"].items()
-            }
-            for row in rows
+        "cells": {
+            cell: summary(by_cell[cell]["trainings"], by_cell[cell]["head_only"])
+            for cell in CELLS
+            if cell in by_cell
         },
         "epochs": EPOCHS,
         "backbone": BACKBONE,
@@ -112,5 +125,5 @@ def summary(by_rate: dict[str, list[list[float]]], head_loss: float) -> dict[str
 
 if __name__ == "__main__":
     two_steps.run_tasks(
-        "steady_training", __doc__.splitlines()[0], TASKS, run_task, report, "tasks"
+        "steady_training", __doc__.splitlines()[0], CELLS, run_cell, report, "cells"
     )

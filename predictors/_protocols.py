@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from .vocabulary import Protocol
+from .vocabulary import FIRST_OPTIMISER, Protocol
 
 _MEANINGS = {
     Protocol.TABLE_RATE: "learning rate from a table, by backbone and number of edges",
@@ -33,12 +33,13 @@ def comparisons(trials: pd.DataFrame) -> pd.Series[Any]:
     Returns
     -------
     Series (rows,) of str
-        `metric:epochs`, then `:augment` if images were augmented, then `:protocol` unless it is
-        `table-rate`, which the training sets of older releases do not name. A given rate is part of
-        the name (`given-rate=0.01`), because one task may run with several.
+        `metric:epochs`, then `:augment` if images were augmented, then `:optimiser` unless it is
+        the first one, then `:protocol` unless it is `table-rate`; the training sets of older
+        releases do not name these two. A given rate is part of the name (`given-rate=0.01`),
+        because one task may run with several.
     """
     numbers = trials[["epochs", "learning_rate"]].astype(float)
-    texts = (trials[name] for name in ("metric", "augment", "protocol"))
+    texts = (trials[name] for name in ("metric", "augment", "optimiser", "protocol"))
     rows = zip(*texts, numbers["epochs"], numbers["learning_rate"], strict=True)
     return pd.Series([_name(*row) for row in rows], index=trials.index, dtype=object)
 
@@ -67,10 +68,14 @@ def protocol_lines(counts: Mapping[str, pd.Series[Any]]) -> list[str]:
     return lines
 
 
-def _name(metric: str, augment: str | None, protocol: str, epochs: float, rate: float) -> str:
+def _name(
+    metric: str, augment: str | None, optimiser: str, protocol: str, epochs: float, rate: float
+) -> str:
     parts = [metric, f"{epochs:g}"]
     if augment is not None and augment != "none":
         parts.append(augment)
+    if optimiser != FIRST_OPTIMISER:
+        parts.append(optimiser)
     if protocol == Protocol.GIVEN_RATE:
         parts.append(f"{protocol}={rate:g}")
     elif protocol != Protocol.TABLE_RATE:

@@ -23,7 +23,7 @@ from .vocabulary import HEAD_ONLY, Protocol, Status
 # All that is read of a log. No test column is among them, and none must ever be.
 _READ = [
     "trial_id", "task", "family", "placement", "probe_key", "metric", "epochs", "augment",
-    "protocol", "learning_rate", "status", "val_metric", "head_only_val_metric",
+    "optimiser", "protocol", "learning_rate", "status", "val_metric", "head_only_val_metric",
     "measured_metric", "head_only_measured_metric",
 ]  # fmt: skip
 
@@ -43,9 +43,8 @@ class TrainingSet:
         on the measurement split if the trial was measured there, else on validation. One trial at
         least.
     groups : ndarray (rows,)
-        The comparison a row belongs to: `task:metric:epochs`, then `:augment` if images were
-        augmented, then `:protocol` unless it is `table-rate`. Gains are comparable only within
-        one.
+        The comparison a row belongs to: `task:metric:epochs`, then what `comparisons` adds. Gains
+        are comparable only within one.
     families : ndarray (rows,)
         Family of the task.
 
@@ -258,7 +257,8 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     One row per comparison and placement; trials that differ in seed are averaged. A trial that was
     measured on a measurement split has the gain that was measured there, because rates are chosen
     on validation and few images measure little; any other has its gain on validation. Trials under
-    different protocols, or with different given learning rates, belong to different comparisons.
+    different protocols or optimisers, or with different given learning rates, belong to different
+    comparisons.
     Head-only has no features and is left out; it is the zero that gains are measured from.
 
     Parameters

@@ -1,5 +1,6 @@
 """Trials: the loop, what it reads and where that is cached, scores and the deadline."""
 
+from autoplace.training._adamw import BETAS, OPTIMISER
 from autoplace.training._cache import ActivationCache
 from autoplace.training._comparison import Interval, paired_difference
 from autoplace.training._deadline import Deadline, DeadlineReachedError
@@ -38,6 +39,8 @@ from autoplace.training._trial import Checkpoint, Epoch, Images, Outcome, Trial
 from autoplace.training._trials import run_trial, run_trials, train, train_model
 
 __all__ = [
+    "BETAS",
+    "OPTIMISER",
     "ActivationCache",
     "CacheMemory",
     "Cause",

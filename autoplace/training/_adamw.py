@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from autoplace.model import Alone, Population
+from autoplace.training._schedule import WARM_UP
 
+# Decay factors of the two moments. With the usual 0.999 for the second, a trial of a few hundred
+# steps remembers all squared gradients, the tiny ones too from before the up-projections had grown,
+# and LoRA collapses at rates that work with 0.95 (docs/fair-trial.md; for large models Wortsman et
+# al. 2023, https://arxiv.org/abs/2304.13013).
+BETAS = (0.9, 0.95)
+# As the placement log has it: results of two optimisers are not compared.
+OPTIMISER = f"adamw beta2={BETAS[1]:g} warm-up={WARM_UP:g}"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -32,7 +40,7 @@ def create_adamw(
         for (cohort, kind), parameters in members.parameters_by_group().items()
         for rate in [_rate(cohort, kind) * rate_factor]
     ]
-    return torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
+    return torch.optim.AdamW(groups, betas=BETAS, weight_decay=weight_decay, fused=True)
 
 
 def read_moments(

@@ -44,6 +44,7 @@ from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.probing import ProbeTables
 from autoplace.settings import CollectSettings, ProbeCommandSettings, StoreSettings
 from autoplace.tracking import Store, log_probe, promote, register_version, start_run
+from predictors.vocabulary import FIRST_OPTIMISER
 
 FAMILIES, TASKS = 10, 20
 NEW_TRIALS = 60
@@ -174,7 +175,7 @@ def add_trials(store: Store, tables: ProbeTables) -> None:
                 "backbone_sha256": "0" * 64, "n_nodes": 25, "probe_key": "new",
                 "placement": placement, "adapter_kind": "bottleneck", "n_edges": 1,
                 "parameters": 1544, "learning_rate": 1e-3, "protocol": "found-rate",
-                "weight_decay": 0.0, "batch_size": 32,
+                "optimiser": FIRST_OPTIMISER, "weight_decay": 0.0, "batch_size": 32,
                 "epochs": 10, "augment": "none", "precision": "float32", "seed": 0,
                 "status": "done", "metric": "accuracy", "head_only_val_metric": 0.5,
                 "seconds": 1.0, "val_metric": 0.6 + rng.normal(0, 0.02),

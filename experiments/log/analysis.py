@@ -229,13 +229,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log", type=Path, default=shipped_log())
     parser.add_argument("--protocol", choices=list(Protocol), help="default: the log's only one")
+    parser.add_argument("--optimiser", help="as the log has it; default: the log's only one")
     parser.add_argument("--figures", type=Path, default=FIGURES)
     parser.add_argument("--out", type=Path, default=HERE / "analysis.json")
     arguments = parser.parse_args()
     log = read_log(arguments.log)
-    if arguments.protocol:
-        trials = log.trials[log.trials["protocol"] == arguments.protocol]
-        log = replace(log, trials=trials.reset_index(drop=True))
+    for column in ("protocol", "optimiser"):
+        if wanted := getattr(arguments, column):
+            trials = log.trials[log.trials[column] == wanted]
+            log = replace(log, trials=trials.reset_index(drop=True))
     done = gains.bottlenecks(gains.tidy(log.trials))
     report = _plain(analyse(log) | describe_machine())
     arguments.out.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from machine import describe_machine
 
 # A trial that ran twice because a plan was interrupted is the same trial.
-ONCE = ["task", "placement", "seed", "epochs", "protocol"]
+ONCE = ["task", "placement", "seed", "epochs", "protocol", "optimiser"]
 PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji", "unicode-data")
 
 

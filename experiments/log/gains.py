@@ -26,12 +26,13 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     `gain` is on test, `val_gain` and `loss_gain` on validation, and `measured_gain` on the
     measurement split, NaN where a task has none.
 
-    Raises ValueError if they ran under several protocols, because those cannot be compared.
+    Raises ValueError if they ran under several protocols or optimisers, which cannot be compared.
     """
     done = trials[(trials["status"] == "done") & (trials["placement"] != "head-only")].copy()
-    if done["protocol"].nunique() > 1:
-        names = ", ".join(sorted(set(done["protocol"])))
-        raise ValueError(f"the log has trials under {names}; choose one with --protocol")
+    for column in ("protocol", "optimiser"):
+        if done[column].nunique() > 1:
+            names = ", ".join(sorted(set(done[column])))
+            raise ValueError(f"the log has trials under {names}; choose one with --{column}")
     done["gain"] = done["test_accuracy"] - done["head_only_test_accuracy"]
     done["val_gain"] = done["val_accuracy"] - done["head_only_val_accuracy"]
     done["measured_gain"] = done["measured_accuracy"] - done["head_only_measured_accuracy"]

@@ -6,8 +6,9 @@ This command collects the log on a CPU. It can be stopped and started again at a
 skips what is in the store. It goes round all tasks and backbones three times, with a third of the
 panel, of the placements of every adapter kind and of the fresh candidates each time, so that a log
 that is stopped early is balanced; repeats with other seeds come last. Learning rates are found on
-the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols in the store do
-not count. Outcomes are measured on the measurement split as well, where the task has one.
+the task, per kind (protocol `found-rate`), and then kept. Trials of other protocols or optimisers
+in the store do not count. Outcomes are measured on the measurement split as well, where the task
+has one.
 
 --backbones, --tasks, --stages, --kinds and --rounds select a part of a plan. With `--share 3/16`
 the command takes the third of sixteen equal shares of tasks and backbones: sixteen processes, each
@@ -43,7 +44,7 @@ from autoplace.agent.steps._space import search_space
 from autoplace.backbones import ResidualChain, create_chain
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, read_rows
-from autoplace.training import Task, Trial
+from autoplace.training import OPTIMISER, Task, Trial
 from predictors import log_table
 from predictors.vocabulary import HEAD_ONLY, Protocol, Status
 
@@ -92,7 +93,8 @@ class Visit:
     def ended(self, log: pd.DataFrame, fingerprint: str) -> pd.DataFrame:
         """Return the log's finished and failed trials that count for this visit."""
         log = log[(log["task"] == fingerprint) & (log["protocol"] == Protocol.FOUND_RATE)]
-        return log[(log["epochs"] == EPOCHS) & log["status"].isin([Status.DONE, Status.FAILED])]
+        log = log[(log["optimiser"] == OPTIMISER) & (log["epochs"] == EPOCHS)]
+        return log[log["status"].isin([Status.DONE, Status.FAILED])]
 
     def missing(self, log: pd.DataFrame, fingerprint: str) -> tuple[list[Trial], int]:
         """Return the trials that `log` lacks, and the number of fresh ones that it lacks."""

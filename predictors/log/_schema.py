@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from .._errors import PredictorError
-from ..vocabulary import METRICS, FamilySource, Protocol, Status
+from ..vocabulary import FIRST_OPTIMISER, METRICS, FamilySource, Protocol, Status
 
-LOG_SCHEMA_VERSION = 6
+LOG_SCHEMA_VERSION = 7
 
 Need = Literal["always", "done", "optional"]
 
@@ -98,6 +98,11 @@ LOG_COLUMNS = (
     _positive("learning_rate", "done", "peak learning rate, of the head if `rates` has others"),
     _text("rates", "optional", "peak learning rates by adapter kind where they differ, as JSON"),
     _text("protocol", "always", "how the learning rate was chosen: " + ", ".join(Protocol)),
+    _text(
+        "optimiser",
+        "always",
+        "what trained it: the memory for squared gradients, and warm-up",
+    ),
     _positive("weight_decay", "done", "weight decay"),
     _count("batch_size", "done", "images per step", low=1),
     _count("epochs", "done", "passes over the training images", low=1),
@@ -152,6 +157,7 @@ _SINCE: dict[int, dict[str, str | None]] = {
         )
     ),
     6: {"remedy": None},
+    7: {"optimiser": FIRST_OPTIMISER},
 }  # fmt: skip
 
 
@@ -181,7 +187,7 @@ def log_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     >>> table = predictors.log_table([{"schema_version": 1, "trial_id": "a", "val_metric": 0.5}])
     >>> table[["schema_version", "trial_id", "val_metric", "augment", "seconds"]]
        schema_version trial_id  val_metric augment  seconds
-    0             6.0        a         0.5    none      NaN
+    0             7.0        a         0.5    none      NaN
     """
     held = list(rows)
     unknown = sorted({str(key) for row in held for key in row} - set(COLUMN_NAMES))
@@ -209,16 +215,17 @@ def upgrade_log(log: pd.DataFrame) -> pd.DataFrame:
         `family_source`, `image_digests` and `n_val`, which are missing in older rows. Schema 4
         added `protocol`; older releases took learning rates from a table by number of edges, so it
         is `table-rate` in older rows. Schema 5 added `rates` and what is measured on the
-        measurement split, and schema 6 `remedy`; they are missing in older rows. Rows of an unknown
-        version do not change; `reject_rows` finds them.
+        measurement split, and schema 6 `remedy`; they are missing in older rows. Schema 7 added
+        `optimiser`; older rows have `FIRST_OPTIMISER`. Rows of an unknown version do not change;
+        `reject_rows` finds them.
 
     Examples
     --------
     >>> import pandas as pd
     >>> import predictors
     >>> predictors.upgrade_log(pd.DataFrame({"schema_version": [1, 2, 99]}))["schema_version"]
-    0     6
-    1     6
+    0     7
+    1     7
     2    99
     Name: schema_version, dtype: int64
     """

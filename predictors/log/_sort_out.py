@@ -14,8 +14,9 @@ from ._schema import COLUMN_NAMES, LOG_COLUMNS, upgrade_log
 
 # Two rows with equal values here are the same trial, which must give the same outcome again.
 _SAME_TRIAL = [
-    "task", "backbone_sha256", "placement", "learning_rate", "protocol", "weight_decay",
-    "batch_size", "epochs", "augment", "precision", "seed", "metric", "versions", "git_commit",
+    "task", "backbone_sha256", "placement", "learning_rate", "protocol", "optimiser",
+    "weight_decay", "batch_size", "epochs", "augment", "precision", "seed", "metric", "versions",
+    "git_commit",
 ]  # fmt: skip
 # Values that all trials of a task must share; `settle_families` takes care of the family.
 _OF_A_TASK = ["group", "backbone", "backbone_sha256", "n_nodes"]

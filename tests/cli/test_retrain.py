@@ -26,6 +26,7 @@ from autoplace.tracking import (
     start_run,
 )
 from autoplace.tracking.store import Run, decode_row, search_runs
+from predictors.vocabulary import FIRST_OPTIMISER
 
 N_NODES = 25
 SHAPE = BackboneShape.plain(96)
@@ -63,7 +64,7 @@ def record(tables):
                     "probe_key": f"probe-{family}", "placement": str(trial.placement),
                     "adapter_kind": "bottleneck", "n_edges": len(trial.placement),
                     "parameters": 9264, "learning_rate": 1e-3, "protocol": protocol,
-                    "weight_decay": 0.0,
+                    "optimiser": FIRST_OPTIMISER, "weight_decay": 0.0,
                     "batch_size": 32, "epochs": 4, "augment": "none", "precision": "float32",
                     "seed": 0, "status": "done",
                     "metric": "accuracy", "head_only_val_metric": 0.5, "seconds": 1.0,

@@ -31,6 +31,7 @@ from autoplace.data.builtin import _task
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, fetch_probe, log_probe, read_rows, start_run
 from predictors import log_table, read_log, shipped_log
+from predictors.vocabulary import FIRST_OPTIMISER
 
 PANELS = ("starter", "fashion-vit8")
 
@@ -154,26 +155,29 @@ def test_a_rate_that_was_found_on_a_task_is_not_searched_again(small_plan, monke
     assert searched == ["head-only", "bottleneck", "ssf"]
 
 
-def test_trials_under_another_protocol_do_not_count_as_done(small_plan):
+@pytest.mark.parametrize("column", ["protocol", "optimiser"])
+def test_trials_under_another_protocol_or_optimiser_do_not_count_as_done(small_plan, column):
     make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
     store = Store(small_plan.store)
     rows = log_table(read_rows(store)).query("placement != 'head-only'")
     other = Namespace(**vars(small_plan) | {"stages": ["panel"]})
     other.store = small_plan.store.replace("mlflow.db", "other.db")
     run = start_run(Store(other.store), "shapes-size", "collect")
-    for row in rows.assign(protocol="table-rate").to_dict(orient="records"):
+    another = {"protocol": "table-rate", "optimiser": FIRST_OPTIMISER}[column]
+    for row in rows.assign(**{column: another}).to_dict(orient="records"):
         plain = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
         run.start_child(row["trial_id"]).log_row(plain)
     make.run(other)
     both = log_table(read_rows(Store(other.store))).query("placement != 'head-only'")
-    assert sorted(both["protocol"]) == ["found-rate"] * 2 + ["table-rate"] * 2
+    assert both[column].value_counts().tolist() == [2, 2] and another in set(both[column])
 
 
-def test_protocols_are_not_analysed_together():
+@pytest.mark.parametrize("column", ["protocol", "optimiser"])
+def test_protocols_and_optimisers_are_not_analysed_together(column):
     trials = read_log(shipped_log()).trials
     early = trials.index < len(trials) / 2
-    mixed = trials.assign(protocol=trials["protocol"].mask(early, "table-rate"))
-    with pytest.raises(ValueError, match="under found-rate, table-rate; choose one"):
+    mixed = trials.assign(**{column: trials[column].mask(early, "table-rate")})
+    with pytest.raises(ValueError, match=f", table-rate; choose one with --{column}"):
         gains.tidy(mixed)
 
 

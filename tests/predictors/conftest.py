@@ -15,6 +15,7 @@ from predictors import (
     build_features,
     build_training_set,
 )
+from predictors.vocabulary import FIRST_OPTIMISER
 
 N_NODES = 9
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -144,6 +145,7 @@ def make_log(features: dict[str, pd.DataFrame]) -> Callable[[], pd.DataFrame]:
                     "parameters": 1536,
                     "learning_rate": 1e-3,
                     "protocol": "found-rate",
+                    "optimiser": FIRST_OPTIMISER,
                     "weight_decay": 1e-4,
                     "batch_size": 64,
                     "epochs": 4,

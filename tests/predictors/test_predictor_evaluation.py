@@ -154,27 +154,28 @@ def test_gains_under_other_epochs_metrics_or_augmentation_are_another_comparison
     assert others | {"task0:accuracy:4:found-rate"} <= groups
 
 
-def test_gains_under_another_protocol_or_given_rate_are_another_comparison_of_the_same_task(
+def test_gains_under_another_protocol_rate_or_optimiser_are_another_comparison_of_the_task(
     make_log, features
 ) -> None:
     log = make_log()
     log.loc[log.index[:10], "protocol"] = "table-rate"
     log.loc[log.index[10:30], "protocol"] = "given-rate"
     log.loc[log.index[20:30], "learning_rate"] = 0.03
+    log.loc[log.index[30:35], "optimiser"] = "adamw beta2=0.95"
     data = build_training_set(log, features)
     first = data.select(data.families == "family0")
     protocols = {
         "task0:accuracy:4": "table-rate",
         "task0:accuracy:4:given-rate=0.001": "given-rate",
         "task0:accuracy:4:given-rate=0.03": "given-rate",
+        "task0:accuracy:4:adamw beta2=0.95:found-rate": "found-rate",
         "task0:accuracy:4:found-rate": "found-rate",
         "task1:accuracy:4:found-rate": "found-rate",
     }
     assert dict(zip(first.groups, first.protocols, strict=True)) == protocols
     scores = score_tasks(create_predictor("target-depth").fit(data.X, data.y, data.groups), first)
-    assert dict(zip(scores["task"], scores["placements"], strict=True)) == {
-        group: 40 if group.startswith("task1") else 10 for group in protocols
-    }
+    counts = dict(zip(protocols, (10, 10, 10, 5, 5, 40), strict=True))
+    assert dict(zip(scores["task"], scores["placements"], strict=True)) == counts
 
 
 def test_only_finished_trials_with_adapters_are_learnt_from(make_log, features, data) -> None:

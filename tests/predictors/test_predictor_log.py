@@ -15,6 +15,7 @@ from predictors import (
     upgrade_log,
     validate_log,
 )
+from predictors.vocabulary import FIRST_OPTIMISER
 
 
 def test_a_good_log_is_accepted(make_log) -> None:
@@ -43,7 +44,7 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
-        ({"schema_version": 99}, "schema_version is not 6"),
+        ({"schema_version": 99}, "schema_version is not 7"),
         ({"trial_id": "0-3"}, "trial_id is already used in an earlier row"),
         ({"status": "finished"}, "status is not one of"),
         ({"metric": "auc"}, "metric is not one of"),
@@ -107,6 +108,7 @@ SINCE = {
     2: ["augment", "precision"],
     3: ["family_source", "image_digests", "n_val"],
     4: ["protocol"],
+    7: ["optimiser"],
 }
 
 
@@ -120,11 +122,13 @@ def test_rows_of_an_older_schema_are_upgraded(make_log, version: int) -> None:
         family_source="given",
         image_digests="0a 1b",
         n_val=200,
+        optimiser="adamw beta2=0.95",
     )
     upgraded = upgrade_log(pd.concat([old, new], ignore_index=True))
     validate_log(upgraded)
     first, last = upgraded.iloc[: len(old)], upgraded.iloc[len(old) :]
     assert (first["augment"] == "none").all() and (first["precision"] == "float32").all()
+    assert (first["optimiser"] == FIRST_OPTIMISER).all()
     assert (first["protocol"] == "table-rate").all() and (last["protocol"] == "found-rate").all()
     if version < 3:
         assert first[SINCE[3]].isna().all(axis=None)
@@ -165,7 +169,7 @@ def test_a_table_of_no_rows_has_every_column_and_its_type() -> None:
 
 
 def test_a_row_with_an_unknown_key_is_refused_and_a_number_that_is_none_is_missing() -> None:
-    with pytest.raises(PredictorError, match="no column mood in schema 6"):
+    with pytest.raises(PredictorError, match="no column mood in schema 7"):
         log_table([{"trial_id": "a"}, {"trial_id": "b", "mood": "good"}])
     assert pd.isna(log_table([{"val_metric": "high"}])["val_metric"].item())
 
@@ -177,4 +181,4 @@ def test_missing_and_unknown_columns_are_named(make_log) -> None:
 
 def test_every_column_says_what_it_means() -> None:
     assert all(column.meaning for column in LOG_COLUMNS)
-    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 52
+    assert len({column.name for column in LOG_COLUMNS}) == len(LOG_COLUMNS) == 53

@@ -17,6 +17,7 @@ from predictors import (
     sort_out,
     write_log,
 )
+from predictors.vocabulary import FIRST_OPTIMISER
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_folder_that_is_not_whole_is_refused(log, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 6"),
+        (lambda log: log.assign(schema_version=99), "schema 99; this release reads up to 7"),
         (lambda log: log.drop(columns="seed"), "missing columns: seed"),
         (lambda log: log.drop(columns="schema_version"), "missing columns: schema_version"),
         (lambda log: log.assign(mood="good"), "unknown columns: mood"),
@@ -210,7 +211,10 @@ def test_one_id_for_two_trials_leaves_neither(make_log) -> None:
 
 def test_another_seed_or_release_is_another_trial(make_log) -> None:
     log = make_log()
-    changes = ({"seed": 1}, {"git_commit": "abc"}, {"epochs": 9}, {"protocol": "given-rate"})
+    changes = (
+        {"seed": 1}, {"git_commit": "abc"}, {"epochs": 9}, {"protocol": "given-rate"},
+        {"optimiser": "sgd"},
+    )  # fmt: skip
     for change in changes:
         other = log.iloc[[0]].assign(trial_id="other", val_metric=0.1, **change)
         assert sort_out(pd.concat([log, other], ignore_index=True))[1].empty
@@ -242,17 +246,18 @@ def test_the_shipped_log_keeps_every_row_in_this_schema_and_in_an_older_one(tmp_
         "family_source", "image_digests", "n_val", "protocol", "rates", "n_measured",
         *(f"{which}measured_{name}" for which in ("", "head_only_")
           for name in ("metric", "accuracy", "loss")),
-        "remedy",
+        "remedy", "optimiser",
     ]  # fmt: skip
-    raw.drop(columns=newer).assign(schema_version=2).to_parquet(tmp_path / "old.parquet")
+    raw.drop(columns=newer, errors="ignore").assign(schema_version=2).to_parquet(tmp_path / "old.parquet")
     columns = raw.columns.difference(newer, sort=False)
     upgraded = raw.assign(schema_version=LOG_SCHEMA_VERSION)
     for path, kept in ((shipped_log(), raw.columns), (tmp_path / "old.parquet", columns)):
         log = read_log(path)
         assert log.set_aside.empty and len(log.trials) == len(raw) == 1579
         pd.testing.assert_frame_equal(log.trials[kept], upgraded[kept], check_dtype=False)
-    filled = log.trials[newer].drop(columns="protocol")
+    filled = log.trials[newer].drop(columns=["protocol", "optimiser"])
     assert filled.isna().all(axis=None) and set(log.trials["protocol"]) == {"table-rate"}
+    assert set(log.trials["optimiser"]) == {FIRST_OPTIMISER}
 
 
 def test_the_shipped_log_has_rates_found_on_each_task_so_sizes_can_be_compared() -> None:
@@ -290,9 +295,10 @@ def test_stats_count_what_is_there(log) -> None:
     assert found.loc["task 0", "placements"] == 40
 
 
-def test_stats_never_mix_protocols_epochs_or_metrics(log) -> None:
+def test_stats_never_mix_protocols_optimisers_epochs_or_metrics(log) -> None:
     changes = (
         {"protocol": "table-rate"},
+        {"optimiser": "sgd"},
         {"epochs": 9},
         {"metric": "log-loss", "val_metric": -0.1, "head_only_val_metric": -0.2},
     )
@@ -303,9 +309,10 @@ def test_stats_never_mix_protocols_epochs_or_metrics(log) -> None:
     found = log_stats(PlacementLog(pd.concat([log.trials, *others]), log.probes))
     found = found[found["task_name"] == "task 0"]
     assert found["comparison"].tolist() == [
-        "accuracy:4:found-rate", "accuracy:4", "accuracy:9:found-rate", "log-loss:4:found-rate",
+        "accuracy:4:found-rate", "accuracy:4", "accuracy:4:sgd:found-rate", "accuracy:9:found-rate",
+        "log-loss:4:found-rate",
     ]  # fmt: skip
-    assert found["trials"].tolist() == [40, 1, 1, 1]
+    assert found["trials"].tolist() == [40, 1, 1, 1, 1]
     assert found["best_gain"].iloc[-1] == pytest.approx(0.1)
 
 

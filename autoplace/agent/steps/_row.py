@@ -9,7 +9,7 @@ import predictors
 from autoplace.agent.steps._provenance import git_commit, library_versions
 from autoplace.placement import Placement
 from autoplace.settings import TrialSettings
-from autoplace.training import Outcome, Remedy, Task
+from autoplace.training import OPTIMISER, Outcome, Remedy, Task
 from predictors.vocabulary import Protocol
 
 
@@ -58,6 +58,7 @@ def trial_row(
         "placement": str(trial.placement),
         "adapter_kind": "+".join(kinds) or None,
         "n_edges": len(trial.placement),
+        "optimiser": OPTIMISER,
         "weight_decay": settings.weight_decay,
         "batch_size": settings.batch_size,
         # One that stopped early is not comparable with whole ones.
