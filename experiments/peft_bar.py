@@ -39,14 +39,26 @@ from autoplace.agent.steps._rate_grid import (
     JUDGES,
     START,
     best_rate,
+    discard,
     following,
+    is_worse,
     short_epochs,
 )
 from autoplace.agent.steps._refit import SEED_OFFSET
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
-from autoplace.training import BETAS, Images, Task, WarmUpAndCosine, score, split_rows
+from autoplace.training import (
+    BETAS,
+    Images,
+    Scores,
+    Task,
+    Trial,
+    WarmUpAndCosine,
+    run_trials,
+    score,
+    split_rows,
+)
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -112,20 +124,28 @@ class PeftTrainer:
                 step += 1
         return model.eval(), float(np.mean(losses))
 
-    def find_rate(self, epochs: int, seed: int) -> float:
-        """Find the learning rate as `pick` does, by the validation loss of short trials."""
-        val = torch.from_numpy(self._task.rows("val"))
+    def find_rate(self, epochs: int, seed: int, head_only: Scores) -> float:
+        """Find the learning rate as `pick` does, by the validation loss of short trials.
+
+        `head_only` has what head-only reaches on validation.
+        """
+        val = self._task.rows("val")
+        images, labels = self._images[val], self._labels[val].cpu().numpy()
         losses: dict[float, list[float]] = {}
+        worse: set[float] = set()
         rates: tuple[float, ...] = START
         while rates:
             for rate in rates:
+                reached = []
                 for each in range(seed, seed + JUDGES):
                     model, _ = self.train(Images(), rate, short_epochs(epochs), each)
-                    logits = predict(model, self._images[val])
-                    loss = float(functional.cross_entropy(logits, self._labels[val]))
-                    losses.setdefault(rate, []).append(loss if math.isfinite(loss) else math.inf)
-            rates = following(losses)
-        return best_rate(losses)
+                    reached.append(score(predict(model, images).cpu().numpy(), labels))
+                losses[rate] = [s.loss if math.isfinite(s.loss) else math.inf for s in reached]
+                values = [(s.loss, s.accuracy) for s in reached if math.isfinite(s.loss)]
+                if is_worse(values, head_only, "accuracy"):
+                    worse.add(rate)
+            rates = following(discard(losses, worse))
+        return best_rate(losses, worse)
 
     def refit_accuracies(
         self, rate: float, epochs: int, limits: Mapping[int, float]
@@ -183,8 +203,10 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     rank = dict(space.lora.items[0][1].options)["r"]
     started = time.perf_counter()
     trainer = PeftTrainer(task, int(rank), settings)
-    rate = trainer.find_rate(epochs, seed=0)
     rates = {kind: found.rate for kind, found in picked.rates.items()}
+    head_only = Trial(Placement(), 0, learning_rate=rates["head-only"])
+    (outcome,) = run_trials(task, [head_only], settings)
+    rate = trainer.find_rate(epochs, seed=0, head_only=outcome.val)
     limits = collapse_limits(task, rates, range(seeds), settings)
     values = trainer.refit_accuracies(rate, epochs, limits)
     return {

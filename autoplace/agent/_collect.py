@@ -198,7 +198,9 @@ def collect_task(
                 # Head-only's scores are needed, too; those of others are in their rows.
                 is_known = head_only is not None and recorded.has_row(outcome.trial)
                 tested = outcome if is_known else evaluated(task, outcome)
-                head_only = head_only or (tested if tested.is_done else None)
+                if head_only is None and tested.is_done:
+                    head_only = tested
+                    rounds.ended.append(tested)  # what rates are compared with
                 row = recorded.end(tested, head_only)
                 result = tested.reason or f"validation {row['metric']} {row['val_metric']:.4f}"
                 progress.advance(f"{tested.placement}: {result}")

@@ -17,6 +17,7 @@ from autoplace.agent.steps._rate_grid import (
     STEP,
     RateGrid,
     best_rate,
+    discard,
     following,
 )
 from autoplace.agent.steps._rates import references
@@ -24,16 +25,19 @@ from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
 from autoplace.placement import Placement
 from autoplace.settings import PlacementSettings
+from autoplace.training import Epoch, Outcome, Scores, Trial
+from predictors.vocabulary import Status
 
 
-def search(loss_at, start=START):
+def search(loss_at, start=START, is_worse=lambda rate: False):
     """The whole search on a curve of losses; the rates tried and the choice."""
     losses, rates = {}, start
     while rates:
         losses |= {rate: [loss_at(rate)] for rate in rates}
-        rates = following(losses)
+        worse = {rate for rate in losses if is_worse(rate)}
+        rates = following(discard(losses, worse))
     assert LEAST <= len(losses) <= MOST + 2
-    return losses, best_rate(losses)
+    return losses, best_rate(losses, worse)
 
 
 @given(st.floats(-3.5, -0.5))
@@ -73,6 +77,35 @@ def test_where_training_never_helps_the_search_ends_too():
     losses, rate = search(lambda rate: 1 + rate)
     assert len(losses) == MOST
     assert rate == min(losses)
+
+
+@given(st.floats(-3.9, 1.0))
+def test_a_rate_that_is_worse_than_head_only_is_not_chosen_though_its_loss_is_low(exponent):
+    losses, rate = search(lambda rate: 2 - rate, is_worse=lambda rate: rate > 10**exponent)
+    assert rate <= 10**exponent and rate in losses
+
+
+def test_where_every_rate_is_worse_than_head_only_the_lowest_is_chosen():
+    losses, rate = search(lambda rate: 2 - rate, is_worse=lambda rate: True)
+    assert len(losses) == MOST and rate == min(losses)
+
+
+def outcome(trial, accuracy, loss):
+    return Outcome(
+        trial, 0, Status.DONE, epochs=[Epoch(trial, 1, loss, Scores(accuracy, 0.0, 0.0, loss))]
+    )
+
+
+def test_a_rate_is_worse_than_head_only_if_its_trials_are_so_in_loss_and_metric():
+    head_only = outcome(Trial(Placement(), 0), accuracy=0.5, loss=1.0)
+    told = {0.01: [(0.5, 1.2), (0.3, 1.2)], 0.032: [(0.9, 1.1), (0.2, 1.1)], 0.1: [(0.1, 0.9)] * 2}
+    for reference in (head_only, None):
+        grid = RateGrid.of("lora", [Placement.parse("0>1@lora:r=1")], seed=0, epochs=2)
+        while set(grid.rates) <= set(told):
+            values = {rate: iter(told[rate]) for rate in grid.rates}
+            outcomes = [outcome(t, *next(values[t.learning_rate])) for t in grid.trials]
+            grid.add(outcomes, "accuracy", reference)
+        assert grid.worse == ({0.01} if reference else set())
 
 
 def test_a_reference_that_diverges_rules_its_rate_out_for_all():

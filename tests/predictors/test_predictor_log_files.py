@@ -248,7 +248,9 @@ def test_the_shipped_log_keeps_every_row_in_this_schema_and_in_an_older_one(tmp_
           for name in ("metric", "accuracy", "loss")),
         "remedy", "optimiser",
     ]  # fmt: skip
-    raw.drop(columns=newer, errors="ignore").assign(schema_version=2).to_parquet(tmp_path / "old.parquet")
+    raw.drop(columns=newer, errors="ignore").assign(schema_version=2).to_parquet(
+        tmp_path / "old.parquet"
+    )
     columns = raw.columns.difference(newer, sort=False)
     upgraded = raw.assign(schema_version=LOG_SCHEMA_VERSION)
     for path, kept in ((shipped_log(), raw.columns), (tmp_path / "old.parquet", columns)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -12,7 +12,7 @@ import numpy as np
 from autoplace.errors import UserError
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
-from autoplace.training import Outcome, Trial
+from autoplace.training import Outcome, Scores, Trial
 from predictors.vocabulary import Role
 
 STEP = math.sqrt(10)  # ratio of neighbouring rates, before the half steps
@@ -78,6 +78,8 @@ class RateGrid:
         To try next.
     tried : dict of float to list of Outcome
         Outcomes of these trials, by rate.
+    worse : set of float
+        Rates at which they were worse than head-only (`is_worse`).
 
     Examples
     --------
@@ -91,6 +93,7 @@ class RateGrid:
     judged: list[Trial]
     rates: tuple[float, ...]
     tried: dict[float, list[Outcome]] = field(default_factory=dict)
+    worse: set[float] = field(default_factory=set)
 
     @classmethod
     def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
@@ -110,11 +113,14 @@ class RateGrid:
         """Trials of the rates to try next."""
         return [replace(each, learning_rate=rate) for rate in self.rates for each in self.judged]
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
+    def add(self, outcomes: Sequence[Outcome], metric: str, head_only: Outcome | None) -> None:
         """Add the outcomes of these trials, and say which rates to try next."""
         for rate in self.rates:
-            self.tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
-        self.rates = following(self.losses)
+            self.tried[rate] = tried = [o for o in outcomes if o.trial.learning_rate == rate]
+            values = [(o.val.loss, o.val.of(metric)) for o in tried if o.is_done]
+            if head_only is not None and is_worse(values, head_only.val, metric):
+                self.worse.add(rate)
+        self.rates = following(discard(self.losses, self.worse))
 
     @property
     def losses(self) -> dict[float, list[float]]:
@@ -147,7 +153,8 @@ class RateGrid:
         epochs = self.judged[0].epochs
         assert epochs is not None
         loss = min(losses[0] for losses in self.losses.values())
-        return RateSearch(self.kind, best_rate(self.losses), "found", epochs, metrics, loss)
+        rate = best_rate(self.losses, self.worse)
+        return RateSearch(self.kind, rate, "found", epochs, metrics, loss)
 
 
 def short_epochs(epochs: int) -> int:
@@ -155,13 +162,50 @@ def short_epochs(epochs: int) -> int:
     return max(1, round(SHARE * epochs))
 
 
-def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
+def is_worse(values: Sequence[tuple[float, float]], head_only: Scores, metric: str) -> bool:
+    """Return whether trials, by loss and metric, are worse than head-only in the mean of both.
+
+    Such a rate is no good, however its loss compares with that of other rates: where adapters
+    overfit, a rate at which training collapses can have a lower loss than rates below it.
+
+    Examples
+    --------
+    >>> head_only = Scores(accuracy=0.4, balanced_accuracy=0.4, macro_f1=0.4, loss=1.8)
+    >>> is_worse([(1.9, 0.3), (2.1, 0.3)], head_only, "accuracy")
+    True
+    >>> is_worse([(1.9, 0.5)], head_only, "accuracy")
+    False
+    """
+    if not values:
+        return False
+    loss, reached = np.mean(values, axis=0)
+    return bool(loss > head_only.loss and reached < head_only.of(metric))
+
+
+def discard(
+    losses: Mapping[float, Sequence[float]], worse: Collection[float]
+) -> dict[float, Sequence[float]]:
+    """Let rates that are worse than head-only count as if training had diverged.
+
+    Examples
+    --------
+    >>> discard({0.01: [2.1], 0.032: [1.9]}, {0.032})
+    {0.01: [2.1], 0.032: [inf]}
+    """
+    return {rate: [math.inf] if rate in worse else each for rate, each in losses.items()}
+
+
+def best_rate(
+    losses: Mapping[float, Sequence[float]], worse: Collection[float] = frozenset()
+) -> float:
     """Choose a rate by validation loss.
 
     Parameters
     ----------
     losses : mapping of float to sequence of float
         Validation loss of each trial at each rate; infinite where training diverged.
+    worse : collection of float
+        Rates that are not chosen, unless all are; then it is the lowest.
 
     Returns
     -------
@@ -178,7 +222,7 @@ def best_rate(losses: Mapping[float, Sequence[float]]) -> float:
     """
     rates = sorted(losses)
     means = np.array([np.mean(losses[rate]) for rate in rates])
-    best = rates.index(_best(losses))
+    best = rates.index(_best(discard(losses, worse)))
     around = means[max(best - 1, 0) : best + 2]
     if len(around) < 3 or not np.isfinite(around).all():
         return rates[best]

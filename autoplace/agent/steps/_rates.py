@@ -30,7 +30,8 @@ def find_rate(
     Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
     schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
     while its best rate is at an edge. Then the rates half a step below and above the best are
-    tried, unless it is still at an edge. A rate at which a trial fails is not chosen.
+    tried, unless it is still at an edge. A rate at which a trial fails is not chosen, nor one that
+    is worse than head-only in both loss and metric, if head-only has run.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def find_rates(
         trials = [trial for grid in growing for trial in grid.trials]
         outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
         for grid in growing:
-            grid.add(list(islice(outcomes, len(grid.trials))))
+            grid.add(list(islice(outcomes, len(grid.trials))), rounds.metric, rounds.head_only)
     found, errors = {}, []
     for grid in grids:
         try:
