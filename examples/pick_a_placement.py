@@ -2,8 +2,8 @@
 
     python examples/pick_a_placement.py [DATA]
 
-The backbone and the settings are small, so that it ends within a minute; leave them out for real
-use. Records go to `autoplace-store/` in the current directory.
+The backbone and the settings are small, and the learning rate is given, so that it ends within a
+minute; leave them out for real use. Records go to `autoplace-store/` in the current directory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from autoplace.data import load_data
 def main(data: str) -> None:
     """Run the main job, print what came of it, and use the model."""
     result = autoplace.pick(
-        data, backbone="formula-vit6", field_size=4, top_k=1, seeds=1, epochs=1, probe_images=64
-    )
+        data, backbone="formula-vit6", field_size=4, top_k=1, seeds=1, epochs=1, probe_images=64,
+        lr=0.01,
+    )  # fmt: skip
     table = result.ranking[["placement", "role", "val_metric", "gain"]]
     print(table.to_string(index=False, max_colwidth=40))
     print(f"winner: {result.winner}, {result.metric} {result.tested['winner'].mean:.3f} on test")

@@ -30,6 +30,7 @@ from autoplace.training import Task, Trial, predict_split, run_trials, score, tr
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from machine import describe_machine
+from refits import fitted_head
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, REPORT = RESULTS / "adapter_claims.jsonl", RESULTS / "adapter_claims.json"
@@ -63,8 +64,9 @@ def found_rate(task: Task, placement: Placement, settings: PickSettings) -> floa
     """Find the learning rate as `pick` does, with one reference."""
     epochs = short_epochs(settings.epochs)
     grid = RateGrid.of("bottleneck", [placement], seed=0, epochs=epochs)
+    head_only = fitted_head(task, settings)
     while grid.rates:
-        grid.add(run_trials(task, grid.trials, settings))
+        grid.add(run_trials(task, grid.trials, settings), settings.metric, head_only)
     return grid.result(settings.metric).rate
 
 

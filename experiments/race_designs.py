@@ -67,6 +67,7 @@ class Direct:
 
     def __init__(self, task: Task, settings: PickSettings) -> None:
         self.metric = task.metric
+        self.head_only: Outcome | None = None
         self._task, self._settings = task, settings
 
     def run(self, name: str, jobs: Sequence[Job]) -> list[Outcome]:
@@ -87,11 +88,14 @@ def run_task(name: str) -> dict[str, Any]:
         plan = make_plan(f"builtin:{name}", settings, store, Progress())
     # Opened again with the images of the measurement split.
     task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
-    rounds, entrants = cast(Rounds, Direct(task, settings)), plan.entrants
+    direct, entrants = Direct(task, settings), plan.entrants
+    rounds = cast(Rounds, direct)
+    head = find_rates(rounds, {"head-only": [Placement()]}, settings, seed=0)[0]["head-only"]
+    head_only = replace(entrants.head_only, learning_rate=head.rate)
+    (direct.head_only,) = direct.run("Head-only", [head_only])
     asked = {kind: entrants.references_of(kind) for kind in entrants.kinds}
     found, errors = find_rates(rounds, asked, settings, seed=0)
     assert not errors, errors
-    head = find_rates(rounds, {"head-only": [Placement()]}, settings, seed=0)[0]["head-only"]
     through = [*entrants.every_block, *entrants.lora]
     through += [
         t for t in entrants.favourite(found) if t.placement not in {b.placement for b in through}
@@ -99,9 +103,8 @@ def run_task(name: str) -> dict[str, Any]:
     settled = {trial.placement for trial in through}
     field = [trial for trial in entrants.field if trial.placement not in settled]
     rates = {kind: search.rate for kind, search in found.items()}
-    trials = [replace(entrants.head_only, learning_rate=head.rate)]
-    trials += [with_rates(trial, rates) for trial in (*through, *field)]
-    outcomes = rounds.run("All to the end", trials)
+    trials = [with_rates(trial, rates) for trial in (*through, *field)]
+    outcomes = [direct.head_only, *direct.run("All to the end", trials)]
     return {
         "task": name,
         "rates": rates,

@@ -63,11 +63,16 @@ def collapse_limits(
     return {seed: collapse_limit(outcome) for seed, outcome in done.items()}
 
 
-def fitted_head_loss(task: Task, settings: PickSettings) -> float:
-    """Return the training loss of the head as it was fitted, on the task's training images."""
+def fitted_head(task: Task, settings: PickSettings) -> Outcome:
+    """Return what the head reaches as it was fitted, on the task's training images."""
     trial = Trial(Placement(), 0, learning_rate=NEXT_TO_NOTHING)
     (outcome,) = run_trials(task, [trial], settings)
-    return training_loss(outcome)
+    return outcome
+
+
+def fitted_head_loss(task: Task, settings: PickSettings) -> float:
+    """Return the training loss of the head as it was fitted."""
+    return training_loss(fitted_head(task, settings))
 
 
 def has_collapsed(loss: float, head_loss: float) -> bool:

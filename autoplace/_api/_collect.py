@@ -83,7 +83,7 @@ def collect(
     --------
     >>> import autoplace
     >>> log = autoplace.collect(
-    ...     "builtin:digits", placements=1, epochs=1, batch_size=200, probe_images=32
+    ...     "builtin:digits", placements=1, epochs=1, batch_size=200, probe_images=32, lr=0.003
     ... )
     >>> log[["placement", "status"]].to_numpy()[0].tolist()
     ['head-only', 'done']

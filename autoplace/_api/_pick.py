@@ -94,7 +94,7 @@ def pick(
     >>> import autoplace
     >>> result = autoplace.pick(
     ...     "builtin:digits", field_size=2, top_k=1, seeds=1, epochs=1, batch_size=200,
-    ...     probe_images=32, max_params=400
+    ...     probe_images=32, max_params=400, lr=0.003
     ... )
     >>> sorted(result.rates)  # so small a budget has no room for LoRA in every block
     ['arc', 'bottleneck', 'head-only']

@@ -158,7 +158,7 @@ def collect_task(
     --------
     >>> from autoplace.agent import Progress, open_task
     >>> from autoplace.placement import Placement
-    >>> settings = CollectSettings(epochs=1, batch_size=200, probe_images=32)
+    >>> settings = CollectSettings(epochs=1, batch_size=200, probe_images=32, lr=0.003)
     >>> trials = [Trial(Placement.parse("20>22"), seed=0)]
     >>> task = open_task("builtin:digits", settings, settings)
     >>> rows = collect_task(task, trials, settings, Store(), Progress())

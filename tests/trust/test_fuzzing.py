@@ -269,6 +269,7 @@ def test_a_placement_log(tmp_path):
     @given(st.sampled_from(list(table.columns)), st.lists(values, min_size=5, max_size=5))
     @example("versions", [DEEP, DEEP, "{}", "[]", "5"])
     @example("placement", ["7>3;T=100000"] * 5)
+    @example("n_val", [None, None, None, None, ""])
     def values_of_it(column, found):
         changed = table.copy()
         changed[column] = pd.Series(found, dtype=object).map(
