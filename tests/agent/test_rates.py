@@ -85,6 +85,17 @@ def test_a_rate_that_is_worse_than_head_only_is_not_chosen_though_its_loss_is_lo
     assert rate <= 10**exponent and rate in losses
 
 
+@given(st.lists(st.floats(0, 3), min_size=9, max_size=9), st.sets(st.integers(0, 8)))
+def test_whatever_is_worse_than_head_only_the_rate_is_near_one_that_is_not(losses, worse):
+    rates = [START[0] * STEP ** (k / 2) for k in range(-4, 5)]
+    chosen = best_rate(
+        {rate: [loss] for rate, loss in zip(rates, losses, strict=True)}, {rates[k] for k in worse}
+    )
+    near = [rates[k] for k in range(9) if len(worse) == 9 or k not in worse]
+    assert min(abs(math.log(chosen / rate, STEP)) for rate in near) <= 0.26
+    assert rates[0] <= chosen <= rates[-1]
+
+
 def test_where_every_rate_is_worse_than_head_only_the_lowest_is_chosen():
     losses, rate = search(lambda rate: 2 - rate, is_worse=lambda rate: True)
     assert len(losses) == MOST and rate == min(losses)

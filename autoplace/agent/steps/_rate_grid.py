@@ -224,7 +224,8 @@ def best_rate(
     means = np.array([np.mean(losses[rate]) for rate in rates])
     best = rates.index(_best(discard(losses, worse)))
     around = means[max(best - 1, 0) : best + 2]
-    if len(around) < 3 or not np.isfinite(around).all():
+    # A neighbour that is worse than head-only may still have a lower loss.
+    if len(around) < 3 or not np.isfinite(around).all() or around[1] > around.min():
         return rates[best]
     left, middle, right = around
     curvature = left - 2 * middle + right
