@@ -201,11 +201,11 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
     space = search_space(task.chain, settings)
     assert space.lora is not None, "LoRA does not fit the parameter budget"
     rank = dict(space.lora.items[0][1].options)["r"]
-    started = time.perf_counter()
-    trainer = PeftTrainer(task, int(rank), settings)
     rates = {kind: found.rate for kind, found in picked.rates.items()}
     head_only = Trial(Placement(), 0, learning_rate=rates["head-only"])
     (outcome,) = run_trials(task, [head_only], settings)
+    started = time.perf_counter()
+    trainer = PeftTrainer(task, int(rank), settings)
     rate = trainer.find_rate(epochs, seed=0, head_only=outcome.val)
     limits = collapse_limits(task, rates, range(seeds), settings)
     values = trainer.refit_accuracies(rate, epochs, limits)

@@ -101,7 +101,7 @@ LOG_COLUMNS = (
     _text(
         "optimiser",
         "always",
-        "what trained it: the memory for squared gradients, and warm-up",
+        "AdamW with its beta2, and the warm-up as a share of the steps",
     ),
     _positive("weight_decay", "done", "weight decay"),
     _count("batch_size", "done", "images per step", low=1),

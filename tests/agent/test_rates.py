@@ -20,11 +20,11 @@ from autoplace.agent.steps._rate_grid import (
     discard,
     following,
 )
-from autoplace.agent.steps._rates import references
+from autoplace.agent.steps._rates import find_rate, references
 from autoplace.agent.steps._space import search_space
 from autoplace.backbones import create_chain
 from autoplace.placement import Placement
-from autoplace.settings import PlacementSettings
+from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Epoch, Outcome, Scores, Trial
 from predictors.vocabulary import Status
 
@@ -85,13 +85,17 @@ def test_a_rate_that_is_worse_than_head_only_is_not_chosen_though_its_loss_is_lo
     assert rate <= 10**exponent and rate in losses
 
 
-@given(st.lists(st.floats(0, 3), min_size=9, max_size=9), st.sets(st.integers(0, 8)))
+@given(
+    st.lists(st.floats(0, 3) | st.just(math.inf), min_size=9, max_size=9),
+    st.sets(st.integers(0, 8)),
+)
 def test_whatever_is_worse_than_head_only_the_rate_is_near_one_that_is_not(losses, worse):
     rates = [START[0] * STEP ** (k / 2) for k in range(-4, 5)]
     chosen = best_rate(
         {rate: [loss] for rate, loss in zip(rates, losses, strict=True)}, {rates[k] for k in worse}
     )
-    near = [rates[k] for k in range(9) if len(worse) == 9 or k not in worse]
+    finite = [k for k in range(9) if math.isfinite(losses[k])] or [0]
+    near = [rates[k] for k in finite if k not in worse or set(finite) <= worse] or [rates[0]]
     assert min(abs(math.log(chosen / rate, STEP)) for rate in near) <= 0.26
     assert rates[0] <= chosen <= rates[-1]
 
@@ -112,11 +116,29 @@ def test_a_rate_is_worse_than_head_only_if_its_trials_are_so_in_loss_and_metric(
     told = {0.01: [(0.5, 1.2), (0.3, 1.2)], 0.032: [(0.9, 1.1), (0.2, 1.1)], 0.1: [(0.1, 0.9)] * 2}
     for reference in (head_only, None):
         grid = RateGrid.of("lora", [Placement.parse("0>1@lora:r=1")], seed=0, epochs=2)
-        while set(grid.rates) <= set(told):
+        while grid.rates and set(grid.rates) <= set(told):
             values = {rate: iter(told[rate]) for rate in grid.rates}
             outcomes = [outcome(t, *next(values[t.learning_rate])) for t in grid.trials]
             grid.add(outcomes, "accuracy", reference)
         assert grid.worse == ({0.01} if reference else set())
+
+
+class Told:
+    """Rounds in which every rate gives the scores that are told; head-only has run."""
+
+    metric, head_only = "accuracy", outcome(Trial(Placement(), 0), accuracy=0.5, loss=1.0)
+
+    def run(self, name, trials):
+        return [
+            outcome(trial, *((0.3, 1.1) if trial.learning_rate > 0.004 else (0.6, 1.5)))
+            for trial in trials
+        ]
+
+
+def test_the_search_compares_with_head_only_and_knows_the_loss_at_rates_that_are_not_worse():
+    lora = Placement.parse("0>1@lora:r=1")
+    found = find_rate(Told(), "lora", [lora], PickSettings(), seed=0)
+    assert found.rate < 0.004 and found.loss == 1.5
 
 
 def test_a_reference_that_diverges_rules_its_rate_out_for_all():

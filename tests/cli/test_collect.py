@@ -25,6 +25,7 @@ def test_each_finished_trial_is_one_json_line_with_the_promised_fields(collected
         for row in done.lines:
             assert set(PROMISED) <= set(row)
             assert row["status"] == "done"
+            assert row["optimiser"] == "adamw beta2=0.95 warm-up=0.1"
             assert all(row[name] is not None for name in PROMISED)
 
 

@@ -11,7 +11,9 @@ import pytest
 import autoplace
 from autoplace.agent.steps import _past, _record_trials
 from autoplace.tracking import Store
+from autoplace.training import OPTIMISER
 from experiments.faults.essence import assert_whole, trials_of
+from predictors.vocabulary import FIRST_OPTIMISER
 from tests.field._stores import Done, make_images, run_here
 
 SMALL = ("--backbone", "fashion-vit8", "--lr", "0.01", "--epochs", "2", "--batch-size", "8",
@@ -116,7 +118,7 @@ def test_the_address_of_a_cluster_that_the_run_does_not_use_is_refused(interrupt
     assert resume(store, run).code == 0
 
 
-def test_other_versions_or_weights_are_refused(interrupted, monkeypatch):
+def test_other_versions_weights_or_optimisers_are_refused(interrupted, monkeypatch):
     store, run = interrupted
     monkeypatch.setattr(_past, "library_versions", lambda: json.dumps({"torch": "0.1"}))
     done = resume(store, run)
@@ -127,6 +129,11 @@ def test_other_versions_or_weights_are_refused(interrupted, monkeypatch):
     done = resume(store, run)
     assert done.code == 2
     assert "the weights of backbone 'fashion-vit8' are not those" in done.err
+    monkeypatch.undo()
+    monkeypatch.setattr(_past, "OPTIMISER_TAG", "missing")  # as in runs of older releases
+    done = resume(store, run)
+    assert done.code == 2
+    assert f"trained with {FIRST_OPTIMISER} (here: {OPTIMISER})" in done.err
 
 
 def test_python_resumes_with_the_options_of_the_run_and_nobody_else_may_meanwhile(

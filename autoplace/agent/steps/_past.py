@@ -16,6 +16,7 @@ from autoplace.agent.steps._record import (
     COMMIT_TAG,
     DEVICE_TAG,
     MEASURE_TAG,
+    OPTIMISER_TAG,
     RESUMABLE,
     ROLE_TAG,
     TASK_TAG,
@@ -28,7 +29,8 @@ from autoplace.execution import trial_from_dict
 from autoplace.probing import ProbeTables
 from autoplace.settings import Settings, create_settings
 from autoplace.tracking import Past
-from autoplace.training import Deadline, Task, Trial
+from autoplace.training import OPTIMISER, Deadline, Task, Trial
+from predictors.vocabulary import FIRST_OPTIMISER
 
 # What the figures of a trial depend on; finished trials must come from the same versions.
 _DECISIVE = ("autoplace", "torch", "timm", "numpy", "scikit-learn")
@@ -44,7 +46,8 @@ def command_of(past: Past) -> str:
     Raises
     ------
     UserError
-        It is another command, or other versions of what trials depend on are installed.
+        It is another command, other versions of what trials depend on are installed, or it trained
+        with another optimiser.
     """
     command = str(past.tags.get(ROLE_TAG))
     if command not in RESUMABLE:
@@ -65,6 +68,12 @@ def command_of(past: Past) -> str:
         raise UserError(
             f"run {past.run.run_id} was started with {other}, and results of both do not compare; "
             "install these versions, or start it again"
+        )
+    optimiser = past.tags.get(OPTIMISER_TAG, FIRST_OPTIMISER)
+    if optimiser != OPTIMISER:
+        raise UserError(
+            f"run {past.run.run_id} trained with {optimiser} (here: {OPTIMISER}), and results of "
+            "both do not compare; start it again"
         )
     return command
 

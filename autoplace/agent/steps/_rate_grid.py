@@ -48,7 +48,8 @@ class RateSearch:
     tried : dict of float to list of (float or None)
         Validation metric of each trial at each rate; None where training diverged.
     loss : float
-        Lowest validation loss of the first trial; infinite if nothing was tried.
+        Lowest validation loss of the first trial, at rates that are not worse than head-only, if
+        there are any; infinite if nothing was tried.
 
     Examples
     --------
@@ -131,7 +132,7 @@ class RateGrid:
         }
 
     def result(self, metric: str) -> RateSearch:
-        """Return the rate with the lowest loss.
+        """Return the rate that `best_rate` chooses.
 
         Raises
         ------
@@ -152,7 +153,8 @@ class RateGrid:
         }
         epochs = self.judged[0].epochs
         assert epochs is not None
-        loss = min(losses[0] for losses in self.losses.values())
+        good = {rate: each for rate, each in self.losses.items() if rate not in self.worse}
+        loss = min(losses[0] for losses in (good or self.losses).values())
         rate = best_rate(self.losses, self.worse)
         return RateSearch(self.kind, rate, "found", epochs, metrics, loss)
 
@@ -205,7 +207,8 @@ def best_rate(
     losses : mapping of float to sequence of float
         Validation loss of each trial at each rate; infinite where training diverged.
     worse : collection of float
-        Rates that are not chosen, unless all are; then it is the lowest.
+        Rates that are worse than head-only. They are not chosen, unless there is no other; then the
+        lowest is at which nothing diverged.
 
     Returns
     -------
@@ -222,7 +225,10 @@ def best_rate(
     """
     rates = sorted(losses)
     means = np.array([np.mean(losses[rate]) for rate in rates])
-    best = rates.index(_best(discard(losses, worse)))
+    good = discard(losses, worse)
+    if not any(math.isfinite(np.mean(each)) for each in good.values()):
+        return next((rate for rate in rates if math.isfinite(np.mean(losses[rate]))), rates[0])
+    best = rates.index(_best(good))
     around = means[max(best - 1, 0) : best + 2]
     # A neighbour that is worse than head-only may still have a lower loss.
     if len(around) < 3 or not np.isfinite(around).all() or around[1] > around.min():

@@ -16,12 +16,13 @@ from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._provenance import git_commit, library_versions
 from autoplace.settings import CollectSettings, MergeSettings, PickSettings
 from autoplace.tracking import Journal, Past, Store
-from autoplace.training import Task
+from autoplace.training import OPTIMISER, Task
 
 ROLE_TAG, TASK_TAG = "autoplace.role", "autoplace.task"
 WEIGHTS_TAG = "autoplace.backbone_sha256"
 COMMIT_TAG, VERSIONS_TAG = "autoplace.git_commit", "autoplace.versions"
 DEVICE_TAG, THREADS_TAG = "autoplace.device", "autoplace.threads"
+OPTIMISER_TAG = "autoplace.optimiser"
 MEASURE_TAG = "autoplace.measure"  # whether the task has a measurement split
 RESUMABLE = ("pick", "collect")
 
@@ -93,6 +94,7 @@ class Record:
             WEIGHTS_TAG: task.chain.weights_sha256,
             COMMIT_TAG: git_commit() or "unknown",
             VERSIONS_TAG: library_versions(),
+            OPTIMISER_TAG: OPTIMISER,
             DEVICE_TAG: task.device.type,
             THREADS_TAG: torch.get_num_threads(),
             MEASURE_TAG: task.data.measurement is not None,
