@@ -34,7 +34,7 @@ from scipy import stats
 from torch.nn import functional
 
 import autoplace
-from autoplace.agent import Progress, open_task
+from autoplace.agent import PickResult, Progress, open_task
 from autoplace.agent.steps._rate_grid import (
     JUDGES,
     START,
@@ -217,9 +217,22 @@ def run_task(name: str, epochs: int, seeds: int, backbone: str) -> dict[str, Any
         "lora": list(picked.tested["winner" if picked.winner == space.lora else "lora"].values),
         "rates": rates,
         "baselines": {role: each.mean for role, each in picked.tested.items() if role != "winner"},
+        "finalists": finalists_of(picked),
         "search_cost": picked.search_cost, "total_cost": picked.total_cost,
         "pick_seconds": pick_seconds, **MACHINE,
     }  # fmt: skip
+
+
+def finalists_of(picked: PickResult) -> list[dict[str, Any]]:
+    """Return what the contenders of the choice reached on validation, the winner first."""
+    done = picked.ranking[picked.ranking["status"] == "done"]
+    columns = ["placement", "role", "score", "val_metric", "val_loss"]
+    return [dict(zip(columns, map(plain, row), strict=True)) for row in done[columns].to_numpy()]
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    return value if isinstance(value, int | float) else str(value)
 
 
 def repeat(row: dict[str, Any]) -> dict[str, list[float]]:
