@@ -63,11 +63,11 @@ def placement_of(budget: ParameterBudget) -> Placement:
 def found_rate(task: Task, placement: Placement, settings: PickSettings) -> float:
     """Find the learning rate as `pick` does, with one reference."""
     epochs = short_epochs(settings.epochs)
-    grid = RateGrid.of("bottleneck", [placement], seed=0, epochs=epochs)
     head_only = fitted_head(task, settings)
+    grid = RateGrid.of("bottleneck", [placement], 0, epochs, settings.metric, head_only)
     while grid.rates:
-        grid.add(run_trials(task, grid.trials, settings), settings.metric, head_only)
-    return grid.result(settings.metric).rate
+        grid.add(run_trials(task, grid.trials, settings))
+    return grid.result().rate
 
 
 def measure(path: Path, epochs: int) -> None:

@@ -39,7 +39,6 @@ from autoplace.agent.steps._rate_grid import (
     JUDGES,
     START,
     best_rate,
-    discard,
     following,
     is_worse,
     short_epochs,
@@ -141,10 +140,10 @@ class PeftTrainer:
                     model, _ = self.train(Images(), rate, short_epochs(epochs), each)
                     reached.append(score(predict(model, images).cpu().numpy(), labels))
                 losses[rate] = [s.loss if math.isfinite(s.loss) else math.inf for s in reached]
-                values = [(s.loss, s.accuracy) for s in reached if math.isfinite(s.loss)]
-                if is_worse(values, head_only, "accuracy"):
+                finite = [s for s in reached if math.isfinite(s.loss)]
+                if is_worse(finite, head_only, "accuracy"):
                     worse.add(rate)
-            rates = following(discard(losses, worse))
+            rates = following(losses, worse)
         return best_rate(losses, worse)
 
     def refit_accuracies(
@@ -227,12 +226,7 @@ def finalists_of(picked: PickResult) -> list[dict[str, Any]]:
     """Return what the contenders of the choice reached on validation, the winner first."""
     done = picked.ranking[picked.ranking["status"] == "done"]
     columns = ["placement", "role", "score", "val_metric", "val_loss"]
-    return [dict(zip(columns, map(plain, row), strict=True)) for row in done[columns].to_numpy()]
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    return value if isinstance(value, int | float) else str(value)
+    return list(json.loads(done[columns].astype({"role": str}).to_json(orient="records")))
 
 
 def repeat(row: dict[str, Any]) -> dict[str, list[float]]:

@@ -11,9 +11,8 @@ accuracy at the best of the rates minus that at the rate found, in points. Both 
 the measurement split, mean over the seeds of the whole trainings. A rate that was not measured
 counts as the nearest that was; *between* interpolates over the logarithm of the rate instead.
 *Collapses* are the whole trainings that the refit would run again, by their training loss, and how
-far they are behind the best rate, in points; where the training loss was recorded. The rows on
-record were measured in steps: not every task has every rate of `FINE` or three seeds, and training
-losses are there for three rates only.
+far they are behind the best rate, in points. Searches are replayed without the rule that a rate
+must not be worse than head-only, because the accuracy of short trials is not recorded.
 
     python experiments/rate_seeds.py measure
     python experiments/rate_seeds.py report

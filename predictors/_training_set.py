@@ -245,11 +245,10 @@ def _united(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float
 
 def _gain(trials: pd.DataFrame, split: str) -> pd.Series[Any]:
     """Gain over head-only on a split, in units of the metric; NaN where it was not measured."""
-    own, reference = (
-        pd.to_numeric(trials[f"{which}{split}_metric"], errors="coerce")  # blank texts, too
-        for which in ("", "head_only_")
-    )
-    return own - reference
+    gains: pd.Series[Any] = trials[f"{split}_metric"].astype(float) - trials[
+        f"head_only_{split}_metric"
+    ].astype(float)
+    return gains
 
 
 def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) -> TrainingSet:

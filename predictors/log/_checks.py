@@ -70,7 +70,8 @@ def reject_rows(log: pd.DataFrame) -> pd.DataFrame:
             complain(~done & given, f"{column.name} is given although the trial is not done")
         if column.dtype != "str":
             for rows, low, high in _ranges(column, log):
-                outside = rows & given & ~_is_in_range(values, column, low, high)
+                # A blank text is no number: what reads the column later could not convert it.
+                outside = rows & values.notna() & ~_is_in_range(values, column, low, high)
                 complain(outside, _range_complaint(column, low, high))
 
     complain(

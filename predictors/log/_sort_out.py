@@ -74,7 +74,7 @@ def sort_out(log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if "schema_version" in log.columns:
         log = upgrade_log(log)
     check_columns(log)
-    log = settle_families(_without_blanks(log.reset_index(drop=True)))
+    log = settle_families(log.reset_index(drop=True))
     # The source of a family is not part of the result of a trial.
     repeats = log.duplicated([name for name in COLUMN_NAMES if name != "family_source"])
     distinct = log[~repeats]
@@ -106,13 +106,6 @@ def sort_out(log: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         measured.update(means)
         kept = kept.assign(**measured)
     return kept.reset_index(drop=True), aside
-
-
-def _without_blanks(log: pd.DataFrame) -> pd.DataFrame:
-    """Let blank texts be missing values, as they are to `reject_rows`; also among numbers."""
-    texts = log.select_dtypes(exclude="number")
-    blank = texts.apply(lambda column: column.astype(str).str.strip() == "")
-    return log.assign(**texts.mask(blank)) if blank.any(axis=None) else log
 
 
 def _outcomes_differ(done: pd.DataFrame, trial: pd.Series[Any]) -> pd.Series[Any]:

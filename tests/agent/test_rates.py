@@ -17,7 +17,6 @@ from autoplace.agent.steps._rate_grid import (
     STEP,
     RateGrid,
     best_rate,
-    discard,
     following,
 )
 from autoplace.agent.steps._rates import find_rate, references
@@ -35,7 +34,7 @@ def search(loss_at, start=START, is_worse=lambda rate: False):
     while rates:
         losses |= {rate: [loss_at(rate)] for rate in rates}
         worse = {rate for rate in losses if is_worse(rate)}
-        rates = following(discard(losses, worse))
+        rates = following(losses, worse)
     assert LEAST <= len(losses) <= MOST + 2
     return losses, best_rate(losses, worse)
 
@@ -115,11 +114,12 @@ def test_a_rate_is_worse_than_head_only_if_its_trials_are_so_in_loss_and_metric(
     head_only = outcome(Trial(Placement(), 0), accuracy=0.5, loss=1.0)
     told = {0.01: [(0.5, 1.2), (0.3, 1.2)], 0.032: [(0.9, 1.1), (0.2, 1.1)], 0.1: [(0.1, 0.9)] * 2}
     for reference in (head_only, None):
-        grid = RateGrid.of("lora", [Placement.parse("0>1@lora:r=1")], seed=0, epochs=2)
+        lora = Placement.parse("0>1@lora:r=1")
+        grid = RateGrid.of("lora", [lora], 0, 2, "accuracy", reference)
         while grid.rates and set(grid.rates) <= set(told):
             values = {rate: iter(told[rate]) for rate in grid.rates}
             outcomes = [outcome(t, *next(values[t.learning_rate])) for t in grid.trials]
-            grid.add(outcomes, "accuracy", reference)
+            grid.add(outcomes)
         assert grid.worse == ({0.01} if reference else set())
 
 
@@ -147,7 +147,8 @@ def test_a_reference_that_diverges_rules_its_rate_out_for_all():
 
 @pytest.mark.parametrize("texts", [["head-only"], ["0>1"], ["0>1", "2>5"], ["0>1", "2>5", "5>2"]])
 def test_every_rate_is_judged_by_two_different_trials_at_least(texts):
-    grid = RateGrid.of("kind", [Placement.parse(text) for text in texts], seed=7, epochs=2)
+    placements = [Placement.parse(text) for text in texts]
+    grid = RateGrid.of("kind", placements, 7, 2, "accuracy", head_only=None)
     for rate in START:
         at_rate = [trial for trial in grid.trials if trial.learning_rate == rate]
         assert len(set(at_rate)) == len(at_rate) == max(2, len(texts))

@@ -82,7 +82,7 @@ def test_a_batch_in_two_parts_gives_the_losses_of_the_whole_batch(task, placemen
     assert halves.step_losses == pytest.approx(whole.step_losses, rel=1e-3)
     for name, tensor in whole.state.items():
         # AdamW makes steps as long as the rate of gradients that are nothing but rounding.
-        torch.testing.assert_close(halves.state[name], tensor, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(halves.state[name], tensor, rtol=1e-2, atol=4e-4)
 
 
 def test_the_first_gradients_of_parts_are_those_of_the_whole_batch_in_a_population(task):

@@ -44,6 +44,8 @@ def test_a_log_read_back_from_parquet_is_accepted(make_log, tmp_path) -> None:
         ({"epochs": 2.5}, "epochs is not a whole number"),
         ({"learning_rate": -1.0}, "learning_rate is not a number"),
         ({"task": " "}, "task is missing"),
+        ({"n_val": ""}, "n_val is not a whole number"),
+        ({"measured_metric": " "}, "measured_metric is not a number"),
         ({"schema_version": 99}, "schema_version is not 7"),
         ({"trial_id": "0-3"}, "trial_id is already used in an earlier row"),
         ({"status": "finished"}, "status is not one of"),
@@ -110,6 +112,11 @@ SINCE = {
     4: ["protocol"],
     7: ["optimiser"],
 }
+
+
+def test_rows_of_the_schema_before_the_optimiser_was_recorded_have_the_first_one(make_log) -> None:
+    old = make_log().drop(columns="optimiser").assign(schema_version=6)
+    pd.testing.assert_frame_equal(upgrade_log(old), make_log(), check_like=True, check_dtype=False)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -79,13 +79,15 @@ class RateGrid:
         To try next.
     tried : dict of float to list of Outcome
         Outcomes of these trials, by rate.
-    worse : set of float
-        Rates at which they were worse than head-only (`is_worse`).
+    metric : str
+        The metric that decides on validation.
+    head_only : Outcome or None
+        A whole training of head-only that rates are compared with (`is_worse`).
 
     Examples
     --------
     >>> from autoplace.placement import Placement
-    >>> grid = RateGrid.of("head-only", [Placement()], seed=0, epochs=2)
+    >>> grid = RateGrid.of("head-only", [Placement()], 0, 2, "accuracy", head_only=None)
     >>> [(trial.learning_rate, trial.seed) for trial in grid.trials]
     [(0.01, 0), (0.01, 1), (0.032, 0), (0.032, 1)]
     """
@@ -93,11 +95,20 @@ class RateGrid:
     kind: str
     judged: list[Trial]
     rates: tuple[float, ...]
+    metric: str
+    head_only: Outcome | None
     tried: dict[float, list[Outcome]] = field(default_factory=dict)
-    worse: set[float] = field(default_factory=set)
 
     @classmethod
-    def of(cls, kind: str, references: Sequence[Reference], seed: int, epochs: int) -> Self:
+    def of(
+        cls,
+        kind: str,
+        references: Sequence[Reference],
+        seed: int,
+        epochs: int,
+        metric: str,
+        head_only: Outcome | None,
+    ) -> Self:
         """Start the grid of a kind with its references; a single one is trained with two seeds."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
@@ -107,21 +118,18 @@ class RateGrid:
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
         if len(judged) == 1:
             judged = [replace(judged[0], seed=judged[0].seed + more) for more in range(JUDGES)]
-        return cls(kind, judged, START_FULL if kind == "full" else START)
+        return cls(kind, judged, START_FULL if kind == "full" else START, metric, head_only)
 
     @property
     def trials(self) -> list[Trial]:
         """Trials of the rates to try next."""
         return [replace(each, learning_rate=rate) for rate in self.rates for each in self.judged]
 
-    def add(self, outcomes: Sequence[Outcome], metric: str, head_only: Outcome | None) -> None:
+    def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add the outcomes of these trials, and say which rates to try next."""
         for rate in self.rates:
-            self.tried[rate] = tried = [o for o in outcomes if o.trial.learning_rate == rate]
-            values = [(o.val.loss, o.val.of(metric)) for o in tried if o.is_done]
-            if head_only is not None and is_worse(values, head_only.val, metric):
-                self.worse.add(rate)
-        self.rates = following(discard(self.losses, self.worse))
+            self.tried[rate] = [o for o in outcomes if o.trial.learning_rate == rate]
+        self.rates = following(self.losses, self.worse)
 
     @property
     def losses(self) -> dict[float, list[float]]:
@@ -131,7 +139,16 @@ class RateGrid:
             for rate, outcomes in sorted(self.tried.items())
         }
 
-    def result(self, metric: str) -> RateSearch:
+    @property
+    def worse(self) -> set[float]:
+        """Rates at which the trials that did not fail are worse than head-only."""
+        if self.head_only is None:
+            return set()
+        reached = {rate: [o.val for o in each if o.is_done] for rate, each in self.tried.items()}
+        head_only = self.head_only.val
+        return {r for r, scores in reached.items() if is_worse(scores, head_only, self.metric)}
+
+    def result(self) -> RateSearch:
         """Return the rate that `best_rate` chooses.
 
         Raises
@@ -148,7 +165,7 @@ class RateGrid:
                 "check the images and the backbone, or set --lr"
             )
         metrics = {
-            rate: [o.val.of(metric) if o.is_done else None for o in self.tried[rate]]
+            rate: [o.val.of(self.metric) if o.is_done else None for o in self.tried[rate]]
             for rate in sorted(self.tried)
         }
         epochs = self.judged[0].epochs
@@ -164,8 +181,8 @@ def short_epochs(epochs: int) -> int:
     return max(1, round(SHARE * epochs))
 
 
-def is_worse(values: Sequence[tuple[float, float]], head_only: Scores, metric: str) -> bool:
-    """Return whether trials, by loss and metric, are worse than head-only in the mean of both.
+def is_worse(scores: Sequence[Scores], head_only: Scores, metric: str) -> bool:
+    """Return whether trials are worse than head-only, in the means of both loss and metric.
 
     Such a rate is no good, however its loss compares with that of other rates: where adapters
     overfit, a rate at which training collapses can have a lower loss than rates below it.
@@ -173,33 +190,18 @@ def is_worse(values: Sequence[tuple[float, float]], head_only: Scores, metric: s
     Examples
     --------
     >>> head_only = Scores(accuracy=0.4, balanced_accuracy=0.4, macro_f1=0.4, loss=1.8)
-    >>> is_worse([(1.9, 0.3), (2.1, 0.3)], head_only, "accuracy")
+    >>> is_worse([Scores(0.3, 0.3, 0.3, 1.9), Scores(0.3, 0.3, 0.3, 2.1)], head_only, "accuracy")
     True
-    >>> is_worse([(1.9, 0.5)], head_only, "accuracy")
+    >>> is_worse([Scores(0.5, 0.5, 0.5, 1.9)], head_only, "accuracy")
     False
     """
-    if not values:
+    if not scores:
         return False
-    loss, reached = np.mean(values, axis=0)
+    loss, reached = np.mean([(each.loss, each.of(metric)) for each in scores], axis=0)
     return bool(loss > head_only.loss and reached < head_only.of(metric))
 
 
-def discard(
-    losses: Mapping[float, Sequence[float]], worse: Collection[float]
-) -> dict[float, Sequence[float]]:
-    """Let rates that are worse than head-only count as if training had diverged.
-
-    Examples
-    --------
-    >>> discard({0.01: [2.1], 0.032: [1.9]}, {0.032})
-    {0.01: [2.1], 0.032: [inf]}
-    """
-    return {rate: [math.inf] if rate in worse else each for rate, each in losses.items()}
-
-
-def best_rate(
-    losses: Mapping[float, Sequence[float]], worse: Collection[float] = frozenset()
-) -> float:
+def best_rate(losses: Mapping[float, Sequence[float]], worse: Collection[float] = ()) -> float:
     """Choose a rate by validation loss.
 
     Parameters
@@ -225,10 +227,7 @@ def best_rate(
     """
     rates = sorted(losses)
     means = np.array([np.mean(losses[rate]) for rate in rates])
-    good = discard(losses, worse)
-    if not any(math.isfinite(np.mean(each)) for each in good.values()):
-        return next((rate for rate in rates if math.isfinite(np.mean(losses[rate]))), rates[0])
-    best = rates.index(_best(good))
+    best = rates.index(_best(losses, worse))
     around = means[max(best - 1, 0) : best + 2]
     # A neighbour that is worse than head-only may still have a lower loss.
     if len(around) < 3 or not np.isfinite(around).all() or around[1] > around.min():
@@ -240,7 +239,9 @@ def best_rate(
     return float(f"{rates[best] * math.exp(shift * log_step):.3g}")
 
 
-def following(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+def following(
+    losses: Mapping[float, Sequence[float]], worse: Collection[float] = ()
+) -> tuple[float, ...]:
     """Return the rates to try next: beyond an edge, then half a step beside the best, or none.
 
     Examples
@@ -252,10 +253,12 @@ def following(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     >>> following({0.01: [0.6], 0.018: [0.4], 0.032: [0.5], 0.056: [0.6], 0.1: [0.9]})
     ()
     """
-    return extension(losses) or half_steps(losses)
+    return extension(losses, worse) or half_steps(losses, worse)
 
 
-def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+def extension(
+    losses: Mapping[float, Sequence[float]], worse: Collection[float] = ()
+) -> tuple[float, ...]:
     """Return the rate beyond the edge where the best rate is, or none.
 
     None follows once `MOST` were tried.
@@ -270,7 +273,7 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     rates = sorted(losses)
     if len(rates) >= MOST:
         return ()
-    best = _best(losses)
+    best = _best(losses, worse)
     if best == rates[-1] and math.isfinite(np.mean(losses[best])):
         return (_steps_away(best, 1),)
     if best == rates[0]:  # also where every rate diverges
@@ -278,7 +281,9 @@ def extension(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     return ()
 
 
-def half_steps(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+def half_steps(
+    losses: Mapping[float, Sequence[float]], worse: Collection[float] = ()
+) -> tuple[float, ...]:
     """Return the rates half a step below and above the best, or none.
 
     None follow once half steps were tried, and beside a best rate at an edge.
@@ -288,16 +293,24 @@ def half_steps(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
     >>> half_steps({0.0032: [0.9], 0.01: [0.5], 0.032: [0.6]})
     (0.0056, 0.018)
     """
-    best = _best(losses)
+    best = _best(losses, worse)
     were_tried = any(_steps_away(rate, 0.5) in losses for rate in losses)
     if were_tried or best in (min(losses), max(losses)):
         return ()
     return _steps_away(best, -0.5), _steps_away(best, 0.5)
 
 
-def _best(losses: Mapping[float, Sequence[float]]) -> float:
-    """Return the lowest rate with the lowest mean loss."""
-    return min(sorted(losses), key=lambda rate: float(np.mean(losses[rate])))
+def _best(losses: Mapping[float, Sequence[float]], worse: Collection[float]) -> float:
+    """Return the lowest rate with the lowest mean loss; one that is worse, only if all are.
+
+    Of rates that are worse than head-only it is the lowest, whose trials are most like head-only.
+    """
+
+    def key(rate: float) -> tuple[bool, bool, float]:
+        mean = float(np.mean(losses[rate]))
+        return not math.isfinite(mean), rate in worse, 0.0 if rate in worse else mean
+
+    return min(sorted(losses), key=key)
 
 
 def _steps_away(rate: float, steps: float) -> float:

@@ -95,16 +95,19 @@ def find_rates(
     if settings.lr is not None:
         return {kind: RateSearch(kind, settings.lr, "given") for kind in references}, []
     epochs = short_epochs(settings.epochs)
-    grids = [RateGrid.of(kind, each, seed, epochs) for kind, each in references.items()]
+    grids = [
+        RateGrid.of(kind, each, seed, epochs, rounds.metric, rounds.head_only)
+        for kind, each in references.items()
+    ]
     while growing := [grid for grid in grids if grid.rates]:
         trials = [trial for grid in growing for trial in grid.trials]
         outcomes = iter(rounds.run(_stage(growing), [begin(trial) for trial in trials]))
         for grid in growing:
-            grid.add(list(islice(outcomes, len(grid.trials))), rounds.metric, rounds.head_only)
+            grid.add(list(islice(outcomes, len(grid.trials))))
     found, errors = {}, []
     for grid in grids:
         try:
-            found[grid.kind] = grid.result(rounds.metric)
+            found[grid.kind] = grid.result()
         except UserError as error:
             errors.append(error)
     return found, errors
