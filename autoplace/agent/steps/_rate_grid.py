@@ -209,8 +209,8 @@ def best_rate(losses: Mapping[float, Sequence[float]], worse: Collection[float] 
     losses : mapping of float to sequence of float
         Validation loss of each trial at each rate; infinite where training diverged.
     worse : collection of float
-        Rates that are worse than head-only. They are not chosen, unless there is no other; then the
-        lowest is at which nothing diverged.
+        Rates that are worse than head-only. They are chosen only if there is no other: then the
+        lowest at which nothing diverged.
 
     Returns
     -------
