@@ -36,7 +36,6 @@ from torch.nn import functional
 import autoplace
 from autoplace.agent import PickResult, Progress, open_task
 from autoplace.agent.steps._rate_grid import (
-    JUDGES,
     START,
     best_rate,
     following,
@@ -135,13 +134,10 @@ class PeftTrainer:
         rates: tuple[float, ...] = START
         while rates:
             for rate in rates:
-                reached = []
-                for each in range(seed, seed + JUDGES):
-                    model, _ = self.train(Images(), rate, short_epochs(epochs), each)
-                    reached.append(score(predict(model, images).cpu().numpy(), labels))
-                losses[rate] = [s.loss if math.isfinite(s.loss) else math.inf for s in reached]
-                finite = [s for s in reached if math.isfinite(s.loss)]
-                if is_worse(finite, head_only, "accuracy"):
+                model, _ = self.train(Images(), rate, short_epochs(epochs), seed)
+                reached = score(predict(model, images).cpu().numpy(), labels)
+                losses[rate] = [reached.loss if math.isfinite(reached.loss) else math.inf]
+                if math.isfinite(reached.loss) and is_worse([reached], head_only, "accuracy"):
                     worse.add(rate)
             rates = following(losses, worse)
         return best_rate(losses, worse)

@@ -15,7 +15,7 @@ from autoplace.agent.steps._entrants import lora_baseline
 from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rate_grid import JUDGES, LEAST, short_epochs
+from autoplace.agent.steps._rate_grid import LEAST, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
@@ -149,7 +149,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     )
     counts = allowance.by_phase(settings.epochs, sides)
     searched = space.kinds if settings.lr is None else ()
-    found = sum(max(JUDGES, len(references(space, spec, task.chain.n_nodes))) for spec in searched)
+    found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in searched)
     rates = LEAST * short_epochs(settings.epochs) / settings.epochs * found
     n_test = len(task.data.test)
     phases = {

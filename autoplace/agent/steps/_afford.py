@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from autoplace.agent.steps._race import plan_rungs
-from autoplace.agent.steps._rate_grid import JUDGES, LEAST, SHARE
+from autoplace.agent.steps._rate_grid import LEAST, SHARE
 from autoplace.settings import PickSettings
 
 
@@ -91,7 +91,7 @@ class Allowance:
             "race": trained / epochs,
             "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
             "folds": (self.folds - 1) * (self.top_k + sides.finalists),
-            "baselines": round(JUDGES * LEAST * SHARE * sides.later_rates, 2),
+            "baselines": round(LEAST * SHARE * sides.later_rates, 2),
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
 

@@ -25,8 +25,6 @@ LEAST = len(START) + 3  # rates that a search tries, half steps among them
 # to nothing.
 MOST = 6
 SHARE = 0.4  # of the epochs of a whole trial
-# Trials that judge a rate at least: short trials scatter, so a single reference gets two seeds.
-JUDGES = 2
 
 Reference = Placement | FullTuning | Trial
 
@@ -89,7 +87,7 @@ class RateGrid:
     >>> from autoplace.placement import Placement
     >>> grid = RateGrid.of("head-only", [Placement()], 0, 2, "accuracy", head_only=None)
     >>> [(trial.learning_rate, trial.seed) for trial in grid.trials]
-    [(0.01, 0), (0.01, 1), (0.032, 0), (0.032, 1)]
+    [(0.01, 0), (0.032, 0)]
     """
 
     kind: str
@@ -109,15 +107,13 @@ class RateGrid:
         metric: str,
         head_only: Outcome | None,
     ) -> Self:
-        """Start the grid of a kind with its references; a single one is trained with two seeds."""
+        """Start the grid of a kind with its references."""
         assert references, f"no placement to find the learning rate of {kind} with"
         judged = [
             each if isinstance(each, Trial) else Trial(each, seed, chosen_by=kind)
             for each in references
         ]
         judged = [replace(each, role=Role.RATE, epochs=epochs) for each in judged]
-        if len(judged) == 1:
-            judged = [replace(judged[0], seed=judged[0].seed + more) for more in range(JUDGES)]
         return cls(kind, judged, START_FULL if kind == "full" else START, metric, head_only)
 
     @property

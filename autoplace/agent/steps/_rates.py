@@ -28,9 +28,9 @@ def find_rate(
     """Find the learning rate of a kind on the task: train references briefly, side by side.
 
     Every rate of a geometric grid trains each reference for a part of the epochs, with a whole
-    schedule of warm-up and decay; a single reference is trained with two seeds. The grid grows
-    while its best rate is at an edge. Then the rates half a step below and above the best are
-    tried, unless it is still at an edge. A rate at which a trial fails is not chosen.
+    schedule of warm-up and decay. The grid grows while its best rate is at an edge. Then the rates
+    half a step below and above the best are tried, unless it is still at an edge. A rate at which a
+    trial fails is not chosen.
     Where head-only has already been trained to the end, a rate that is worse than it in both loss
     and metric is chosen only if all are.
 
