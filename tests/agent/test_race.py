@@ -109,9 +109,9 @@ def test_head_only_wins_only_if_adapters_improve_neither_metric_nor_loss(accurac
 
 @pytest.mark.parametrize("role", [Role.LORA, Role.EVERY_BLOCK])
 @pytest.mark.parametrize(
-    ("better", "folds", "wins"), [(0.04, 1, False), (0.06, 1, True), (0.04, 2, True)]
+    ("better", "folds", "wins"), [(0.09, 1, False), (0.11, 1, True), (0.09, 2, True)]
 )
-def test_places_win_over_every_block_by_more_than_a_standard_error_of_the_loss(
+def test_places_win_over_every_block_by_more_than_two_standard_errors_of_the_loss(
     role, better, folds, wins
 ):
     noise = 0.5 * np.array([1.0, -1.0] * 50)  # standard error 0.05 over 100 images, 0.035 over 200
@@ -139,6 +139,19 @@ def test_places_win_by_more_than_two_standard_errors_of_the_metric_too(accuracy,
     everywhere = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
     found = contender("2>5", [accuracy], [0.58], by_image=by_image + noise, hits=other)
     assert choose([found, everywhere], "accuracy") is (found if wins else everywhere)
+
+
+@pytest.mark.parametrize(("better", "wins"), [(0.09, False), (0.11, True)])
+def test_every_block_too_must_be_clearly_better_than_lora(better, wins):
+    by_image, noise = np.full(100, 0.6), 0.5 * np.array([1.0, -1.0] * 50)
+    hits = np.array([1.0] * 80 + [0.0] * 20)
+    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
+    every_block = contender(
+        "0>1+1>2", [0.8], [0.6 - better], Role.EVERY_BLOCK, 0.0, by_image - better + noise, hits
+    )
+    found = contender("2>5", [0.7], [0.7], by_image=by_image + 0.1, hits=hits)
+    chosen = choose([found, every_block, lora], "accuracy")
+    assert chosen is (every_block if wins else lora)
 
 
 def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():

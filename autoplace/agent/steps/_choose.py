@@ -31,6 +31,7 @@ from predictors.vocabulary import LOG_LOSS, Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
+CLEARLY = 2.0  # standard errors of a paired difference: experiments/margins.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +110,17 @@ class Contender:
     def is_near(self, best: Contender, metric: str) -> bool:
         """Whether the best is not clearly better, by the standard errors of paired differences.
 
-        That is by more than one standard error of the loss or, in another metric, by more than two
-        of the accuracy. Folds count as independent and alike. False where images are not known.
+        That is by more than two standard errors of the loss or, in another metric, of the accuracy.
+        Folds count as independent and alike. False where images are not known.
         """
         own, other = self.images, best.images
         if own is None or other is None:
             return False
         root = np.sqrt(len(own.losses) * len(self.outcomes))
-        near = self.loss - best.loss <= (own.losses - other.losses).std() / root
+        near = self.loss - best.loss <= CLEARLY * (own.losses - other.losses).std() / root
         if metric != LOG_LOSS:  # which is the loss once more
             of_accuracy = (own.hits - other.hits).std() / root
-            near = near and best.metric(metric) - self.metric(metric) <= 2 * of_accuracy
+            near = near and best.metric(metric) - self.metric(metric) <= CLEARLY * of_accuracy
         return bool(near)
 
 
@@ -200,10 +201,10 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
 
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
-    loss and still be more accurate (experiments/head_or_adapters.py). Every-block and LoRA win
-    unless the best is clearly better: by more than one standard error of the loss (the rule of
-    Breiman et al. 1984; experiments/race_designs.py) or, in the metric, two of the accuracy. The
-    best of many on a few hundred images is partly best by luck. Among equals, up to 0.01 nats of
+    loss and still be more accurate (experiments/head_or_adapters.py). LoRA in every block, or where
+    it is not searched every-block, wins unless the best is clearly better: by more than two
+    standard errors of the loss or, in the metric, of the accuracy (experiments/margins.py). The
+    best of several on a few hundred images is partly best by luck. Among equals, up to 0.01 nats of
     loss, the simpler placement wins: head-only, then every-block or LoRA, then the one with the
     fewest edges.
 
@@ -230,8 +231,8 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     )
     if winner[0].placement.edges:  # head-only has a rule of its own
-        baselines = (pair for pair in ranked if pair[0].role.is_baseline and len(pair[0].placement))
-        winner = next((pair for pair in baselines if pair[0].is_near(best, metric)), winner)
+        near = (pair for pair in _usual(pairs) if pair[0].is_near(winner[0], metric))
+        winner = next(near, winner)
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
@@ -269,6 +270,12 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     rival = adapted[0]
     improves = rival.metric(metric) > best.metric(metric) or rival.loss < best.loss
     return rival if improves else best
+
+
+def _usual(pairs: Sequence[tuple[Contender, float]]) -> list[tuple[Contender, float]]:
+    """Return what the user would have trained otherwise: LoRA or, without it, every-block."""
+    by_role = {pair[0].role: pair for pair in pairs}
+    return [by_role[role] for role in (Role.LORA, Role.EVERY_BLOCK) if role in by_role][:1]
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:

@@ -1,0 +1,237 @@
+"""Compare rules of who wins a close comparison: the best on validation, or a baseline.
+
+`measure` runs picks up to the choice, with two folds, on tasks of families that are not in the
+comparison with PEFT's LoRA, and on two samples of images of each; the predictor has not seen the
+family. Then it records each contender's losses and hits on parts of the measurement split after
+each fold, and the accuracy on test after training anew as `pick` does. `report` replays the choice:
+in each draw, every fold is validated on other parts, together as large as validation. What a rule
+gains over LoRA in every block is that of the final trainings, so it does not profit from the luck
+of those that were compared.
+
+    python experiments/margins.py measure
+    python experiments/margins.py report
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from direct import Direct
+from rate_seeds import BACKBONE, EPOCHS, TASKS
+
+from autoplace.agent import Progress, open_task
+from autoplace.agent._plan import make_plan
+from autoplace.agent.steps._choose import CLEARLY, Contender, OnImages, order
+from autoplace.agent.steps._contest import Organiser
+from autoplace.agent.steps._rounds import Rounds
+from autoplace.agent.steps._store import open_store
+from autoplace.placement import Placement
+from autoplace.settings import PickSettings
+from autoplace.training import (
+    Deadline,
+    Epoch,
+    Outcome,
+    Scores,
+    Task,
+    Trial,
+    predict_split,
+    trained_model,
+)
+from predictors.vocabulary import Role, Status
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+
+import two_steps
+from left_out import predictor_without
+from machine import describe_machine
+from refits import collapse_limits, refit_accuracies
+
+CELLS = [f"{name}:{seed}" for seed in (0, 1) for name in TASKS]  # task and sample of images
+PART, VAL = 50, 200  # images
+REFITS, DRAWS = 2, 200
+METRIC = "accuracy"
+ERRORS = ((1.0, 1.0), (1.0, 2.0), (2.0, 2.0), (3.0, 3.0))  # of the loss and of the accuracy
+
+
+class Search(Organiser):
+    """A contest that ends with the choice."""
+
+    def _refit(self, seeds: int) -> None:
+        pass
+
+
+def run_cell(cell: str) -> dict[str, Any]:
+    """Run a pick up to the choice; return what its contenders reach."""
+    name, seed = cell.split(":")
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = str(predictor_without(name, Path(folder) / "predictor"))
+        settings = PickSettings(
+            epochs=EPOCHS, backbone=BACKBONE, precision="float32", predictor=predictor,
+            store=f"sqlite:///{folder}/store.db", seed=int(seed),
+        )  # fmt: skip
+        store = open_store(settings.store, Progress())
+        plan = make_plan(f"builtin:{name}", settings, store, Progress())
+    # Opened again with the images of the measurement split.
+    task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
+    rounds = cast(Rounds, Direct(task, settings))
+    contest = Search(
+        task, plan.entrants, settings, rounds, Deadline(), 1.0, Progress(),
+        lambda _, decide: decide(),
+    ).run()  # fmt: skip
+    rates = {kind: found.rate for kind, found in contest.rates.items()}
+    limits = collapse_limits(task, rates, range(int(seed), int(seed) + REFITS), settings)
+    return {
+        "task": cell,
+        "rates": rates,
+        "contenders": [
+            {
+                "placement": str(each.placement),
+                "role": str(each.role),
+                "chosen_by": each.outcomes[0].trial.chosen_by,
+                "prior": each.prior,
+                "val": [[o.val.accuracy, o.val.loss] for o in each.outcomes],
+                "folds": [on_parts(task, outcome) for outcome in each.outcomes],
+                "test": refit_accuracies(task, each.placement, rates, limits, settings),
+            }
+            for each in contest.contenders
+        ],
+        **describe_machine(),
+    }
+
+
+def on_parts(task: Task, outcome: Outcome) -> list[list[float]]:
+    """Return loss and accuracy on each part of the measurement split."""
+    logits, labels = predict_split(task, trained_model(task, outcome), "measurement")
+    found = OnImages.of(labels, logits)
+    parts = [slice(k, k + PART) for k in range(0, len(labels) - PART + 1, PART)]
+    return [[round(float(each[k].mean()), 5) for each in (found.losses, found.hits)] for k in parts]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who wins instead of the best on validation.
+
+    Attributes
+    ----------
+    incumbents : tuple of Role
+        Baselines that win if the best is not clearly ahead of them; of several, the one with the
+        best score.
+    loss, accuracy : float
+        Standard errors by which the best must be ahead in the loss, or in the accuracy.
+    """
+
+    incumbents: tuple[Role, ...] = ()
+    loss: float = 1.0
+    accuracy: float = 2.0
+
+    def choose(self, contenders: Sequence[Contender]) -> Contender:
+        """Return the winner."""
+        ranked = [each for each, _ in order([replace(c, images=None) for c in contenders], METRIC)]
+        known = {each.placement: each for each in contenders}
+        best = known[ranked[0].placement]
+        near = (known[each.placement] for each in ranked if each.role in self.incumbents)
+        near = (each for each in near if self.is_near(each, best))
+        return next(near, best) if len(best.placement) else best
+
+    def is_near(self, contender: Contender, best: Contender) -> bool:
+        """Whether the best is not clearly ahead."""
+        own, other = contender.images, best.images
+        assert own is not None and other is not None
+        root = np.sqrt(len(own.losses) * len(contender.outcomes))
+        loss, accuracy = ((a - b).std() / root for a, b in
+                          ((own.losses, other.losses), (own.hits, other.hits)))  # fmt: skip
+        return bool(
+            contender.loss - best.loss <= self.loss * loss
+            and best.metric(METRIC) - contender.metric(METRIC) <= self.accuracy * accuracy
+        )
+
+
+INCUMBENTS = ((Role.LORA,), (Role.EVERY_BLOCK, Role.LORA))
+IN_USE = Rule(INCUMBENTS[0], CLEARLY, CLEARLY)
+RULES = [Rule(), *(Rule(roles, *errors) for roles in INCUMBENTS for errors in ERRORS)]
+
+
+def replay(row: dict[str, Any]) -> pd.DataFrame:
+    """Return what each rule gains over LoRA in points in each draw, and who wins."""
+    rng = np.random.default_rng(0)
+    test = {each["placement"]: 100 * float(np.mean(each["test"])) for each in row["contenders"]}
+    (lora,) = (each["placement"] for each in row["contenders"] if each["role"] == Role.LORA)
+    parts = np.array([each["folds"] for each in row["contenders"]])  # contender, fold, part, score
+    found = []
+    for _ in range(DRAWS):
+        drawn = rng.permutation(parts.shape[2])[: parts.shape[1] * (VAL // PART)]
+        folds = drawn.reshape(parts.shape[1], -1)
+        contenders = [
+            contender(each, own, folds) for each, own in zip(row["contenders"], parts, strict=True)
+        ]
+        for number, rule in enumerate(RULES):
+            winner = rule.choose(contenders)
+            found.append({"rule": number, "gain": test[str(winner.placement)] - test[lora],
+                          "winner": str(winner.role)})  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Contender:
+    """Make a contender that was validated on some parts of the measurement split.
+
+    Parameters
+    ----------
+    row : dict
+        What was recorded of it.
+    parts : ndarray (folds, parts, 2)
+        Its losses and accuracies.
+    folds : ndarray (folds, count)
+        Which of the parts each fold is validated on.
+    """
+    trial = Trial(Placement.parse(row["placement"]), 0, Role(row["role"]), row["chosen_by"])
+    outcomes = []
+    for own, drawn in zip(parts, folds, strict=True):
+        loss, accuracy = own[drawn].mean(axis=0)
+        val = Scores(accuracy, accuracy, accuracy, loss)
+        outcomes.append(Outcome(trial, 0, status=Status.DONE, epochs=[Epoch(trial, 1, 0.0, val)]))
+    # Parts of images vary less than images; scaled so that standard errors are those of one fold.
+    scale = np.sqrt(parts.shape[1] * PART / VAL)
+    return Contender(outcomes, row["prior"], OnImages(*(scale * parts[0].T)))
+
+
+def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what each rule gains, over all tasks and on each."""
+    drawn = pd.concat([replay(row).assign(task=row["task"]) for row in rows])
+    gains = drawn.groupby(["rule", "task"])["gain"].mean().unstack()
+    shares = drawn.groupby("rule")["winner"].value_counts(normalize=True).unstack(fill_value=0)
+    rules = [
+        {
+            **asdict(rule),
+            "gain": round(float(gains.loc[number].mean()), 2),
+            "error": round(float(gains.loc[number].sem()), 2),
+            "worst": round(float(gains.loc[number].min()), 2),
+            "by_task": gains.loc[number].round(2).to_dict(),
+            "winners": shares.loc[number].round(2).to_dict(),
+        }
+        for number, rule in enumerate(RULES)
+    ]
+    return {
+        "draws": DRAWS,
+        "epochs": EPOCHS,
+        "refits": REFITS,
+        "test": {
+            row["task"]: {
+                f"{each['role']} {each['placement']}": round(100 * float(np.mean(each["test"])), 1)
+                for each in row["contenders"]
+            }
+            for row in rows
+        },
+        "rules": rules,
+        **{key: rows[0][key] for key in describe_machine()},
+    }
+
+
+if __name__ == "__main__":
+    two_steps.run_tasks("margins", __doc__.splitlines()[0], CELLS, run_cell, report, "rules")
