@@ -31,7 +31,7 @@ from predictors.vocabulary import LOG_LOSS, Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
-CLEARLY = 2.0  # standard errors of a paired difference: experiments/margins.py
+CLEARLY = 1.0  # standard errors of a paired difference: experiments/margins.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,20 +108,17 @@ class Contender:
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
 
     def is_near(self, best: Contender, metric: str) -> bool:
-        """Whether the best is not clearly better, by the standard errors of paired differences.
+        """Whether the best is not clearly ahead in the metric.
 
-        That is by more than two standard errors of the loss or, in another metric, of the accuracy.
-        Folds count as independent and alike. False where images are not known.
+        That is by more than one standard error of the paired difference in accuracy; in log-loss,
+        of that in loss. Folds count as independent and alike. False where images are not known.
         """
         own, other = self.images, best.images
         if own is None or other is None:
             return False
-        root = np.sqrt(len(own.losses) * len(self.outcomes))
-        near = self.loss - best.loss <= CLEARLY * (own.losses - other.losses).std() / root
-        if metric != LOG_LOSS:  # which is the loss once more
-            of_accuracy = (own.hits - other.hits).std() / root
-            near = near and best.metric(metric) - self.metric(metric) <= CLEARLY * of_accuracy
-        return bool(near)
+        paired = own.losses - other.losses if metric == LOG_LOSS else own.hits - other.hits
+        error = paired.std() / np.sqrt(len(paired) * len(self.outcomes))
+        return bool(best.metric(metric) - self.metric(metric) <= CLEARLY * error)
 
 
 def with_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
@@ -202,11 +199,10 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
     loss and still be more accurate (experiments/head_or_adapters.py). LoRA in every block, or where
-    it is not searched every-block, wins unless the best is clearly better: by more than two
-    standard errors of the loss or, in the metric, of the accuracy (experiments/margins.py). The
-    best of several on a few hundred images is partly best by luck. Among equals, up to 0.01 nats of
-    loss, the simpler placement wins: head-only, then every-block or LoRA, then the one with the
-    fewest edges.
+    it is not searched every-block, wins unless the best is ahead in the metric by more than one
+    standard error (experiments/margins.py): the best of several on a few hundred images is partly
+    best by luck. Among equals, up to 0.01 nats of loss, the simpler placement wins: head-only, then
+    every-block or LoRA, then the one with the fewest edges.
 
     Parameters
     ----------
