@@ -1,16 +1,37 @@
-"""Rounds of trials without a record, for scripts that look at the steps of a pick."""
+"""The steps of a pick without a record, for scripts that look at each of them."""
 
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from autoplace.agent import Progress
+from left_out import predictor_without
+
+from autoplace.agent import Progress, open_task
+from autoplace.agent._plan import Plan, make_plan
 from autoplace.agent.steps._executor import create_executor
+from autoplace.agent.steps._store import open_store
 from autoplace.settings import PickSettings
 from autoplace.training import Deadline, Job, Outcome, Task, trial_of
 from predictors.vocabulary import Role, Status
+
+
+def plan_pick(name: str, settings: PickSettings) -> tuple[Plan, Task]:
+    """Plan a pick on a built-in task with a predictor that has not seen the family.
+
+    The task is returned as well, opened with the images of the measurement split.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/store.db", Progress())
+        predictor = str(predictor_without(name, Path(folder) / "predictor"))
+        plan = make_plan(
+            f"builtin:{name}", replace(settings, predictor=predictor), store, Progress()
+        )
+    task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
+    return plan, task
 
 
 class Direct:

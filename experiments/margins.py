@@ -15,7 +15,6 @@ of those that were compared.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,15 +22,13 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from direct import Direct
+from direct import Direct, plan_pick
 from rate_seeds import BACKBONE, EPOCHS, TASKS
 
-from autoplace.agent import Progress, open_task
-from autoplace.agent._plan import make_plan
+from autoplace.agent import Progress
 from autoplace.agent.steps._choose import CLEARLY, Contender, OnImages, order
 from autoplace.agent.steps._contest import Organiser
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.agent.steps._store import open_store
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
@@ -49,7 +46,6 @@ from predictors.vocabulary import Role, Status
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 import two_steps
-from left_out import predictor_without
 from machine import describe_machine
 from refits import collapse_limits, refit_accuracies
 
@@ -75,16 +71,8 @@ class Search(Organiser):
 def run_cell(cell: str) -> dict[str, Any]:
     """Run a pick up to the choice; return what its contenders reach."""
     name, seed = cell.split(":")
-    with tempfile.TemporaryDirectory() as folder:
-        predictor = str(predictor_without(name, Path(folder) / "predictor"))
-        settings = PickSettings(
-            epochs=EPOCHS, backbone=BACKBONE, precision="float32", predictor=predictor,
-            store=f"sqlite:///{folder}/store.db", seed=int(seed),
-        )  # fmt: skip
-        store = open_store(settings.store, Progress())
-        plan = make_plan(f"builtin:{name}", settings, store, Progress())
-    # Opened again with the images of the measurement split.
-    task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
+    settings = PickSettings(epochs=EPOCHS, backbone=BACKBONE, precision="float32", seed=int(seed))
+    plan, task = plan_pick(name, settings)
     rounds = cast(Rounds, Direct(task, settings))
     contest = Search(
         task, plan.entrants, settings, rounds, Deadline(), 1.0, Progress(),
@@ -135,7 +123,7 @@ class Rule:
 
     incumbents: tuple[Role, ...] = ()
     loss: float = NEVER
-    accuracy: float = 1.0
+    accuracy: float = NEVER
 
     def choose(self, contenders: Sequence[Contender]) -> Contender:
         """Return the winner."""
@@ -209,6 +197,7 @@ def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Cont
 
 def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what each rule gains, over all tasks and on each."""
+    assert IN_USE in RULES, "another is in use"
     drawn = pd.concat([replay(row).assign(task=row["task"]) for row in rows])
     gains = drawn.groupby(["rule", "task"])["gain"].mean().unstack()
     shares = drawn.groupby("rule")["winner"].value_counts(normalize=True).unstack(fill_value=0)

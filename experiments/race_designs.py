@@ -19,7 +19,6 @@ PEFT's LoRA, and the predictor has seen no task of the family.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,25 +26,21 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from direct import Direct, plan_pick
 
-from autoplace.agent import Progress, open_task
-from autoplace.agent._plan import make_plan
 from autoplace.agent.steps._choose import Contender, OnImages, order
 from autoplace.agent.steps._race import Rung, keep_kinds, plan_rungs, rank
 from autoplace.agent.steps._rates import find_rates, with_rates
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.agent.steps._store import open_store
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Epoch,
-    Job,
     Outcome,
     Scores,
     Task,
     Trial,
     predict_split,
-    run_trials,
     score,
     trained_model,
 )
@@ -54,7 +49,6 @@ from predictors.vocabulary import Role, Status
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 import two_steps
-from left_out import predictor_without
 from machine import describe_machine
 
 TASKS = ("textures-scales", "paths-number", "shapes-orientation", "shapes-location")
@@ -62,37 +56,15 @@ EPOCHS, BACKBONE, PART, N_TEST = 6, "starter", 200, 2000
 DRAWS = 200
 
 
-class Direct:
-    """Runs rounds of trials without a record, in this process."""
-
-    def __init__(self, task: Task, settings: PickSettings) -> None:
-        self.metric = task.metric
-        self.head_only: Outcome | None = None
-        self._task, self._settings = task, settings
-
-    def run(self, name: str, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run trials and return their outcomes in the order of the jobs."""
-        print(f"{name}: {len(jobs)}", flush=True)
-        return run_trials(self._task, jobs, self._settings)
-
-
 def run_task(name: str) -> dict[str, Any]:
     """Train the field and the baselines of a task to the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        predictor = str(predictor_without(name, Path(folder) / "predictor"))
-        settings = PickSettings(
-            epochs=EPOCHS, backbone=BACKBONE, precision="float32", predictor=predictor,
-            store=f"sqlite:///{folder}/store.db",
-        )  # fmt: skip
-        store = open_store(settings.store, Progress())
-        plan = make_plan(f"builtin:{name}", settings, store, Progress())
-    # Opened again with the images of the measurement split.
-    task = open_task(f"builtin:{name}", settings, settings, Progress(), measure=True)
+    settings = PickSettings(epochs=EPOCHS, backbone=BACKBONE, precision="float32")
+    plan, task = plan_pick(name, settings)
     direct, entrants = Direct(task, settings), plan.entrants
     rounds = cast(Rounds, direct)
     head = find_rates(rounds, {"head-only": [Placement()]}, settings, seed=0)[0]["head-only"]
     head_only = replace(entrants.head_only, learning_rate=head.rate)
-    (direct.head_only,) = direct.run("Head-only", [head_only])
+    done = direct.run("Head-only", [head_only])
     asked = {kind: entrants.references_of(kind) for kind in entrants.kinds}
     found, errors = find_rates(rounds, asked, settings, seed=0)
     assert not errors, errors
@@ -104,7 +76,7 @@ def run_task(name: str) -> dict[str, Any]:
     field = [trial for trial in entrants.field if trial.placement not in settled]
     rates = {kind: search.rate for kind, search in found.items()}
     trials = [with_rates(trial, rates) for trial in (*through, *field)]
-    outcomes = [direct.head_only, *direct.run("All to the end", trials)]
+    outcomes = [*done, *direct.run("All to the end", trials)]
     return {
         "task": name,
         "rates": rates,
@@ -149,7 +121,7 @@ class Design:
         Contenders that are compared on a second fold, the best on the first: 0 for none, -1 for
         all of them.
     margin : bool
-        Whether adapters in every block win unless the best is clearly better.
+        Whether LoRA in every block wins unless the best is clearly ahead in the metric.
     """
 
     field: int

@@ -90,6 +90,7 @@ def render_pick(result: PickResult) -> str:
     rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
     folds = int(compared["folds"].max())
     over = f", mean over {folds} folds or seeds" if folds > 1 else ""
+    against = " and ".join(filter(None, (_usual(result), Role.HEAD_ONLY)))
     lines = [
         f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
         f"{task.classes} classes; backbone {task.backbone}, {task.nodes} nodes, "
@@ -103,8 +104,7 @@ def render_pick(result: PickResult) -> str:
         ),
         "",
         f"Validation {result.metric}{over}; gain: over head-only; score: from metric, loss and "
-        "prediction, the highest wins (except in ties, and against every-block, lora and "
-        "head-only)",
+        f"prediction, the highest wins (except in ties, and against {against})",
         table(header, ranking),
         "",
         *_tested(result),
@@ -149,7 +149,7 @@ def _verdict(result: PickResult) -> list[str]:
     """Say plainly what the winner is worth."""
     lines = []
     if result.winner_role.is_baseline:
-        clearly = "" if result.winner_role is Role.HEAD_ONLY else "clearly "
+        clearly = "clearly " if result.winner_role is _usual(result) else ""
         lines.append(f"No predicted placement {clearly}beat {result.winner_role} on validation.")
     better = [role for role, each in result.differences.items() if each.difference <= 0]
     if better:
@@ -157,6 +157,12 @@ def _verdict(result: PickResult) -> list[str]:
     if result.deadline_reached:
         lines.append("The time budget ran out: this is the best of the finished trials.")
     return lines
+
+
+def _usual(result: PickResult) -> Role | None:
+    """Return the baseline that wins a close comparison, if it was compared."""
+    compared = set(result.ranking.loc[result.ranking["folds"] > 0, "role"])
+    return next((role for role in (Role.LORA, Role.EVERY_BLOCK) if role in compared), None)
 
 
 def render_merge(result: MergeResult) -> str:

@@ -150,6 +150,15 @@ def test_every_block_too_must_be_clearly_better_than_lora(better, wins):
     assert chosen is (every_block if wins else lora)
 
 
+def test_every_block_has_no_advantage_beside_lora():
+    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
+    lora = contender("0>1@lora", [0.75], [0.6], Role.LORA, 0.0, by_image, hits)
+    every_block = contender("0>1+1>2", [0.79], [0.5], Role.EVERY_BLOCK, 0.0, by_image, hits)
+    found = contender("2>5", [0.8], [0.4], by_image=by_image, hits=np.roll(hits, 2))
+    assert choose([found, every_block], "accuracy") is every_block
+    assert choose([found, every_block, lora], "accuracy") is found
+
+
 def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():
     settings = TrialSettings(epochs=1, batch_size=100)
     task = open_task("builtin:digits")

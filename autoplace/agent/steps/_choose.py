@@ -198,11 +198,11 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
 
     Metric, loss and prior count in units of their spread over the contenders. Head-only wins only
     if the best of the others is better in neither metric nor loss, because adapters can raise the
-    loss and still be more accurate (experiments/head_or_adapters.py). LoRA in every block, or where
-    it is not searched every-block, wins unless the best is ahead in the metric by more than one
-    standard error (experiments/margins.py): the best of several on a few hundred images is partly
-    best by luck. Among equals, up to 0.01 nats of loss, the simpler placement wins: head-only, then
-    every-block or LoRA, then the one with the fewest edges.
+    loss and still be more accurate (experiments/head_or_adapters.py). Among equals, up to 0.01 nats
+    of loss, the simpler placement is the best: head-only, then every-block or LoRA, then the one
+    with the fewest edges. Then LoRA in every block, or where it is not searched every-block, wins
+    unless the best is ahead of it in the metric by more than one standard error
+    (experiments/margins.py): the best of several on a few hundred images is partly best by luck.
 
     Parameters
     ----------
@@ -227,8 +227,9 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     )
     if winner[0].placement.edges:  # head-only has a rule of its own
-        near = (pair for pair in _usual(pairs) if pair[0].is_near(winner[0], metric))
-        winner = next(near, winner)
+        usual = _usual(pairs)
+        if usual is not None and usual[0].is_near(winner[0], metric):
+            winner = usual
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
@@ -268,10 +269,10 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     return rival if improves else best
 
 
-def _usual(pairs: Sequence[tuple[Contender, float]]) -> list[tuple[Contender, float]]:
+def _usual(pairs: Sequence[tuple[Contender, float]]) -> tuple[Contender, float] | None:
     """Return what the user would have trained otherwise: LoRA or, without it, every-block."""
     by_role = {pair[0].role: pair for pair in pairs}
-    return [by_role[role] for role in (Role.LORA, Role.EVERY_BLOCK) if role in by_role][:1]
+    return by_role.get(Role.LORA) or by_role.get(Role.EVERY_BLOCK)
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:
