@@ -42,7 +42,7 @@ from autoplace.agent.steps._rate_grid import (
     is_worse,
     short_epochs,
 )
-from autoplace.agent.steps._refit import SEED_OFFSET
+from autoplace.agent.steps._refit import lowered
 from autoplace.agent.steps._space import search_space
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
@@ -147,15 +147,15 @@ class PeftTrainer:
     ) -> list[float]:
         """Train on training and validation images with each seed; return accuracies on test.
 
-        As in `pick`, a training that collapsed is run again with another seed, and the lower
-        training loss of the two counts. `limits` has the seeds, and what `collapse_limits` returns.
+        As in `pick`, a training that collapsed is run again at a lower rate, and the lower training
+        loss of the two counts. `limits` has the seeds, and what `collapse_limits` returns.
         """
         test = self._task.data.test.load(np.arange(len(self._task.data.test)))
         images, values = test.images.to(self._task.device), []
         for seed, limit in limits.items():
             model, loss = self.train(Images("all"), rate, epochs, seed)
             if not loss <= limit:  # NaN, too
-                other, other_loss = self.train(Images("all"), rate, epochs, seed + SEED_OFFSET)
+                other, other_loss = self.train(Images("all"), lowered(rate), epochs, seed)
                 model = model if loss <= other_loss else other
             logits = predict(model, images).cpu().numpy()
             values.append(score(logits, test.labels.numpy()).accuracy)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from autoplace.agent.steps._rates import with_rates
 from autoplace.agent.steps._refit import (
     COLLAPSE_MARGIN,
-    SEED_OFFSET,
     collapse_limit,
+    lowered,
     training_loss,
 )
 from autoplace.placement import Placement
@@ -38,16 +38,15 @@ def refit_accuracies(
 ) -> list[float]:
     """Train on training and validation images with each seed; return the accuracies on test.
 
-    A training that fails is left out. One that collapses is run again with another seed, as in
+    A training that fails is left out. One that collapses is run again at a lower rate, as in
     `pick`. `limits` has the seeds, and what `collapse_limits` returns.
     """
     done = _refit(task, placement, rates, limits, settings)
     collapsed = [seed for seed in done if training_loss(done[seed]) > limits[seed]]
-    again = _refit(task, placement, rates, [seed + SEED_OFFSET for seed in collapsed], settings)
+    lower = {kind: lowered(rate) for kind, rate in rates.items()}
+    again = _refit(task, placement, lower, collapsed, settings)
     for seed in collapsed:
-        pair = (
-            [done[seed], again[seed + SEED_OFFSET]] if seed + SEED_OFFSET in again else [done[seed]]
-        )
+        pair = [each[seed] for each in (done, again) if seed in each]
         done[seed] = min(pair, key=training_loss)
     return [
         score(*predict_split(task, trained_model(task, outcome), "test")).accuracy

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import peft_bar
 import refits
-from refits import SEED_OFFSET, collapse_limits, fitted_head_loss, has_collapsed, refit_accuracies
+from refits import collapse_limits, fitted_head_loss, has_collapsed, lowered, refit_accuracies
 
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
@@ -22,39 +22,44 @@ PLACEMENT = Placement.parse("3>5@bottleneck:r=4")
 NEVER, ALWAYS = math.inf, -math.inf
 
 
-def own(task, limits):
-    return refit_accuracies(task, PLACEMENT, RATES, limits, SETTINGS)
+def own(task, limits, rates=RATES):
+    return refit_accuracies(task, PLACEMENT, rates, limits, SETTINGS)
 
 
 def test_of_two_trainings_of_ours_the_one_with_the_lower_loss_counts(task):
-    done = refits._refit(task, PLACEMENT, RATES, (0, SEED_OFFSET), SETTINGS)
-    best = min(done, key=lambda seed: refits.training_loss(done[seed]))
-    first, second = own(task, {0: NEVER}), own(task, {SEED_OFFSET: NEVER})
-    assert first != second
-    assert own(task, {0: ALWAYS}) == (first if best == 0 else second)
+    for rate in (0.003, 0.2):
+        both = [{"bottleneck": each} for each in (rate, lowered(rate))]
+        losses = [
+            refits.training_loss(refits._refit(task, PLACEMENT, rates, (0,), SETTINGS)[0])
+            for rates in both
+        ]
+        reached = [own(task, {0: NEVER}, rates) for rates in both]
+        assert reached[0] != reached[1]
+        assert own(task, {0: ALWAYS}, both[0]) == reached[losses.index(min(losses))]
 
 
 def test_of_two_trainings_of_peft_the_one_with_the_lower_loss_counts(task):
     trainer = peft_bar.PeftTrainer(task, 1, SETTINGS)
-    losses = {s: trainer.train(Images("all"), 0.05, 3, s)[1] for s in (0, SEED_OFFSET)}
-    best = min(losses, key=losses.get)
-    first, second = (trainer.refit_accuracies(0.05, 3, {seed: NEVER}) for seed in (0, SEED_OFFSET))
-    assert first != second
-    assert trainer.refit_accuracies(0.05, 3, {0: ALWAYS}) == (first if best == 0 else second)
+    for rate in (0.03, 0.1):
+        both = rate, lowered(rate)
+        losses = [trainer.train(Images("all"), each, 3, 0)[1] for each in both]
+        reached = [trainer.refit_accuracies(each, 3, {0: NEVER}) for each in both]
+        assert reached[0] != reached[1]
+        assert trainer.refit_accuracies(rate, 3, {0: ALWAYS}) == reached[losses.index(min(losses))]
 
 
 def test_peft_trains_again_where_the_loss_is_not_a_number(task, monkeypatch):
-    trainer, seeds, train = peft_bar.PeftTrainer(task, 1, SETTINGS), [], peft_bar.PeftTrainer.train
+    trainer, rates, train = peft_bar.PeftTrainer(task, 1, SETTINGS), [], peft_bar.PeftTrainer.train
 
     def diverging(self, images, rate, epochs, seed):
-        seeds.append(seed)
+        rates.append(rate)
         model, loss = train(self, images, rate, epochs, seed)
-        return model, loss if seed else math.nan
+        return model, math.nan if rate == 0.01 else loss
 
-    expected = trainer.refit_accuracies(0.01, 1, {SEED_OFFSET: NEVER})
+    expected = trainer.refit_accuracies(lowered(0.01), 1, {0: NEVER})
     monkeypatch.setattr(peft_bar.PeftTrainer, "train", diverging)
     assert trainer.refit_accuracies(0.01, 1, {0: 1e9}) == expected
-    assert seeds == [0, SEED_OFFSET]
+    assert rates == [0.01, lowered(0.01)]
 
 
 def test_the_limit_is_a_little_above_the_fitted_head(task):

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from autoplace.agent.steps._rate_grid import STEP
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import HEAD_ONLY, Role, Status
 
 WINNER = "winner"
-# At least so far is the seed of a training that collapsed from that of the one that may replace it.
-SEED_OFFSET = 100
 COLLAPSE_MARGIN = 0.05  # nats of training loss: docs/fair-trial.md
 
 
@@ -26,7 +25,7 @@ def refit(
 ) -> dict[str, list[Outcome]]:
     """Train the winner and the baselines under several seeds; all are treated alike.
 
-    A training that collapsed (`collapse_limit`) is run once more with another seed, and the one of
+    A training that collapsed (`collapse_limit`) is run once more at a lower rate, and the one of
     the two with the lower training loss counts.
 
     Parameters
@@ -76,7 +75,7 @@ def refit(
         for by_role in wanted
         if all(by_role[role] in done for role in roles)
     ]
-    _replace_collapsed(rounds, whole, max(seeds, SEED_OFFSET), note)
+    _replace_collapsed(rounds, whole, note)
     return {role: [by_role[role] for by_role in whole] for role in roles}
 
 
@@ -95,18 +94,30 @@ def collapse_limit(head_only: Outcome) -> float:
     return max(epoch.train_loss for epoch in head_only.epochs) + COLLAPSE_MARGIN
 
 
+def lowered(rate: float) -> float:
+    """Return the rate half a step below, at which a training that collapsed is run again.
+
+    At its own rate it would mostly collapse again (docs/fair-trial.md).
+
+    Examples
+    --------
+    >>> lowered(0.032)
+    0.018
+    """
+    return float(f"{rate / math.sqrt(STEP):.3g}")
+
+
 def _replace_collapsed(
-    rounds: Rounds, by_seed: list[dict[str, Outcome]], offset: int, note: Callable[[str], None]
+    rounds: Rounds, by_seed: list[dict[str, Outcome]], note: Callable[[str], None]
 ) -> None:
-    """Run what collapsed again with another seed, and keep the lower training loss of the two."""
+    """Run what collapsed again at a lower rate, and keep the lower training loss of the two."""
     again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
     for outcomes in by_seed:
         head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
         limit = math.inf if head_only is None else collapse_limit(head_only)
         for role, outcome in outcomes.items():
             if training_loss(outcome) > limit:
-                trial = replace(outcome.trial, seed=outcome.trial.seed + offset)
-                again[trial] = outcomes, role
+                again[_at_lower_rate(outcome.trial)] = outcomes, role
     if not again:
         return
     with suppress(DeadlineReachedError):
@@ -120,7 +131,12 @@ def _replace_collapsed(
             continue
         outcomes[role] = min(collapsed, other, key=training_loss)
         note(
-            f"{told} (training loss {training_loss(collapsed):.3g}); it was repeated with seed "
-            f"{trial.seed} (training loss {training_loss(other):.3g}), and the one with the lower "
-            "loss counts"
+            f"{told} (training loss {training_loss(collapsed):.3g}); it was repeated at a learning "
+            f"rate of {trial.learning_rate:g} (training loss {training_loss(other):.3g}), and the "
+            "one with the lower loss counts"
         )
+
+
+def _at_lower_rate(trial: Trial) -> Trial:
+    rates = tuple((kind, lowered(rate)) for kind, rate in trial.rates)
+    return replace(trial, learning_rate=lowered(trial.learning_rate), rates=rates)
