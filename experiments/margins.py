@@ -114,42 +114,53 @@ class Rule:
     Attributes
     ----------
     incumbents : tuple of Role
-        Baselines that win if the best is not clearly ahead of them; of several, the one with the
-        best score.
+        Baselines that win if no other is clearly ahead of them; of several, the one with the best
+        score.
     loss, accuracy : float
-        Standard errors by which the best must be ahead in the loss, or in the accuracy; `NEVER`
+        Standard errors by which another must be ahead in the loss, or in the accuracy; `NEVER`
         if a lead in it does not count.
+    best_only : bool
+        Whether only the best by score can beat them; else each whose score is better than theirs.
     """
 
     incumbents: tuple[Role, ...] = ()
     loss: float = NEVER
     accuracy: float = NEVER
+    best_only: bool = False
 
     def choose(self, contenders: Sequence[Contender]) -> Contender:
         """Return the winner."""
         ranked = [each for each, _ in order([replace(c, images=None) for c in contenders], METRIC)]
         known = {each.placement: each for each in contenders}
         best = known[ranked[0].placement]
-        near = (known[each.placement] for each in ranked if each.role in self.incumbents)
-        near = (each for each in near if self.is_near(each, best))
-        return next(near, best) if len(best.placement) else best
+        if not len(best.placement) or not self.incumbents:
+            return best
+        in_order = [known[each.placement] for each in ranked if len(each.placement)]
+        first = next(k for k, each in enumerate(in_order) if each.role in self.incumbents)
+        better = in_order[: 1 if self.best_only else max(first, 1)]
+        clear = (each for each in better if not self.is_near(in_order[first], each))
+        return next(clear, in_order[first])
 
-    def is_near(self, contender: Contender, best: Contender) -> bool:
-        """Whether the best is not clearly ahead."""
-        own, other = contender.images, best.images
+    def is_near(self, contender: Contender, better: Contender) -> bool:
+        """Whether a better one is not clearly ahead."""
+        own, other = contender.images, better.images
         assert own is not None and other is not None
         root = np.sqrt(len(own.losses) * len(contender.outcomes))
         loss, accuracy = ((a - b).std() / root for a, b in
                           ((own.losses, other.losses), (own.hits, other.hits)))  # fmt: skip
         return bool(
-            contender.loss - best.loss <= self.loss * loss
-            and best.metric(METRIC) - contender.metric(METRIC) <= self.accuracy * accuracy
+            contender.loss - better.loss <= self.loss * loss
+            and better.metric(METRIC) - contender.metric(METRIC) <= self.accuracy * accuracy
         )
 
 
 INCUMBENTS = ((Role.LORA,), (Role.EVERY_BLOCK, Role.LORA))
 IN_USE = Rule(INCUMBENTS[0], NEVER, CLEARLY)
-RULES = [Rule(), *(Rule(roles, *errors) for roles in INCUMBENTS for errors in ERRORS)]
+RULES = [
+    Rule(),
+    *(Rule(roles, *errors) for roles in INCUMBENTS for errors in ERRORS),
+    replace(IN_USE, best_only=True),
+]
 
 
 def replay(row: dict[str, Any]) -> pd.DataFrame:

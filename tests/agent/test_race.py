@@ -159,6 +159,17 @@ def test_every_block_has_no_advantage_beside_lora():
     assert choose([found, every_block, lora], "accuracy") is found
 
 
+def test_whoever_beats_lora_by_score_and_is_clearly_ahead_wins_if_the_best_is_not():
+    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
+    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
+    best = contender("2>5", [0.81], [0.3], by_image=by_image, hits=np.roll(hits, 2))
+    second = contender("3>5", [0.83], [0.45], by_image=by_image, hits=np.roll(hits, 2))
+    worse = contender("4>5", [0.83], [1.9], by_image=by_image, hits=np.roll(hits, 2))
+    assert choose([best, lora], "accuracy") is lora
+    assert choose([best, second, lora], "accuracy") is second
+    assert choose([best, worse, lora], "accuracy") is lora
+
+
 def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():
     settings = TrialSettings(epochs=1, batch_size=100)
     task = open_task("builtin:digits")

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 import autoplace
 from autoplace.agent.steps._kinds import AUTO_KINDS
+from autoplace.agent.steps._refit import lowered
 from autoplace.placement import Placement
 from autoplace.tracking import find_run
 
@@ -123,7 +124,14 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(paren
 
 
 def test_one_parent_holds_every_trial_with_its_role(parent, children, result):
+    # A final training that collapsed has been run again.
+    refits = {
+        (run.data.params["placement"], run.data.params["seed"])
+        for run in children
+        if run.data.tags["autoplace.role"] == "refit"
+    }
     roles = Counter(run.data.tags["autoplace.role"] for run in children)
+    roles["refit"] = len(refits)
     sides = len(set(result["test"]) - {"k-nearest neighbours"})
     tried = {kind: found["tried"] for kind, found in result["rates"].items()}
     assert roles == {
@@ -144,7 +152,10 @@ def test_all_trials_of_a_kind_have_the_rate_that_was_found(children, result):
         if role == "rate":
             continue
         kinds = {spec.kind for _, spec in Placement.parse(params["placement"])} or {"head-only"}
-        expected = {kind: result["rates"][kind]["rate"] for kind in kinds}
+        found = {kind: result["rates"][kind]["rate"] for kind in kinds}
+        rate = min(found.values())
+        again = role == "refit" and float(params["learning_rate"]) != rate  # it collapsed
+        expected = {kind: lowered(each) for kind, each in found.items()} if again else found
         assert float(params["learning_rate"]) == min(expected.values())
         if len(kinds) > 1:
             assert json.loads(params["rates"]) == expected

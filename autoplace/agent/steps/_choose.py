@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Self
 
 import numpy as np
@@ -107,18 +107,18 @@ class Contender:
         """Mean validation loss over folds or seeds."""
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
 
-    def is_near(self, best: Contender, metric: str) -> bool:
-        """Whether the best is not clearly ahead in the metric.
+    def is_near(self, better: Contender, metric: str) -> bool:
+        """Whether a better one is not clearly ahead in the metric.
 
         That is by more than one standard error of the paired difference in accuracy; in log-loss,
         of that in loss. Folds count as independent and alike. False where images are not known.
         """
-        own, other = self.images, best.images
+        own, other = self.images, better.images
         if own is None or other is None:
             return False
         paired = own.losses - other.losses if metric == LOG_LOSS else own.hits - other.hits
         error = paired.std() / np.sqrt(len(paired) * len(self.outcomes))
-        return bool(best.metric(metric) - self.metric(metric) <= CLEARLY * error)
+        return bool(better.metric(metric) - self.metric(metric) <= CLEARLY * error)
 
 
 def with_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
@@ -200,8 +200,8 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     if the best of the others is better in neither metric nor loss, because adapters can raise the
     loss and still be more accurate (experiments/head_or_adapters.py). Among equals, up to 0.01 nats
     of loss, the simpler placement is the best: head-only, then every-block or LoRA, then the one
-    with the fewest edges. Then LoRA in every block, or where it is not searched every-block, wins
-    unless the best is ahead of it in the metric by more than one standard error
+    with the fewest edges. LoRA in every block, or where it is not searched every-block, wins unless
+    one that is better by this order is ahead of it in the metric by more than one standard error
     (experiments/margins.py): the best of several on a few hundred images is partly best by luck.
 
     Parameters
@@ -226,10 +226,12 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         for pair in pairs
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     )
-    if winner[0].placement.edges:  # head-only has a rule of its own
-        usual = _usual(pairs)
-        if usual is not None and usual[0].is_near(winner[0], metric):
-            winner = usual
+    usual = _usual(pairs)
+    if winner[0].placement.edges and usual is not None:  # head-only has a rule of its own
+        better = [winner, *takewhile(lambda pair: pair is not usual, ranked)]
+        adapted = (pair for pair in better if pair[0].placement.edges)
+        clear = (pair for pair in adapted if not usual[0].is_near(pair[0], metric))
+        winner = next(clear, usual)
     return [winner, *(pair for pair in ranked if pair is not winner)]
 
 
