@@ -24,8 +24,7 @@ class Tested:
     what : str
         Text form of the placement or the tuning; of nearest neighbours, their number.
     seeds : tuple of int
-        Seeds of its trainings; empty for what is not trained. Where a training that collapsed was
-        replaced by another, the seed of that one.
+        Seeds of its trainings; empty for what is not trained.
     values : tuple of float
         The metric of each.
 
