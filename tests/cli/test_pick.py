@@ -99,6 +99,8 @@ def test_winner_and_baselines_are_tested_over_two_seeds_with_a_paired_interval(r
     assert baselines | {"winner"} >= set(tested) >= baselines - {result["winner_role"]} | {"winner"}
     for role in set(tested) - {"k-nearest neighbours"}:
         assert set(tested[role]["by_seed"]) == {"0", "1"}
+        rate = min(result["rates"][kind]["rate"] for kind in kinds_in(tested[role]["placement"]))
+        assert set(tested[role]["lowered"].values()) <= {lowered(rate)}
     assert result["refitted"]
     assert [row["class"] for row in result["per_class"]] == ["blue", "green", "red"]
     for role, interval in result["differences"].items():
@@ -121,6 +123,10 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(paren
     assert params["weight_decay"] == "0.01"
     assert (params["top_k"], params["budget"]) == ("2", "1h")
     assert params["rank"] == "8"
+
+
+def kinds_in(text):
+    return {spec.kind for _, spec in Placement.parse(text)} or {"head-only"}
 
 
 def test_one_parent_holds_every_trial_with_its_role(parent, children, result):
@@ -151,7 +157,7 @@ def test_all_trials_of_a_kind_have_the_rate_that_was_found(children, result):
         role, params = run.data.tags["autoplace.role"], run.data.params
         if role == "rate":
             continue
-        kinds = {spec.kind for _, spec in Placement.parse(params["placement"])} or {"head-only"}
+        kinds = kinds_in(params["placement"])
         found = {kind: result["rates"][kind]["rate"] for kind in kinds}
         rate = min(found.values())
         again = role == "refit" and float(params["learning_rate"]) != rate  # it collapsed

@@ -40,6 +40,11 @@ def winner_card(result: PickResult, task: Task) -> str:
     lines += [
         "",
         f"Learning rates, the same for every placement of a kind: {rates}.",
+        *(
+            f"The training of {role} with seed {seed} collapsed and was repeated at {rate:g}."
+            for role, tested in result.tested.items()
+            for seed, rate in tested.lowered.items()
+        ),
         "",
         last,
         f"{read_once}The stored model is that of {seed}. The backbone's",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Tested:
         Seeds of its trainings; empty for what is not trained.
     values : tuple of float
         The metric of each.
+    lowered : dict of int to float
+        By seed, the learning rate at which a training that had collapsed was repeated.
 
     Examples
     --------
@@ -37,6 +39,7 @@ class Tested:
     what: str
     seeds: tuple[int, ...]
     values: tuple[float, ...]
+    lowered: dict[int, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -148,6 +151,7 @@ class PickResult:
                     "placement": tested.what,
                     "mean": tested.mean,
                     "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=False)),
+                    "lowered": {str(seed): rate for seed, rate in tested.lowered.items()},
                 }
                 for role, tested in self.tested.items()
             },

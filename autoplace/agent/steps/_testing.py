@@ -11,7 +11,7 @@ import numpy as np
 from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._pick_result import Tested
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._refit import WINNER
+from autoplace.agent.steps._refit import WINNER, lowered_rates
 from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.training import (
@@ -121,6 +121,7 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
             str(trained[role][0].placement),
             tuple(o.trial.seed for o in trained[role][: len(found)]),
             tuple(metric_value(task.metric, labels, each) for each in found),
+            lowered_rates(trained[role][: len(found)], contest.rates),
         )
         for role, found in logits_of.items()
     }
