@@ -22,7 +22,7 @@ MOMENTS = (
     "rate 2>3+2>5@bottleneck",
     "[1/3] candidate",
     "[2/7]",  # finalists and folds
-    "[3/4] refit",
+    "] refit",  # one of the final trainings
     "Saving",
 )
 
