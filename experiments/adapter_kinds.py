@@ -6,11 +6,11 @@ random placement of the kind is trained the same way. The cell of LoRA also trai
 every block, with which every kind can be compared. All have at most the same number of parameters.
 The predictor has seen no task of the family. A line is appended for each kind and task; what is
 there is not run again. With `saliency-vits14`, which is wider, fewer images, candidates and seeds
-are used: what a CPU can do. On charts-kinds, its head alone is nearly as good as
-adapters.
+are used: what a CPU can do. That is too few to tell kinds apart.
 
     python experiments/adapter_kinds.py measure
-    python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3
+    python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3 \\
+        --tasks shapes-count --kinds lora arc bottleneck adapterbias
     python experiments/adapter_kinds.py report
 """
 
