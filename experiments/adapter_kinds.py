@@ -9,8 +9,7 @@ there is not run again. With `saliency-vits14`, which is wider, fewer images, ca
 are used: what a CPU can do. That is too few to tell kinds apart.
 
     python experiments/adapter_kinds.py measure
-    python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3 \\
-        --tasks shapes-count --kinds lora arc bottleneck adapterbias
+    python experiments/adapter_kinds.py measure --backbone saliency-vits14 --epochs 3
     python experiments/adapter_kinds.py report
 """
 
