@@ -133,10 +133,17 @@ class Rule:
         ranked = [each for each, _ in order([replace(c, images=None) for c in contenders], METRIC)]
         known = {each.placement: each for each in contenders}
         best = known[ranked[0].placement]
-        if not len(best.placement) or not self.incumbents:
+        head = next(each for each in contenders if not len(each.placement))
+        usual = [each for each in contenders if each.role in self.incumbents]
+        usual = [
+            each
+            for each in usual
+            if not (head.metric(METRIC) > each.metric(METRIC) and head.loss < each.loss)
+        ]
+        if not len(best.placement) or not usual:
             return best
         in_order = [known[each.placement] for each in ranked if len(each.placement)]
-        first = next(k for k, each in enumerate(in_order) if each.role in self.incumbents)
+        first = next(k for k, each in enumerate(in_order) if each in usual)
         better = in_order[: 1 if self.best_only else max(first, 1)]
         clear = (each for each in better if not self.is_near(in_order[first], each))
         return next(clear, in_order[first])

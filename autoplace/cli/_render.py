@@ -148,9 +148,12 @@ def _tested(result: PickResult) -> list[str]:
 def _verdict(result: PickResult) -> list[str]:
     """Say plainly what the winner is worth."""
     lines = []
-    if result.winner_role.is_baseline:
-        clearly = "clearly " if result.winner_role is _usual(result) else ""
-        lines.append(f"No predicted placement {clearly}beat {result.winner_role} on validation.")
+    usual, role = _usual(result), result.winner_role
+    if role in (usual, Role.HEAD_ONLY):
+        clearly = "clearly " if role is usual else ""
+        lines.append(f"No predicted placement {clearly}beat {role} on validation.")
+    elif role.is_baseline:
+        lines.append(f"No predicted placement was chosen over {role} on validation.")
     better = [role for role, each in result.differences.items() if each.difference <= 0]
     if better:
         lines.append(f"The winner is not ahead of {' and '.join(better)} on test.")

@@ -170,6 +170,14 @@ def test_whoever_beats_lora_by_score_and_is_clearly_ahead_wins_if_the_best_is_no
     assert choose([best, worse, lora], "accuracy") is lora
 
 
+def test_lora_has_no_advantage_where_head_only_is_better_in_metric_and_loss():
+    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
+    head_only = contender("head-only", [0.70], [0.85], Role.HEAD_ONLY, 0.0, by_image, hits)
+    lora = contender("0>1@lora", [0.64], [0.95], Role.LORA, 0.0, by_image, hits)
+    found = contender("2>5", [0.65], [0.83], by_image=by_image, hits=np.roll(hits, 2))
+    assert choose([head_only, lora, found], "accuracy") is found
+
+
 def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():
     settings = TrialSettings(epochs=1, batch_size=100)
     task = open_task("builtin:digits")

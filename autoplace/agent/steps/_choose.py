@@ -226,7 +226,7 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
         for pair in pairs
         if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
     )
-    usual = _usual(pairs)
+    usual = _usual(pairs, metric)
     if winner[0].placement.edges and usual is not None:  # head-only has a rule of its own
         better = [winner, *takewhile(lambda pair: pair is not usual, ranked)]
         adapted = (pair for pair in better if pair[0].placement.edges)
@@ -271,10 +271,18 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     return rival if improves else best
 
 
-def _usual(pairs: Sequence[tuple[Contender, float]]) -> tuple[Contender, float] | None:
-    """Return what the user would have trained otherwise: LoRA or, without it, every-block."""
+def _usual(pairs: Sequence[tuple[Contender, float]], metric: str) -> tuple[Contender, float] | None:
+    """Return what the user would have trained otherwise: LoRA or, without it, every-block.
+
+    None if head-only is better in metric and loss.
+    """
     by_role = {pair[0].role: pair for pair in pairs}
-    return by_role.get(Role.LORA) or by_role.get(Role.EVERY_BLOCK)
+    found = by_role.get(Role.LORA) or by_role.get(Role.EVERY_BLOCK)
+    head_only = by_role.get(Role.HEAD_ONLY)
+    if found is None or head_only is None:
+        return found
+    best, own = head_only[0], found[0]
+    return None if best.metric(metric) > own.metric(metric) and best.loss < own.loss else found
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:
