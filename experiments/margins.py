@@ -23,6 +23,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from direct import Direct, plan_pick
+from race_designs import scores
 from rate_seeds import BACKBONE, EPOCHS, TASKS
 
 from autoplace.agent import Progress
@@ -35,7 +36,6 @@ from autoplace.training import (
     Deadline,
     Epoch,
     Outcome,
-    Scores,
     Task,
     Trial,
     predict_split,
@@ -135,11 +135,7 @@ class Rule:
         best = known[ranked[0].placement]
         head = next(each for each in contenders if not len(each.placement))
         usual = [each for each in contenders if each.role in self.incumbents]
-        usual = [
-            each
-            for each in usual
-            if not (head.metric(METRIC) > each.metric(METRIC) and head.loss < each.loss)
-        ]
+        usual = [each for each in usual if not each.is_worse(head, METRIC)]
         if not len(best.placement) or not usual:
             return best
         in_order = [known[each.placement] for each in ranked if len(each.placement)]
@@ -206,7 +202,7 @@ def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Cont
     outcomes = []
     for own, drawn in zip(parts, folds, strict=True):
         loss, accuracy = own[drawn].mean(axis=0)
-        val = Scores(accuracy, accuracy, accuracy, loss)
+        val = scores((accuracy, loss))
         outcomes.append(Outcome(trial, 0, status=Status.DONE, epochs=[Epoch(trial, 1, 0.0, val)]))
     # Parts of images vary less than images; scaled so that standard errors are those of one fold.
     scale = np.sqrt(parts.shape[1] * PART / VAL)
@@ -218,6 +214,7 @@ def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     assert IN_USE in RULES, "another is in use"
     drawn = pd.concat([replay(row).assign(task=row["task"]) for row in rows])
     gains = drawn.groupby(["rule", "task"])["gain"].mean().unstack()
+    above = gains.sub(gains.loc[RULES.index(Rule())], axis=1)  # gains over no margin
     shares = drawn.groupby("rule")["winner"].value_counts(normalize=True).unstack(fill_value=0)
     rules = [
         {
@@ -225,6 +222,8 @@ def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "gain": round(float(gains.loc[number].mean()), 2),
             "error": round(float(gains.loc[number].sem()), 2),
             "worst": round(float(gains.loc[number].min()), 2),
+            "more than without": round(float(above.loc[number].mean()), 2),
+            "error of that": round(float(above.loc[number].sem()), 2),
             "by_task": gains.loc[number].round(2).to_dict(),
             "winners": shares.loc[number].round(2).to_dict(),
         }

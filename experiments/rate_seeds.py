@@ -254,6 +254,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what each search finds, costs and loses, by task and in the mean."""
     tables: dict[str, Any] = {}
     lost: dict[str, list[float]] = {}
+    between: dict[str, list[float]] = {}
     for row in rows:
         records = Records.of(row)
         searches = {}
@@ -261,12 +262,15 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
             rates = [rate for rate, _ in found]
             losses = [records.lost(rate) for rate in rates]
             lost.setdefault(name, []).append(float(np.mean(losses)))
+            between.setdefault(name, []).append(
+                float(np.mean([records.lost_between(rate) for rate in rates]))
+            )
             searches[name] = {
                 "lowest": min(rates),
                 "highest": max(rates),
                 "lost": round(float(np.mean(losses)), 2),
                 "most lost": round(max(losses), 2),
-                "lost between": round(float(np.mean([records.lost_between(r) for r in rates])), 2),
+                "lost between": round(between[name][-1], 2),
                 "cost": round(float(np.mean([cost for _, cost in found])), 1),
             }
         tables[row["task"]] = {
@@ -279,7 +283,9 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "collapses": collapses(row),
         }
     table = pd.DataFrame(lost)
-    against = table.sub(table[IN_USE], axis=0)
+    against, against_between = (
+        each.sub(each[IN_USE], axis=0) for each in (table, pd.DataFrame(between))
+    )
     costs = {
         name: float(np.mean([each["searches"][name]["cost"] for each in tables.values()]))
         for name in table
@@ -292,6 +298,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "mean cost": {name: round(cost, 1) for name, cost in costs.items()},
         "more than in use, mean": against.mean().round(2).to_dict(),
         "more than in use, standard error": against.sem().round(2).to_dict(),
+        "more than in use, between, mean": against_between.mean().round(2).to_dict(),
+        "more than in use, between, standard error": against_between.sem().round(2).to_dict(),
         **{key: rows[0][key] for key in describe_machine()},
     }
 

@@ -90,7 +90,7 @@ def render_pick(result: PickResult) -> str:
     rates = ", ".join(f"{kind} {found.rate:g}" for kind, found in result.rates.items())
     folds = int(compared["folds"].max())
     over = f", mean over {folds} folds or seeds" if folds > 1 else ""
-    against = " and ".join(filter(None, (_usual(result), Role.HEAD_ONLY)))
+    against = " and ".join(filter(None, (result.usual, Role.HEAD_ONLY)))
     lines = [
         f"{task.name}: {task.train} train, {task.val} val, {task.test} test images, "
         f"{task.classes} classes; backbone {task.backbone}, {task.nodes} nodes, "
@@ -148,9 +148,9 @@ def _tested(result: PickResult) -> list[str]:
 def _verdict(result: PickResult) -> list[str]:
     """Say plainly what the winner is worth."""
     lines = []
-    usual, role = _usual(result), result.winner_role
-    if role in (usual, Role.HEAD_ONLY):
-        clearly = "clearly " if role is usual else ""
+    role = result.winner_role
+    if role in (result.usual, Role.HEAD_ONLY):
+        clearly = "clearly " if role is result.usual else ""
         lines.append(f"No predicted placement {clearly}beat {role} on validation.")
     elif role.is_baseline:
         lines.append(f"No predicted placement was chosen over {role} on validation.")
@@ -160,12 +160,6 @@ def _verdict(result: PickResult) -> list[str]:
     if result.deadline_reached:
         lines.append("The time budget ran out: this is the best of the finished trials.")
     return lines
-
-
-def _usual(result: PickResult) -> Role | None:
-    """Return the baseline that wins a close comparison, if it was compared."""
-    compared = set(result.ranking.loc[result.ranking["folds"] > 0, "role"])
-    return next((role for role in (Role.LORA, Role.EVERY_BLOCK) if role in compared), None)
 
 
 def render_merge(result: MergeResult) -> str:

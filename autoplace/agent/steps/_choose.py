@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
@@ -106,6 +106,10 @@ class Contender:
     def loss(self) -> float:
         """Mean validation loss over folds or seeds."""
         return float(np.mean([outcome.val.loss for outcome in self.outcomes]))
+
+    def is_worse(self, other: Contender, metric: str) -> bool:
+        """Whether it is worse than another in both metric and loss."""
+        return self.metric(metric) < other.metric(metric) and self.loss > other.loss
 
     def is_near(self, better: Contender, metric: str) -> bool:
         """Whether a better one is not clearly ahead in the metric.
@@ -271,18 +275,27 @@ def _best(ranked: Sequence[tuple[Contender, float]], metric: str) -> Contender:
     return rival if improves else best
 
 
+def usual_role(roles: Collection[Role]) -> Role | None:
+    """Return the baseline that wins a close comparison, if it is compared.
+
+    Examples
+    --------
+    >>> str(usual_role({Role.EVERY_BLOCK, Role.LORA, Role.HEAD_ONLY}))
+    'lora'
+    """
+    return next((role for role in (Role.LORA, Role.EVERY_BLOCK) if role in roles), None)
+
+
 def _usual(pairs: Sequence[tuple[Contender, float]], metric: str) -> tuple[Contender, float] | None:
     """Return what the user would have trained otherwise: LoRA or, without it, every-block.
 
     None if head-only is better in metric and loss.
     """
     by_role = {pair[0].role: pair for pair in pairs}
-    found = by_role.get(Role.LORA) or by_role.get(Role.EVERY_BLOCK)
-    head_only = by_role.get(Role.HEAD_ONLY)
-    if found is None or head_only is None:
-        return found
-    best, own = head_only[0], found[0]
-    return None if best.metric(metric) > own.metric(metric) and best.loss < own.loss else found
+    role, head_only = usual_role(by_role), by_role.get(Role.HEAD_ONLY)
+    if role is None or (head_only and by_role[role][0].is_worse(head_only[0], metric)):
+        return None
+    return by_role[role]
 
 
 def _complexity(contender: Contender) -> tuple[bool, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoplace.agent.steps._choose import usual_role
 from autoplace.agent.steps._race import Rung
 from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.placement import Placement
@@ -122,6 +123,11 @@ class PickResult:
     total_cost: float
     deadline_reached: bool
     seconds: float
+
+    @property
+    def usual(self) -> Role | None:
+        """The baseline that wins a close comparison, if it was compared."""
+        return usual_role(set(self.ranking.loc[self.ranking["folds"] > 0, "role"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; NaN becomes null."""
