@@ -27,7 +27,7 @@ from race_designs import scores
 from rate_seeds import BACKBONE, EPOCHS, TASKS
 
 from autoplace.agent import Progress
-from autoplace.agent.steps._choose import CLEARLY, Contender, OnImages, order
+from autoplace.agent.steps._choose import CLEARLY, Contender, order
 from autoplace.agent.steps._contest import Organiser
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.placement import Placement
@@ -38,10 +38,11 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
+    metric_by_image,
     predict_split,
     trained_model,
 )
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import LOG_LOSS, Role, Status
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
@@ -102,9 +103,20 @@ def run_cell(cell: str) -> dict[str, Any]:
 def on_parts(task: Task, outcome: Outcome) -> list[list[float]]:
     """Return loss and accuracy on each part of the measurement split."""
     logits, labels = predict_split(task, trained_model(task, outcome), "measurement")
-    found = OnImages.of(labels, logits)
+    losses, hits = (metric_by_image(each, labels, logits) for each in (LOG_LOSS, METRIC))
     parts = [slice(k, k + PART) for k in range(0, len(labels) - PART + 1, PART)]
-    return [[round(float(each[k].mean()), 5) for each in (found.losses, found.hits)] for k in parts]
+    return [[round(float(each[k].mean()), 5) for each in (-losses, hits)] for k in parts]
+
+
+@dataclass(frozen=True)
+class Replayed(Contender):
+    """A contender of the records.
+
+    `by_image`, whose metric is accuracy, and `losses` are of parts of the measurement split, scaled
+    as if they were of images.
+    """
+
+    losses: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -128,9 +140,10 @@ class Rule:
     accuracy: float = NEVER
     best_only: bool = False
 
-    def choose(self, contenders: Sequence[Contender]) -> Contender:
+    def choose(self, contenders: Sequence[Replayed]) -> Replayed:
         """Return the winner."""
-        ranked = [each for each, _ in order([replace(c, images=None) for c in contenders], METRIC)]
+        unknown = [replace(each, by_image=None) for each in contenders]
+        ranked = [each for each, _ in order(unknown, METRIC)]
         known = {each.placement: each for each in contenders}
         best = known[ranked[0].placement]
         head = next(each for each in contenders if not len(each.placement))
@@ -144,13 +157,11 @@ class Rule:
         clear = (each for each in better if not self.is_near(in_order[first], each))
         return next(clear, in_order[first])
 
-    def is_near(self, contender: Contender, better: Contender) -> bool:
+    def is_near(self, contender: Replayed, better: Replayed) -> bool:
         """Whether a better one is not clearly ahead."""
-        own, other = contender.images, better.images
-        assert own is not None and other is not None
-        root = np.sqrt(len(own.losses) * len(contender.outcomes))
-        loss, accuracy = ((a - b).std() / root for a, b in
-                          ((own.losses, other.losses), (own.hits, other.hits)))  # fmt: skip
+        root = np.sqrt(len(contender.losses) * len(contender.outcomes))
+        loss = (contender.losses - better.losses).std() / root
+        accuracy = (contender.by_image - better.by_image).std() / root
         return bool(
             contender.loss - better.loss <= self.loss * loss
             and better.metric(METRIC) - contender.metric(METRIC) <= self.accuracy * accuracy
@@ -186,7 +197,7 @@ def replay(row: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Contender:
+def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Replayed:
     """Make a contender that was validated on some parts of the measurement split.
 
     Parameters
@@ -206,7 +217,8 @@ def contender(row: dict[str, Any], parts: np.ndarray, folds: np.ndarray) -> Cont
         outcomes.append(Outcome(trial, 0, status=Status.DONE, epochs=[Epoch(trial, 1, 0.0, val)]))
     # Parts of images vary less than images; scaled so that standard errors are those of one fold.
     scale = np.sqrt(parts.shape[1] * PART / VAL)
-    return Contender(outcomes, row["prior"], OnImages(*(scale * parts[0].T)))
+    losses, hits = scale * parts[0].T
+    return Replayed(outcomes, row["prior"], hits, losses)
 
 
 def report(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from direct import Direct, plan_pick
 
-from autoplace.agent.steps._choose import Contender, OnImages, order
+from autoplace.agent.steps._choose import Contender, order
 from autoplace.agent.steps._race import Rung, keep_kinds, plan_rungs, rank
 from autoplace.agent.steps._rates import find_rates, with_rates
 from autoplace.agent.steps._rounds import Rounds
@@ -197,14 +197,12 @@ class Trained:
         return float(np.average([self.test, *others], weights=weights))
 
     @property
-    def images(self) -> OnImages:
-        """Losses and hits whose standard errors are those over as many images as validation has.
+    def by_image(self) -> np.ndarray:
+        """Hits whose standard errors are those over as many images as validation has.
 
         Images were not recorded; so the errors are taken from the spread over the parts.
         """
-        scale = np.sqrt(len(self.parts))
-        found = np.array([[each.loss, each.accuracy] for each in self.parts])
-        return OnImages(*(scale * found.T))
+        return np.sqrt(len(self.parts)) * np.array([each.accuracy for each in self.parts])
 
     def on_part(self, part: int) -> Outcome:
         """Return an outcome as if the part were a further fold."""
@@ -235,7 +233,7 @@ def compete(
     epochs += len(left) * (EPOCHS - before)
     trained = [*baselines, *left]
     finals = [
-        Contender([each.outcome], each.prior, each.images if design.margin else None)
+        Contender([each.outcome], each.prior, each.by_image if design.margin else None)
         for each in trained
     ]
     adapted = sum(bool(len(each.placement)) for each in finals)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autoplace.agent import open_task
 from autoplace.agent.steps._afford import Allowance, Sides, afford
-from autoplace.agent.steps._choose import Contender, OnImages, choose, with_images
+from autoplace.agent.steps._choose import Contender, choose, on_images
 from autoplace.agent.steps._race import keep_kinds, plan_rungs, rank
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings, TrialSettings
@@ -65,10 +65,9 @@ def test_an_early_rung_keeps_the_best_of_each_kind_and_then_the_best_of_all():
     assert kept(9) == list(range(7))
 
 
-def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None, hits=None):
+def contender(text, accuracies, losses, role=Role.CANDIDATE, prior=0.0, by_image=None):
     outcomes = [outcome(text, a, loss, role) for a, loss in zip(accuracies, losses, strict=True)]
-    images = None if by_image is None else OnImages(by_image, hits)
-    return Contender(outcomes, prior, images)
+    return Contender(outcomes, prior, by_image)
 
 
 def test_the_best_mean_over_folds_wins_not_the_best_on_one_fold():
@@ -107,86 +106,80 @@ def test_head_only_wins_only_if_adapters_improve_neither_metric_nor_loss(accurac
     assert chosen is (adapted if wins else head_only)
 
 
+HITS = np.array([1.0] * 80 + [0.0] * 20)
+OTHER_HITS = np.roll(HITS, 2)  # four images differ: standard error 0.02, over two folds 0.014
+
+
 @pytest.mark.parametrize("role", [Role.LORA, Role.EVERY_BLOCK])
 @pytest.mark.parametrize(
     ("better", "folds", "wins"), [(0.018, 1, False), (0.022, 1, True), (0.018, 2, True)]
 )
-def test_places_win_over_every_block_by_more_than_a_standard_error_of_the_accuracy(
+def test_places_win_over_every_block_by_more_than_a_standard_error_of_the_metric(
     role, better, folds, wins
 ):
-    by_image = np.full(100, 0.6)
-    hits = np.array([1.0] * 80 + [0.0] * 20)
-    other = np.roll(hits, 2)  # four images differ: standard error 0.02 over 100, 0.014 over 200
-    everywhere = contender("0>1@lora", [0.8] * folds, [0.6] * folds, role, 0.0, by_image, hits)
+    everywhere = contender("0>1@lora", [0.8] * folds, [0.6] * folds, role, 0.0, HITS)
     places = [0.8 + better] * folds, [0.2] * folds  # a lower loss alone says little
-    found = contender("2>5", *places, by_image=by_image - 0.4, hits=other)
+    found = contender("2>5", *places, by_image=OTHER_HITS)
     assert choose([found, everywhere], "accuracy") is (found if wins else everywhere)
     # What is certain needs no margin, and head-only has a rule of its own.
-    sure = contender("2>5", [0.81] * folds, [0.58] * folds, by_image=by_image, hits=hits + 0.01)
+    sure = contender("2>5", [0.81] * folds, [0.58] * folds, by_image=HITS + 0.01)
     assert choose([sure, everywhere], "accuracy") is sure
-    head_only = contender("head-only", [0.8], [0.61], Role.HEAD_ONLY, 0.0, by_image, other)
+    head_only = contender("head-only", [0.8], [0.61], Role.HEAD_ONLY, 0.0, OTHER_HITS)
     assert choose([head_only, sure], "accuracy") is sure
 
 
 @pytest.mark.parametrize(("better", "wins"), [(0.04, False), (0.06, True)])
 def test_where_the_metric_is_the_loss_the_margin_is_of_the_loss(better, wins):
-    by_image, noise = np.full(100, 0.6), 0.5 * np.array([1.0, -1.0] * 50)  # standard error 0.05
-    hits = np.array([1.0, 0.0] * 50)
-    everywhere = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
-    found = contender("2>5", [0.8], [0.6 - better], by_image=by_image - better + noise, hits=hits)
+    by_image, noise = np.full(100, -0.6), 0.5 * np.array([1.0, -1.0] * 50)  # standard error 0.05
+    everywhere = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image)
+    found = contender("2>5", [0.8], [0.6 - better], by_image=by_image + better + noise)
     assert choose([found, everywhere], LOG_LOSS) is (found if wins else everywhere)
 
 
 @pytest.mark.parametrize(("better", "wins"), [(0.01, False), (0.03, True)])
 def test_every_block_too_must_be_clearly_better_than_lora(better, wins):
-    by_image = np.full(100, 0.6)
-    hits = np.array([1.0] * 80 + [0.0] * 20)
-    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
-    every_block = contender(
-        "0>1+1>2", [0.8 + better], [0.5], Role.EVERY_BLOCK, 0.0, by_image - 0.1, np.roll(hits, 2)
-    )
-    found = contender("2>5", [0.7], [0.7], by_image=by_image + 0.1, hits=hits)
+    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, HITS)
+    every_block = contender("0>1+1>2", [0.8 + better], [0.5], Role.EVERY_BLOCK, 0.0, OTHER_HITS)
+    found = contender("2>5", [0.7], [0.7], by_image=HITS)
     chosen = choose([found, every_block, lora], "accuracy")
     assert chosen is (every_block if wins else lora)
 
 
 def test_every_block_has_no_advantage_beside_lora():
-    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
-    lora = contender("0>1@lora", [0.75], [0.6], Role.LORA, 0.0, by_image, hits)
-    every_block = contender("0>1+1>2", [0.79], [0.5], Role.EVERY_BLOCK, 0.0, by_image, hits)
-    found = contender("2>5", [0.8], [0.4], by_image=by_image, hits=np.roll(hits, 2))
+    lora = contender("0>1@lora", [0.75], [0.6], Role.LORA, 0.0, HITS)
+    every_block = contender("0>1+1>2", [0.79], [0.5], Role.EVERY_BLOCK, 0.0, HITS)
+    found = contender("2>5", [0.8], [0.4], by_image=OTHER_HITS)
     assert choose([found, every_block], "accuracy") is every_block
     assert choose([found, every_block, lora], "accuracy") is found
 
 
 def test_whoever_beats_lora_by_score_and_is_clearly_ahead_wins_if_the_best_is_not():
-    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
-    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, by_image, hits)
-    best = contender("2>5", [0.81], [0.3], by_image=by_image, hits=np.roll(hits, 2))
-    second = contender("3>5", [0.83], [0.45], by_image=by_image, hits=np.roll(hits, 2))
-    worse = contender("4>5", [0.83], [1.9], by_image=by_image, hits=np.roll(hits, 2))
+    lora = contender("0>1@lora", [0.8], [0.6], Role.LORA, 0.0, HITS)
+    best = contender("2>5", [0.81], [0.3], by_image=OTHER_HITS)
+    second = contender("3>5", [0.83], [0.45], by_image=OTHER_HITS)
+    worse = contender("4>5", [0.83], [1.9], by_image=OTHER_HITS)
     assert choose([best, lora], "accuracy") is lora
     assert choose([best, second, lora], "accuracy") is second
     assert choose([best, worse, lora], "accuracy") is lora
 
 
 def test_lora_has_no_advantage_where_head_only_is_better_in_metric_and_loss():
-    by_image, hits = np.full(100, 0.6), np.array([1.0] * 80 + [0.0] * 20)
-    head_only = contender("head-only", [0.70], [0.85], Role.HEAD_ONLY, 0.0, by_image, hits)
-    lora = contender("0>1@lora", [0.64], [0.95], Role.LORA, 0.0, by_image, hits)
-    found = contender("2>5", [0.65], [0.83], by_image=by_image, hits=np.roll(hits, 2))
+    head_only = contender("head-only", [0.70], [0.85], Role.HEAD_ONLY, 0.0, HITS)
+    lora = contender("0>1@lora", [0.64], [0.95], Role.LORA, 0.0, HITS)
+    found = contender("2>5", [0.65], [0.83], by_image=OTHER_HITS)
     assert choose([head_only, lora, found], "accuracy") is found
 
 
-def test_losses_and_hits_of_images_have_the_means_that_the_trial_reported():
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1", LOG_LOSS])
+def test_what_the_metric_makes_of_images_has_the_mean_that_the_trial_reported(metric):
     settings = TrialSettings(epochs=1, batch_size=100)
     task = open_task("builtin:digits")
+    task.metric = metric
     trial = Trial(Placement.parse("20>22@bottleneck:r=2"), 0, learning_rate=0.01)
     (done,) = run_trials(task, [trial], settings)
-    images = with_images(task, Contender([done], 0.0), Deadline()).images
-    assert images.losses.shape == images.hits.shape == (len(task.rows("val")),)
-    assert images.losses.mean() == pytest.approx(done.val.loss, rel=1e-5)
-    assert images.hits.mean() == pytest.approx(done.val.accuracy)
+    by_image = on_images(task, Contender([done], 0.0), Deadline()).by_image
+    assert by_image.shape == (len(task.rows("val")),)
+    assert by_image.mean() == pytest.approx(done.val.of(metric), rel=1e-5)
 
 
 def test_rates_that_are_given_cost_no_later_search():

@@ -17,7 +17,13 @@ from sklearn.metrics import (
     log_loss,
 )
 
-from autoplace.training import class_report, confusion, metric_value, score
+from autoplace.training import (
+    class_report,
+    confusion,
+    metric_by_image,
+    metric_value,
+    score,
+)
 from predictors.vocabulary import METRICS
 
 CLASSES = 6
@@ -80,6 +86,33 @@ def test_metrics_are_those_of_their_names():
 def test_an_unknown_metric_is_an_error():
     with pytest.raises(ValueError, match="unknown metric 'auc'"):
         metric_value("auc", np.array([0, 1]), np.eye(2))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(rows=ROWS)
+def test_the_mean_of_a_metric_by_image_is_its_value(metric, rows):
+    labels, guesses = np.array(rows).T
+    logits = logits_of(guesses)
+    found = metric_by_image(metric, labels, logits)
+    assert found.shape == labels.shape
+    assert found.mean() == pytest.approx(metric_value(metric, labels, logits))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_spread_over_images_gives_the_standard_error_of_a_difference(metric):
+    rng = np.random.default_rng(0)
+    labels = rng.choice(CLASSES, 500, p=[0.5, 0.25, 0.1, 0.06, 0.05, 0.04])
+    own, other = (
+        logits_of(np.where(rng.random(500) < right, labels, rng.integers(0, CLASSES, 500)), seed)
+        for seed, right in enumerate((0.7, 0.75))
+    )
+    paired = metric_by_image(metric, labels, own) - metric_by_image(metric, labels, other)
+    drawn = [rng.integers(0, 500, 500) for _ in range(1000)]
+    differences = [
+        metric_value(metric, labels[k], own[k]) - metric_value(metric, labels[k], other[k])
+        for k in drawn
+    ]
+    assert paired.std() / np.sqrt(500) == pytest.approx(np.std(differences), rel=0.1)
 
 
 @given(rows=ROWS)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
-from typing import Self
 
 import numpy as np
 
@@ -22,43 +21,16 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
-    losses,
+    metric_by_image,
     predict_split,
     trained_model,
     trial_of,
 )
-from predictors.vocabulary import LOG_LOSS, Role, Status
+from predictors.vocabulary import Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
 CLEARLY = 1.0  # standard errors of a paired difference: experiments/margins.py
-
-
-@dataclass(frozen=True, eq=False)
-class OnImages:
-    """What a contender reaches on each validation image of the task's own split.
-
-    Attributes
-    ----------
-    losses : ndarray (rows,)
-        Cross-entropy in nats, without class weights.
-    hits : ndarray (rows,)
-        1 where the image is classified correctly, else 0.
-
-    Examples
-    --------
-    >>> logits = np.array([[2.0, 0.0], [2.0, 0.0]])
-    >>> OnImages.of(np.array([0, 1]), logits).hits
-    array([1., 0.])
-    """
-
-    losses: np.ndarray
-    hits: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray, logits: np.ndarray) -> Self:
-        """Compute it from labels (rows,) and logits (rows, classes)."""
-        return cls(losses(labels, logits), (logits.argmax(-1) == labels).astype(float))
 
 
 @dataclass(frozen=True)
@@ -71,8 +43,9 @@ class Contender:
         Its trials, one per fold or seed; the first is on the task's own validation images.
     prior : float
         Predicted gain over head-only; NaN if it is unknown.
-    images : OnImages, optional
-        After the first of the trials.
+    by_image : ndarray (rows,), optional
+        What the task's metric makes of each validation image of its own split
+        (`metric_by_image`), after the first of the trials.
 
     Examples
     --------
@@ -84,7 +57,7 @@ class Contender:
 
     outcomes: list[Outcome]
     prior: float
-    images: OnImages | None = None
+    by_image: np.ndarray | None = None
 
     @property
     def placement(self) -> Placement:
@@ -114,18 +87,17 @@ class Contender:
     def is_near(self, better: Contender, metric: str) -> bool:
         """Whether a better one is not clearly ahead in the metric.
 
-        That is by more than one standard error of the paired difference in accuracy; in log-loss,
-        of that in loss. Folds count as independent and alike. False where images are not known.
+        That is by more than one standard error of the paired difference. Folds count as independent
+        and alike. False where images are not known.
         """
-        own, other = self.images, better.images
-        if own is None or other is None:
+        if self.by_image is None or better.by_image is None:
             return False
-        paired = own.losses - other.losses if metric == LOG_LOSS else own.hits - other.hits
+        paired = better.by_image - self.by_image
         error = paired.std() / np.sqrt(len(paired) * len(self.outcomes))
         return bool(better.metric(metric) - self.metric(metric) <= CLEARLY * error)
 
 
-def with_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
+def on_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
     """Predict the validation images with what the first of the trials has trained.
 
     Raises
@@ -135,7 +107,7 @@ def with_images(task: Task, contender: Contender, deadline: Deadline) -> Contend
     """
     model = trained_model(task, contender.outcomes[0])
     logits, labels = predict_split(task, model, "val", deadline)
-    return replace(contender, images=OnImages.of(labels, logits))
+    return replace(contender, by_image=metric_by_image(task.metric, labels, logits))
 
 
 def compare(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autoplace.agent.steps._afford import Allowance, Sides, afford
-from autoplace.agent.steps._choose import Contender, choose, compare, with_images
+from autoplace.agent.steps._choose import Contender, choose, compare, on_images
 from autoplace.agent.steps._entrants import Entrants
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._progress import Progress
@@ -181,7 +181,7 @@ class Organiser:
         )
         # In the time that is held back, too: without them a lucky placement may win.
         contest.contenders = [
-            with_images(self._task, each, self._deadline.whole) for each in contest.contenders
+            on_images(self._task, each, self._deadline.whole) for each in contest.contenders
         ]
         if self._deadline.passed:
             raise DeadlineReachedError
