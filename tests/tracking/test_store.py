@@ -249,3 +249,22 @@ def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(store):
     store.client.delete_experiment(run.experiment_id)
     with pytest.raises(TrackingError, match=r"was deleted.*\n.*experiments restore"):
         start_run(store, "digits", "pick")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_mlflow_sends_no_usage_statistics_unless_the_user_wants_it(tmp_path, wanted):
+    pytest.importorskip("mlflow.telemetry")
+    code = (
+        "import sys; from autoplace.tracking import Store; Store(sys.argv[1]).client\n"
+        "from mlflow.telemetry import get_telemetry_client\n"
+        "client = get_telemetry_client(); print(client is not None)"
+    )
+    kept = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH")  # MLflow sends nothing from CI
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    if wanted:
+        environment["MLFLOW_DISABLE_TELEMETRY"] = "false"
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"sqlite:///{tmp_path}/mlflow.db"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split()[-1] == str(wanted)

@@ -1,4 +1,4 @@
-"""MLflow's own settings for a quiet client that does not retry for minutes."""
+"""MLflow's own settings for a quiet client that neither retries for minutes nor phones home."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _SETTINGS = {
     # A server that stops while trials run should cost them seconds; the ledger keeps the rest.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # Nothing about a run leaves the machine unless the user asks for it.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
 
