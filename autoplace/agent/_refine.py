@@ -12,6 +12,7 @@ import numpy as np
 
 from autoplace.agent.steps._picked import Picked, read_picked
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._rates import with_rates
 from autoplace.agent.steps._refine_record import RefineRecord
 from autoplace.agent.steps._save import save_winner
 from autoplace.agent.steps._store import open_store
@@ -79,8 +80,8 @@ class RefineResult:
         Text form of the procedure.
     placement, refined : str
         The winner's placement, and that of the saved model.
-    learning_rate : float
-        The peak rate, the same for both.
+    rates : dict of str to float
+        The peak rate of each adapter kind, the same on both sides.
     epochs : int
         Passes over the training images, the same for both.
     seeds : tuple of int
@@ -109,7 +110,7 @@ class RefineResult:
     procedure: str
     placement: str
     refined: str
-    learning_rate: float
+    rates: dict[str, float]
     epochs: int
     seeds: tuple[int, ...]
     sides: dict[str, Side]
@@ -120,6 +121,13 @@ class RefineResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self) | {"folder": str(self.folder)}
+
+    @property
+    def told_rates(self) -> str:
+        """The rates for the user."""
+        if len(set(self.rates.values())) == 1:
+            return f"at a learning rate of {next(iter(self.rates.values())):g}"
+        return "at learning rates of " + ", ".join(f"{k} {r:g}" for k, r in self.rates.items())
 
 
 @dataclass
@@ -152,12 +160,9 @@ def refine(
     procedure.check(picked.placement, picked.task.chain.shape)
     procedure.check_epochs(picked.settings.epochs)
     trials = [
-        Trial(
-            picked.placement,
-            picked.task.seed + extra,
-            Role.REFIT,
-            str(procedure),
-            learning_rate=picked.learning_rate,
+        with_rates(
+            Trial(picked.placement, picked.task.seed + extra, Role.REFIT, str(procedure)),
+            picked.rates,
         )
         for extra in range(settings.seeds)
     ]
@@ -237,7 +242,7 @@ def _result(
         procedure=str(procedure),
         placement=str(picked.placement),
         refined=str(trained[WITH].first.model.placement),
-        learning_rate=picked.learning_rate,
+        rates=picked.rates,
         epochs=picked.settings.epochs,
         seeds=tuple(trial.seed for trial in trials),
         sides={
@@ -274,8 +279,8 @@ def _card(result: RefineResult, task: Task) -> str:
     lines += [
         "",
         f"Means over {len(result.seeds)} seeds. Both were trained on the training images, for",
-        f"{result.epochs} epochs at a learning rate of {result.learning_rate:g}. The stored model",
-        "is that of the first seed. The backbone's weights are not stored here.",
+        f"{result.epochs} epochs, {result.told_rates}. The stored model is that of the first seed.",
+        "The backbone's weights are not stored here.",
         "",
     ]
     return "\n".join(lines)

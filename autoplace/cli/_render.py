@@ -231,8 +231,8 @@ def render_refine(result: RefineResult) -> str:
     ]
     return _text(
         [
-            f"{result.placement}, {result.epochs} epochs at learning rate "
-            f"{result.learning_rate:g}, seeds: {len(result.seeds)}",
+            f"{result.placement}, {result.epochs} epochs {result.told_rates}, "
+            f"seeds: {len(result.seeds)}",
             f"Without and with {result.procedure}, {result.metric}",
             table(("", "val", "test", "params"), rows),
             f"with - without, on test: {each.difference:+.4f}, "

@@ -278,8 +278,9 @@ class TrainingLoop:
 
     def _create_members(self, moment: str | None = None) -> Alone | Population:
         """Models in the state to start from, or a moment of AdamW in the same shape."""
+        cohorts = [(o.trial.learning_rate, o.trial.rates) for o in self._outcomes]
         if self._model is not None:
-            return Alone(self._model, self._outcomes[0].trial.learning_rate)
+            return Alone(self._model, cohorts[0])
         models = []
         for outcome in self._outcomes:
             trial, checkpoint = outcome.trial, outcome.checkpoint
@@ -290,7 +291,6 @@ class TrainingLoop:
                 state = checkpoint.state if moment is None else checkpoint.moments[moment]
                 model.load_trainable_state(state)
             models.append(model)
-        cohorts = [(o.trial.learning_rate, o.trial.rates) for o in self._outcomes]
         if len(models) == 1:
             return Alone(models[0], cohorts[0])
         return Population([model for model in models if isinstance(model, AdaptedModel)], cohorts)

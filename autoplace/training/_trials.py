@@ -158,7 +158,7 @@ def train_model(
     *,
     until: int | None = None,
 ) -> Iterator[Epoch | Outcome]:
-    """Train a given model in place, with the images, order, rate and schedule of a trial.
+    """Train a given model in place, with the images, order, rates and schedule of a trial.
 
     Parameters
     ----------

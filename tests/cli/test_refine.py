@@ -48,7 +48,7 @@ def test_both_sides_share_placement_rate_seeds_and_images(refined, picked, pick_
     assert found["procedure"] == PROCEDURE
     assert found["placement"] in {each["placement"] for each in pick["ranking"]}
     assert found["picked"] == pick_id
-    assert found["learning_rate"] == pick["rates"]["bottleneck"]["rate"]
+    assert found["rates"] == {"bottleneck": pick["rates"]["bottleneck"]["rate"]}
     assert (found["epochs"], found["seeds"]) == (2, [0])
     assert set(found["sides"]) == {"without", "with"}
     for side in found["sides"].values():
@@ -88,6 +88,22 @@ def test_people_get_a_table_and_the_next_command(cli, home, pick_id):
     assert "Without and with drop:blocks=1, accuracy" in done.out
     assert "with - without, on test" in done.out
     assert "autoplace predict" in done.out
+
+
+def test_each_kind_of_a_mixture_keeps_the_rate_that_the_pick_found(cli, home, store, picked):
+    mixed = recorded(store, picked, "0>1@lora:maps=qv,r=1+20>22@bottleneck:r=2")
+    done = cli("refine", mixed, "prune:sparsity=0.5", "--json", cwd=home)
+    assert done.code == 0, done.err
+    found = {kind: each["rate"] for kind, each in picked.document["rates"].items()}
+    expected = {kind: found[kind] for kind in ("bottleneck", "lora")}
+    assert done.document["rates"] == expected
+    run = store.client.get_run(done.document["run_id"])
+    children = store.client.search_runs(
+        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+    )
+    for child in children:
+        assert json.loads(child.data.params["rates"]) == expected
+        assert float(child.data.params["learning_rate"]) == min(expected.values())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from autoplace.training import (
     run_trial,
     run_trials,
     score,
+    train_model,
     trained_model,
 )
 from predictors.vocabulary import Status
@@ -73,6 +74,18 @@ def test_a_trial_starts_at_the_head_only_result_and_training_lowers_the_loss(tas
     assert result.val == result.epochs[-1].val
     final, _ = predict_split(task, trained_model(task, result), "val")
     assert score(final, labels) == result.val
+
+
+def test_a_given_model_trains_each_kind_at_the_rate_of_its_trial(task):
+    placement = Placement.parse("0>1@lora:r=2+2>12@bottleneck:r=4")
+    rates = (("bottleneck", 0.01), ("lora", 0.03))
+    trial = Trial(placement, 1, learning_rate=RATE, rates=rates)
+    (expected,) = run_trials(task, [trial], SETTINGS)
+    model = fresh_model(task, placement, seed=1)
+    *_, found = train_model(task, model, trial, SETTINGS)
+    assert found.step_losses == expected.step_losses
+    (alike,) = run_trials(task, [Trial(placement, 1, learning_rate=RATE)], SETTINGS)
+    assert alike.step_losses != expected.step_losses
 
 
 def test_the_callers_random_state_is_left_alone(task):

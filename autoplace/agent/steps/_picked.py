@@ -1,4 +1,4 @@
-"""Read what a finished pick was about: its data, options, winner and learning rate."""
+"""Read what a finished pick was about: its data, options, winner and learning rates."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Picked:
         Its winner.
     settings : TrialSettings
         How to train.
-    learning_rate : float
-        The peak rate of the winner's kind.
+    rates : dict of str to float
+        The peak rate of each of the winner's kinds.
     checkpoint : str or None
         Where the backbone's weights are.
     """
@@ -52,7 +52,7 @@ class Picked:
     task: Task
     placement: Placement
     settings: TrialSettings
-    learning_rate: float
+    rates: dict[str, float]
     checkpoint: str | None
 
 
@@ -86,11 +86,11 @@ def read_picked(store: Store, run_id: str, settings: RefineSettings, progress: P
             f"the winner of run {run_id} is head-only, which has no adapters to act on; "
             "give another run"
         )
-    rate = settings.lr or _rate(placement, result["rates"], run_id)
+    rates = _rates(placement, result["rates"], settings.lr, run_id)
     given = {"epochs": settings.epochs, "checkpoint": settings.checkpoint}
     config |= {name: value for name, value in given.items() if value is not None}
     # Both sides of the comparison are trained to the end.
-    config |= {"lr": rate, "patience": None}
+    config |= {"patience": None}
     source = settings.data or str(config["data"])
     about = _of(TaskSettings, config)
     try:
@@ -105,18 +105,22 @@ def read_picked(store: Store, run_id: str, settings: RefineSettings, progress: P
             "give the same data with --data"
         )
     return Picked(
-        run_id, source, task, placement, _of(TrialSettings, config), rate, about.checkpoint
+        run_id, source, task, placement, _of(TrialSettings, config), rates, about.checkpoint
     )
 
 
-def _rate(placement: Placement, rates: Mapping[str, Any], run_id: str) -> float:
-    """Return the rate that the pick gave to the winner's kind."""
-    for _, spec in placement:
-        if spec.kind in rates:
-            return float(rates[spec.kind]["rate"])
-    raise UserError(
-        f"run {run_id} has no learning rate for {placement}; give one with --lr, or another run"
-    )
+def _rates(
+    placement: Placement, found: Mapping[str, Any], given: float | None, run_id: str
+) -> dict[str, float]:
+    """Return the rates that the pick gave to the winner's kinds, or the one that is given."""
+    kinds = sorted({spec.kind for _, spec in placement})
+    if given is not None:
+        return dict.fromkeys(kinds, given)
+    if not set(kinds) <= set(found):
+        raise UserError(
+            f"run {run_id} has no learning rate for {placement}; give one with --lr, or another run"
+        )
+    return {kind: float(found[kind]["rate"]) for kind in kinds}
 
 
 def _of(kind: type[SettingsT], config: Mapping[str, Any]) -> SettingsT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +85,7 @@ class RefineRecord:
             "seed": trial.seed,
             "epochs": self._picked.settings.epochs,
             "learning_rate": trial.learning_rate,
+            **({"rates": json.dumps(dict(trial.rates))} if trial.rates else {}),
         }
         self.journal.start_trial(
             trial_id, f"{side} procedure (seed {trial.seed})", params, {ROLE_TAG: trial.role}
