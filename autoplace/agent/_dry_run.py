@@ -11,7 +11,7 @@ import torch
 
 from autoplace.agent.steps._active_predictor import load_active_predictor
 from autoplace.agent.steps._afford import Allowance, Sides
-from autoplace.agent.steps._entrants import lora_baseline
+from autoplace.agent.steps._entrants import baselines, those_that_may_win
 from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
@@ -138,15 +138,8 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     field = max(settings.field_size, settings.top_k)
     allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
-    has_lora = lora_baseline(space, settings) is not None
-    baselines = (space.every_block is not None) + has_lora
-    sides = Sides(
-        refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
-        contenders=baselines - (has_lora and not space.searches_lora),
-        tested=1 + baselines + (settings.baselines == "full"),
-        favourites=int(len(space.kinds) > 1),
-        searches=settings.lr is None,
-    )
+    compared = baselines(space, settings)
+    sides = Sides.of(task, settings, compared, those_that_may_win(compared, space), space.kinds)
     counts = allowance.by_phase(settings.epochs, sides)
     searched = space.kinds if settings.lr is None else ()
     found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in searched)

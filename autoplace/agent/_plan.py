@@ -18,6 +18,7 @@ from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.settings import PickSettings
 from autoplace.tracking import Past, Store
 from autoplace.training import Deadline, Task
+from predictors.vocabulary import Role
 
 
 @dataclass(frozen=True)
@@ -100,4 +101,6 @@ def make_plan(
         progress.note(
             "every-block does not fit the parameter budget, even at rank 1, and is not compared"
         )
+    elif not any(trial.role is Role.EVERY_BLOCK for trial in entrants.baselines):
+        progress.note("every-block is here the same as LoRA in every block, and is called 'lora'")
     return Plan(task, probe, candidates, forecast, entrants)

@@ -19,7 +19,7 @@ from autoplace.adapters import (
     list_adapters,
 )
 from autoplace.agent import parameter_budget
-from autoplace.agent.steps._entrants import lora_baseline
+from autoplace.agent.steps._entrants import baselines
 from autoplace.agent.steps._kinds import AUTO_KINDS
 from autoplace.agent.steps._propose import propose
 from autoplace.agent.steps._rates import references
@@ -30,6 +30,7 @@ from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement
 from autoplace.placement.generators import count_candidates, early_fans, near_every_block
 from autoplace.settings import PickSettings, PlacementSettings
+from predictors.vocabulary import Role
 
 N_NODES = 25
 SHAPE = BackboneShape.plain(96)
@@ -93,9 +94,12 @@ def test_minimal_baselines_leave_lora_out_only_where_it_is_not_searched(adapter,
     settings = PickSettings(adapter=adapter, baselines="minimal")
     space = search_space(create_chain("starter"), settings)
     assert space.lora is not None
-    assert lora_baseline(space, settings) == (space.lora if is_kept else None)
-    standard = replace(settings, baselines="standard")
-    assert lora_baseline(space, standard) == space.lora
+    for kept, each in ((is_kept, settings), (True, replace(settings, baselines="standard"))):
+        compared = {trial.role: trial.placement for trial in baselines(space, each)}
+        assert compared.get(Role.LORA) == (space.lora if kept else None)
+        assert (compared[Role.HEAD_ONLY], compared.get(Role.EVERY_BLOCK)) == (
+            Placement(), space.every_block,
+        )  # fmt: skip
 
 
 def test_lora_varies_maps_and_blocks_and_keeps_the_options_that_are_given(tables):

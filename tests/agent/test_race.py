@@ -183,7 +183,7 @@ def test_what_the_metric_makes_of_images_has_the_mean_that_the_trial_reported(me
 
 
 def test_rates_that_are_given_cost_no_later_search():
-    sides = Sides(refit_share=1.0, contenders=1, tested=4)
+    sides = Sides(refit_share=1.0, may_win=1, tested=4)
     assert sides.later_rates == 2
     given = replace(sides, searches=False)
     costs = [Allowance(4, 2, 1, 1).by_phase(10, each)["baselines"] for each in (sides, given)]
@@ -199,7 +199,7 @@ def test_a_prior_that_is_unknown_neither_helps_nor_hurts():
 @given(st.floats(0, 5000))
 def test_what_is_afforded_fits_the_time_or_is_the_least_there_is(seconds):
     settings = PickSettings()
-    sides = Sides(refit_share=1.25, contenders=2, tested=3)
+    sides = Sides(refit_share=1.25, may_win=2, tested=3)
     allowed = afford(settings, 24, 2, sides, seconds_per_training=10.0, seconds=seconds)
     needed = 10 * sum(allowed.by_phase(settings.epochs, sides).values())
     assert needed <= seconds or allowed == Allowance(field=1, top_k=1, folds=1, seeds=1)

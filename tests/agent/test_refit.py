@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import pytest
 
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
 from autoplace.agent.steps._refit import WINNER, lowered, lowered_rates, refit, training_loss
@@ -137,9 +136,8 @@ def test_every_rate_of_a_mixture_is_lowered(rounds):
     sides = {WINNER: mixed, HEAD_ONLY: trial("head-only")}
     (kept,) = refit(rounds(Told(losses)), sides, 1, True, lambda note: None)[WINNER]
     assert kept.trial.rates == (("bottleneck", lowered(0.1)),)
-    found = {"bottleneck": RateSearch("", 0.1, "given"), "lora": RateSearch("", SOUND, "given")}
     first = replace(kept, trial=replace(mixed, seed=9))
-    assert lowered_rates([first, kept], found) == {3: AGAIN}
+    assert lowered_rates([first, kept], mixed.learning_rate) == {3: AGAIN}
 
 
 def test_head_only_as_the_winner_is_the_measure_too(rounds):

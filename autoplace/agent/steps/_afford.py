@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
+from autoplace.agent.steps._entrants import has_favourite
 from autoplace.agent.steps._race import plan_rungs
 from autoplace.agent.steps._rate_grid import LEAST, SHARE
 from autoplace.settings import PickSettings
+from autoplace.training import Task, Trial
 
 
 @dataclass(frozen=True)
@@ -18,36 +21,66 @@ class Sides:
     ----------
     refit_share : float
         Images that the refit trains on, divided by the training images.
-    contenders : int
+    may_win : int
         Baselines besides head-only that may win.
     tested : int
         Winner and baselines besides head-only that are trained for the test.
     favourites : int, default=0
-        Others that reach the finals without a race.
+        Others that are compared with the finalists of the race, without having raced.
     searches : bool, default=True
         Whether learning rates are found, and not given.
 
     Examples
     --------
-    >>> Sides(refit_share=1.25, contenders=2, tested=3).later_rates
+    >>> Sides(refit_share=1.25, may_win=2, tested=3).later_rates
     0
     """
 
     refit_share: float
-    contenders: int
+    may_win: int
     tested: int
     favourites: int = 0
     searches: bool = True
 
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        settings: PickSettings,
+        baselines: Sequence[Trial],
+        may_win: Sequence[Trial],
+        kinds: Sequence[object],
+    ) -> Self:
+        """Count them.
+
+        Parameters
+        ----------
+        task : Task
+            Its images.
+        settings : PickSettings
+            Whether the refit trains on validation images, and whether rates are found.
+        baselines, may_win : sequence of Trial
+            See `Entrants`.
+        kinds : sequence
+            The adapter kinds that are searched.
+        """
+        return cls(
+            refit_share=len(task.rows("fit")) / len(task.rows("train")) if settings.refit else 1.0,
+            may_win=len(may_win),
+            tested=len(baselines),  # the winner stands in for head-only
+            favourites=int(has_favourite(kinds)),
+            searches=settings.lr is None,
+        )
+
     @property
-    def finalists(self) -> int:
-        """Those who are compared with the finalists of the race."""
-        return self.contenders + self.favourites
+    def without_race(self) -> int:
+        """Those who are compared with the finalists of the race, besides head-only."""
+        return self.may_win + self.favourites
 
     @property
     def later_rates(self) -> int:
         """Baselines whose learning rate is found only for the test."""
-        return max(0, self.tested - 1 - self.contenders) if self.searches else 0
+        return max(0, self.tested - 1 - self.may_win) if self.searches else 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +97,7 @@ class Allowance:
     Examples
     --------
     >>> full = Allowance(field=24, top_k=2, folds=2, seeds=3)
-    >>> full.by_phase(epochs=10, sides=Sides(refit_share=1.25, contenders=2, tested=3))
+    >>> full.by_phase(epochs=10, sides=Sides(refit_share=1.25, may_win=2, tested=3))
     {'race': 3.1, 'finalists': 3.6, 'folds': 4, 'baselines': 0.0, 'refit': 11.25}
     """
 
@@ -89,8 +122,8 @@ class Allowance:
             before = rung.epoch
         return {
             "race": trained / epochs,
-            "finalists": sides.finalists + self.top_k * (epochs - before) / epochs,
-            "folds": (self.folds - 1) * (self.top_k + sides.finalists),
+            "finalists": sides.without_race + self.top_k * (epochs - before) / epochs,
+            "folds": (self.folds - 1) * (self.top_k + sides.without_race),
             "baselines": round(LEAST * SHARE * sides.later_rates, 2),
             "refit": self.seeds * sides.tested * sides.refit_share,
         }
@@ -105,9 +138,10 @@ def afford(
     seconds_per_training: float,
     seconds: float,
 ) -> Allowance:
-    """Return the largest allowance that fits the time left.
+    """Return an allowance that fits the time left.
 
-    Folds are reduced first, then seeds, then candidates: a race of fewer is better than none.
+    First there is one fold only; then seeds are taken away, one by one; then the field is halved,
+    as often as necessary: a race of fewer is better than none.
 
     Parameters
     ----------
@@ -124,7 +158,7 @@ def afford(
 
     Examples
     --------
-    >>> sides = Sides(refit_share=1.25, contenders=2, tested=3)
+    >>> sides = Sides(refit_share=1.25, may_win=2, tested=3)
     >>> afford(PickSettings(), 24, 2, sides, seconds_per_training=9.0, seconds=120)
     Allowance(field=24, top_k=2, folds=1, seeds=1)
     """

@@ -115,6 +115,7 @@ def compare(
     jobs: Sequence[Job],
     prior: Callable[[Placement | FullTuning], float],
     further: Sequence[Images],
+    note: Callable[[str], None],
 ) -> list[Contender]:
     """Train finalists and baselines to the end, and again on further folds or seeds.
 
@@ -131,6 +132,8 @@ def compare(
         Predicted gain of a placement.
     further : sequence of Images
         Further folds. The task's own split means: the same images, with another seed.
+    note : callable
+        Called with a message for each that is left out because a training of it failed.
 
     Returns
     -------
@@ -157,6 +160,9 @@ def compare(
     running = [number for number, trial in enumerate(first) if trial in done]
     sound = [number for number in running if not failed & set(everywhere[number])]
     running = sound or running
+    for number, trial in enumerate(first):
+        if number not in running and failed & set(everywhere[number]):
+            note(f"{trial.role} {trial.placement} cannot win: a training of it failed")
     folds = [first, *(fold for fold in again if all(fold[number] in done for number in running))]
     return [
         Contender([done[fold[number]] for fold in folds], prior(first[number].placement))

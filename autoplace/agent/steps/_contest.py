@@ -49,6 +49,8 @@ class Contest:
         When the race was over, in the seconds of `time.perf_counter`.
     contenders : list of Contender
         Finalists and baselines with their outcomes.
+    sides : dict of str to Trial
+        The winner and the baselines that it is compared with on test, by role, with their rates.
     ended : list of Outcome
         All trials that are over.
     trained : dict of str to list of Outcome
@@ -63,6 +65,7 @@ class Contest:
     rungs: list[Rung] = field(default_factory=list)
     search_ended: float | None = None
     contenders: list[Contender] = field(default_factory=list)
+    sides: dict[str, Trial] = field(default_factory=dict)
     ended: list[Outcome] = field(default_factory=list)
     trained: dict[str, list[Outcome]] = field(default_factory=dict)
     is_complete: bool = True
@@ -155,10 +158,11 @@ class Organiser:
         if contest.choice is None:
             contest.choice = choose(contest.contenders, self._task.metric)
         if not contest.trained.get(WINNER):  # no seed of the refit is complete: what was compared
-            contest.trained = {WINNER: contest.winner.outcomes[:1]}
-            for contender in contest.contenders:
-                if contender.role.is_baseline and contender is not contest.winner:
-                    contest.trained[contender.role] = contender.outcomes[:1]
+            others = (c for c in contest.contenders if c is not contest.winner)
+            contest.trained = {WINNER: contest.winner.outcomes[:1]} | {
+                str(c.role): c.outcomes[:1] for c in others if c.role.is_baseline
+            }
+            contest.sides = {role: done[0].trial for role, done in contest.trained.items()}
         return contest
 
     def _compete(self) -> None:
@@ -169,15 +173,16 @@ class Organiser:
         kinds = self._find_rates()
 
         allowance = Allowance(**self._decide("allowance", lambda: asdict(self._allowance())))
-        through = [*entrants.every_block, *(entrants.lora if entrants.lora_may_win else [])]
-        baselines = {trial.placement for trial in through}
-        through += [t for t in entrants.favourite(contest.rates) if t.placement not in baselines]
+        known = {trial.placement for trial in entrants.may_win}
+        favourite = [t for t in entrants.favourite(contest.rates) if t.placement not in known]
+        through = [*entrants.may_win, *favourite]
         left = self._race(allowance, kinds, through)
         contest.contenders = compare(
             self._rounds,
             [*finished, *self._timed(through, kinds), *left],
             entrants.prior,
             _further(self._task, allowance.folds),
+            self._progress.note,
         )
         # In the time that is held back, too: without them a lucky placement may win.
         contest.contenders = [
@@ -226,58 +231,61 @@ class Organiser:
             contest.search_ended = time.perf_counter()
 
     def _refit(self, seeds: int) -> None:
-        contest, entrants = self._contest, self._entrants
-        sides: dict[str, Trial] = {WINNER: contest.winner.outcomes[0].trial}
-        for contender in contest.contenders:
-            if contender.role.is_baseline and contender is not contest.winner:
-                sides[contender.role] = contender.outcomes[0].trial
-        compared = {contender.role for contender in contest.contenders}
-        for trial in (*entrants.lora, *entrants.full):
-            role = str(trial.role)
-            if trial.role in compared:
-                continue
-            try:
-                rate = self._find_rate(role, [trial.placement])
-            except UserError as error:
-                self._progress.note(f"{role} is not compared: {error}")
-                continue
-            sides[role] = replace(trial, learning_rate=rate)
+        contest = self._contest
+        contest.sides = self._sides()
         contest.trained = refit(
-            self._rounds, sides, seeds, self._settings.refit, self._progress.note
+            self._rounds, contest.sides, seeds, self._settings.refit, self._progress.note
         )
-        missing = sorted(set(sides) - {role for role, done in contest.trained.items() if done})
+        trained = {role for role, done in contest.trained.items() if done}
+        missing = sorted(set(contest.sides) - trained)
         if self._deadline.passed and len(contest.trained[WINNER]) < seeds:
             raise DeadlineReachedError
         if missing:
             self._progress.note(f"the final training failed for {', '.join(missing)}")
 
+    def _sides(self) -> dict[str, Trial]:
+        """Winner and baselines by role; a note names each baseline that cannot be trained."""
+        winner = self._contest.winner
+        sides: dict[str, Trial] = {WINNER: winner.outcomes[0].trial}
+        for baseline in self._entrants.baselines:
+            if baseline.role is winner.role:
+                continue
+            try:
+                sides[str(baseline.role)] = self._with_rate(baseline)
+            except UserError as error:
+                self._progress.note(f"{baseline.role} is not compared: {error}")
+        return sides
+
+    def _with_rate(self, baseline: Trial) -> Trial:
+        """Give a baseline the rate of its kind, or, if the kind is not searched, one of its own."""
+        entrants, role = self._entrants, str(baseline.role)
+        if baseline is entrants.head_only or baseline in entrants.may_win:
+            rates = {kind: found.rate for kind, found in self._contest.rates.items()}
+            missing = set(kinds_of(baseline)) - set(rates)
+            if missing:
+                raise UserError(f"no learning rate was found for {', '.join(sorted(missing))}")
+            return with_rates(baseline, rates)
+        # Another variant of LoRA than the baseline's may be searched.
+        kind = f"{role} (baseline)" if role in entrants.kinds else role
+        return replace(baseline, learning_rate=self._find_rate(kind, [baseline.placement]))
+
     def _allowance(self) -> Allowance:
         task, settings, entrants = self._task, self._settings, self._entrants
-        folds = count_comparisons(task, settings)
-        n_train, n_fit = len(task.rows("train")), len(task.rows("fit"))
-        asked = afford(
+        asked = len(entrants.field), count_comparisons(task, settings)
+        granted = afford(
             settings,
-            len(entrants.field),
-            folds,
-            Sides(
-                refit_share=n_fit / n_train if settings.refit else 1.0,
-                contenders=entrants.contenders,
-                favourites=entrants.favourites,
-                tested=entrants.sides,
-                searches=settings.lr is None,
-            ),
+            *asked,
+            Sides.of(task, settings, entrants.baselines, entrants.may_win, entrants.kinds),
             seconds_per_training=self._seconds_per_training(),
             seconds=self._deadline.left,
         )
-        if (asked.field, asked.folds, asked.seeds) != (
-            len(entrants.field), folds, settings.seeds,
-        ):  # fmt: skip
+        if (granted.field, granted.folds, granted.seeds) != (*asked, settings.seeds):
             self._progress.note(
                 "to fit --budget, the search is reduced; candidates: "
-                f"{asked.field}, finalists: {asked.top_k}, folds or seeds to compare them on: "
-                f"{asked.folds}, seeds for the test: {asked.seeds}"
+                f"{granted.field}, finalists: {granted.top_k}, folds or seeds to compare them on: "
+                f"{granted.folds}, seeds for the test: {granted.seeds}"
             )
-        return asked
+        return granted
 
     def _seconds_per_training(self) -> float:
         """As measured so far; estimated if rates were given, so that nothing has been trained."""

@@ -22,14 +22,14 @@ def every_block_seconds(
 ) -> float:
     """Estimate the seconds of training every-block alone, with all cores, from a few steps.
 
-    It is the unit in which a pick's cost is stated: what the user would spend without this tool.
+    It is the unit in which a pick's cost is stated. Without every-block, it is LoRA in every block.
 
     Raises
     ------
     DeadlineReachedError
         The time budget ran out.
     """
-    placement = (entrants.every_block or [entrants.head_only])[0].placement
+    placement = (entrants.may_win or [entrants.head_only])[0].placement
     seconds = seconds_per_image(task, placement, settings.batch_size, TIMED_STEPS, deadline)
     return float(np.median(seconds)) * training_images(task, settings)
 
@@ -49,6 +49,6 @@ def held_back(
         embedded = task.chain.embed(task.data.test.load(rows).images.to(task.device))
         frozen_features(task.chain, embedded)
     per_image = (time.perf_counter() - started) / len(rows)
-    models = 1 + settings.seeds * (1 + entrants.sides)
+    models = 1 + settings.seeds * (1 + len(entrants.baselines))
     needed = per_image * (len(task.data.test) * models + len(task.data.fit))
     return deadline.linked(deadline.left - min(needed, SHARE * deadline.left))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoplace.agent.steps._kinds import LORA_QKV
 from autoplace.agent.steps._propose import Candidate
 from autoplace.agent.steps._rate_grid import RateSearch
 from autoplace.agent.steps._rates import kinds_of, references
@@ -27,35 +26,31 @@ class Entrants:
     ----------
     field : list of Trial
         Candidates, the best prediction first.
-    head_only : Trial
-        The head without adapters.
-    every_block : list of Trial
-        An adapter in every block; empty if it does not fit the parameter budget.
-    lora : list of Trial
-        LoRA in every block; empty if it does not fit the parameter budget.
-    full : list of Trial
-        Full fine-tuning, if it was asked for.
+    baselines : list of Trial
+        See `baselines`.
+    may_win : list of Trial
+        Baselines with adapters that are contenders; the others are only compared on test.
     references : dict of str to list of Placement
         What the learning rate of each adapter kind is found with.
-    lora_may_win : bool
-        Whether LoRA in every block is a contender, or only compared on test.
     predicted : mapping of Placement to float
         Predicted gain over head-only of every candidate.
     """
 
     field: list[Trial]
-    head_only: Trial
-    every_block: list[Trial]
-    lora: list[Trial]
-    full: list[Trial]
+    baselines: list[Trial]
+    may_win: list[Trial]
     references: dict[str, list[Placement]]
     predicted: Mapping[Placement, float]
-    lora_may_win: bool
+
+    @property
+    def head_only(self) -> Trial:
+        """The head without adapters."""
+        return self.baselines[0]
 
     @property
     def kinds(self) -> list[str]:
         """Adapter kinds of the field and of the baselines that may win."""
-        trials = [*self.field, *self.every_block, *(self.lora if self.lora_may_win else [])]
+        trials = [*self.field, *self.may_win]
         return sorted({kind for trial in trials for kind in kinds_of(trial)})
 
     def references_of(self, kind: str) -> list[Placement]:
@@ -64,32 +59,19 @@ class Entrants:
         candidates = [placement for placement in of_kind if isinstance(placement, Placement)]
         return self.references[kind] or candidates[:1]
 
-    @property
-    def contenders(self) -> int:
-        """Baselines besides head-only that may win."""
-        return len(self.every_block) + (len(self.lora) if self.lora_may_win else 0)
-
-    @property
-    def favourites(self) -> int:
-        """Adapter kinds that reach the finals without a race: one, if there are several."""
-        return int(len(self.kinds) > 1)
-
     def favourite(self, rates: Mapping[str, RateSearch]) -> list[Trial]:
-        """Return the kind that did best in the search for rates, everywhere it can be.
+        """Return the kind that did best in the search for rates, with its first reference.
 
-        A race is short, and a kind that starts slowly loses it early.
+        That is the kind everywhere it can be, if the budget allows it. It needs no race: a race is
+        short, and a kind that starts slowly loses it early. There is none where only one kind is
+        searched.
         """
         tried = [kind for kind in self.kinds if kind in rates and math.isfinite(rates[kind].loss)]
-        if not self.favourites or not tried:
+        if not has_favourite(self.kinds) or not tried:
             return []
         best = min(tried, key=lambda kind: rates[kind].loss)
         everywhere, seed = self.references_of(best)[0], self.head_only.seed
         return [Trial(everywhere, seed, Role.CANDIDATE, f"everywhere:{best}")]
-
-    @property
-    def sides(self) -> int:
-        """Winner and baselines that are trained for the test, except head-only."""
-        return 1 + len(self.every_block) + len(self.lora) + len(self.full)
 
     def prior(self, placement: Placement | FullTuning) -> float:
         """Predicted gain over head-only; NaN if there is none."""
@@ -98,13 +80,38 @@ class Entrants:
         return 0.0 if not len(placement) else self.predicted.get(placement, float("nan"))
 
 
-def lora_baseline(space: SearchSpace, settings: PickSettings) -> Placement | None:
-    """Return LoRA in every block, or None if it does not fit or is left out.
+def has_favourite(kinds: Sequence[object]) -> bool:
+    """Whether a kind reaches the finals without a race: one does, if there are several."""
+    return len(kinds) > 1
 
-    `--baselines minimal` leaves it out, but not where LoRA is searched: there it may win.
+
+def baselines(space: SearchSpace, settings: PickSettings) -> list[Trial]:
+    """Return what the winner is compared with: head-only first, every-block, LoRA, full tuning.
+
+    Every-block and LoRA in every block are left out where they do not fit the parameter budget, and
+    every-block also where it is that LoRA. `--baselines minimal` leaves out LoRA, but not where it
+    is searched; `full` adds full fine-tuning.
     """
-    is_left_out = settings.baselines == "minimal" and not space.searches_lora
-    return None if is_left_out else space.lora
+    leaves_out_lora = settings.baselines == "minimal" and not space.searches_lora
+    lora = None if leaves_out_lora else space.lora
+    every_block = None if space.every_block == lora else space.every_block
+    tuned = {
+        Role.HEAD_ONLY: Placement(),
+        Role.EVERY_BLOCK: every_block,
+        Role.LORA: lora,
+        Role.FULL: FullTuning() if settings.baselines == "full" else None,
+    }
+    return [
+        Trial(what, settings.seed, role, role, 1.0)
+        for role, what in tuned.items()
+        if what is not None
+    ]
+
+
+def those_that_may_win(baselines: Sequence[Trial], space: SearchSpace) -> list[Trial]:
+    """Return every-block, and LoRA in every block where LoRA is searched."""
+    roles = {Role.EVERY_BLOCK, *([Role.LORA] if space.searches_lora else [])}
+    return [trial for trial in baselines if trial.role in roles]
 
 
 def enter(
@@ -129,23 +136,11 @@ def enter(
     settings : PickSettings
         Seed and baselines.
     """
-
-    def baseline(placement: Placement | FullTuning, role: Role) -> Trial:
-        return Trial(placement, settings.seed, role, role, 1.0)
-
-    def baselines(placement: Placement | None, role: Role) -> list[Trial]:
-        return [] if placement is None else [baseline(placement, role)]
-
-    specs = {spec.kind: spec for spec in space.kinds}
-    if space.lora is not None:
-        specs.setdefault(LORA_QKV.kind, LORA_QKV)
+    compared = baselines(space, settings)
     return Entrants(
         field=[Trial(c.placement, settings.seed, Role.CANDIDATE, c.chosen_by) for c in field],
-        head_only=baseline(Placement(), Role.HEAD_ONLY),
-        every_block=baselines(space.every_block, Role.EVERY_BLOCK),
-        lora=baselines(lora_baseline(space, settings), Role.LORA),
-        full=[baseline(FullTuning(), Role.FULL)] if settings.baselines == "full" else [],
-        references={kind: references(space, spec, chain.n_nodes) for kind, spec in specs.items()},
+        baselines=compared,
+        may_win=those_that_may_win(compared, space),
+        references={spec.kind: references(space, spec, chain.n_nodes) for spec in space.kinds},
         predicted=predicted,
-        lora_may_win=space.searches_lora,
     )

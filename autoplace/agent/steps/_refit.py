@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from autoplace.agent.steps._rate_grid import STEP, RateSearch
-from autoplace.agent.steps._rates import kinds_of
+from autoplace.agent.steps._rate_grid import STEP
 from autoplace.agent.steps._rounds import Rounds
-from autoplace.model import FullTuning
 from autoplace.training import DeadlineReachedError, Images, Outcome, Trial
 from predictors.vocabulary import HEAD_ONLY, Role, Status
 
@@ -109,19 +107,13 @@ def lowered(rate: float) -> float:
     return float(f"{rate / math.sqrt(STEP):.3g}")
 
 
-def lowered_rates(outcomes: Sequence[Outcome], found: Mapping[str, RateSearch]) -> dict[int, float]:
-    """Return, by seed, the learning rates that are lower than those found for the kinds."""
+def lowered_rates(outcomes: Sequence[Outcome], rate: float) -> dict[int, float]:
+    """Return, by seed, the learning rates that are lower than the one that was to be trained at."""
     return {
         outcome.trial.seed: outcome.trial.learning_rate
         for outcome in outcomes
-        if outcome.trial.learning_rate < min(found[kind].rate for kind in _kinds(outcome.trial))
+        if outcome.trial.learning_rate < rate
     }
-
-
-def _kinds(trial: Trial) -> list[str]:
-    if isinstance(trial.placement, FullTuning):
-        return [Role.FULL]
-    return kinds_of(trial) or [HEAD_ONLY]
 
 
 def _replace_collapsed(

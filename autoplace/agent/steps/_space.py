@@ -44,8 +44,12 @@ class SearchSpace:
 
     @property
     def searches_lora(self) -> bool:
-        """Whether LoRA is among the kinds, so that the baseline may win."""
-        return any(spec.kind == LORA_QKV.kind for spec in self.kinds)
+        """Whether LoRA is among the kinds, so that the baseline may win.
+
+        Not where the user wants another variant of it: the baseline is none of its placements, and
+        may need another rate.
+        """
+        return not {AdapterSpec(LORA_QKV.kind), LORA_QKV}.isdisjoint(self.kinds)
 
 
 def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int = 1) -> SearchSpace:

@@ -121,7 +121,7 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
             str(trained[role][0].placement),
             tuple(o.trial.seed for o in trained[role][: len(found)]),
             tuple(metric_value(task.metric, labels, each) for each in found),
-            lowered_rates(trained[role][: len(found)], contest.rates),
+            lowered_rates(trained[role][: len(found)], contest.sides[role].learning_rate),
         )
         for role, found in logits_of.items()
     }
