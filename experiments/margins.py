@@ -76,7 +76,7 @@ def run_cell(cell: str) -> dict[str, Any]:
     plan, task = plan_pick(name, settings)
     rounds = cast(Rounds, Direct(task, settings))
     contest = Search(
-        task, plan.entrants, settings, rounds, Deadline(), 1.0, Progress(),
+        task, plan.entrants, settings, rounds, Deadline(), 1.0, lambda: 0.0, Progress(),
         lambda _, decide: decide(),
     ).run()  # fmt: skip
     rates = {kind: found.rate for kind, found in contest.rates.items()}

@@ -60,17 +60,17 @@ class Role(StrEnum):
     EVERY_BLOCK = "every-block"
     LORA = "lora"  # LoRA on the queries, keys and values of every block
     FULL = "full"  # full fine-tuning
-    CANDIDATE = "candidate"  # in the field of a race
+    CANDIDATE = "candidate"  # in the field of a race, or a kind everywhere without a race
     RATE = "rate"  # a short trial that helps to find the learning rate
-    FOLD = "fold"  # a finalist again, on other training and validation images
-    REFIT = "refit"  # trained on all training and validation images, for the test
+    FOLD = "fold"  # a finalist again, on another fold or with another seed
+    REFIT = "refit"  # trained anew for the test, mostly on all training and validation images
     START = "start"  # starts from trained adapters, or is compared with trials that do
     PANEL = "panel"  # given by the user
     SAMPLE = "sample"  # drawn at random
 
     @property
     def is_baseline(self) -> bool:
-        """Whether this is a placement that always takes part and may win."""
+        """Whether this is a placement that a winner is compared with; LoRA may not always win."""
         return self in (Role.HEAD_ONLY, Role.EVERY_BLOCK, Role.LORA)
 
     @property
@@ -92,7 +92,7 @@ class Protocol(StrEnum):
 
     TABLE_RATE = "table-rate"  # from a table by number of edges: confounds placement and rate
     GIVEN_RATE = "given-rate"  # by the user, the same for all placements
-    FOUND_RATE = "found-rate"  # by a rate race on the task, the same for all placements
+    FOUND_RATE = "found-rate"  # by a rate race on the task, the same for all placements of a kind
 
 
 class FamilySource(StrEnum):

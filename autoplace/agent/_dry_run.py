@@ -15,6 +15,7 @@ from autoplace.agent.steps._entrants import baselines, those_that_may_win
 from autoplace.agent.steps._kinds import read_kinds
 from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._progress import Progress
+from autoplace.agent.steps._propose import check_top_k, most_candidates
 from autoplace.agent.steps._rate_grid import LEAST, short_epochs
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
@@ -22,7 +23,6 @@ from autoplace.agent.steps._store import open_store
 from autoplace.execution import count_side_by_side
 from autoplace.model import frozen_features
 from autoplace.placement import Placement
-from autoplace.placement.generators import count_candidates
 from autoplace.settings import PickSettings
 from autoplace.training import (
     Deadline,
@@ -125,7 +125,9 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     store = open_store(settings.store, progress)
     active = load_active_predictor(store, settings.predictor, progress)
     task = open_task(source, settings, settings, progress, store=store)
-    space = search_space(task.chain, settings, settings.top_k)
+    space = search_space(task.chain, settings)
+    most = most_candidates(space, task.chain.n_nodes)
+    check_top_k(settings.top_k, most)
     if settings.uses_ray:
         progress.note("the estimate is for trials in this process, without workers")
     progress.stage("Timing a few images")
@@ -157,7 +159,7 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     if total > deadline.left:
         progress.note("this exceeds --budget: folds, seeds and candidates would be reduced to fit")
     return DryRun(
-        count_candidates(task.chain.n_nodes),
+        most,
         field,
         settings.top_k,
         folds,

@@ -9,12 +9,12 @@ from autoplace.agent._plan import make_plan
 from autoplace.agent.steps._card import winner_card
 from autoplace.agent.steps._contest import Organiser
 from autoplace.agent.steps._cost import every_block_seconds, held_back
-from autoplace.agent.steps._document import log_result, ranking_table
+from autoplace.agent.steps._document import log_costs, log_result, ranking_table
 from autoplace.agent.steps._document_plan import log_candidates
 from autoplace.agent.steps._errors import NothingFinishedError
 from autoplace.agent.steps._executor import create_executor, create_pool
 from autoplace.agent.steps._forecast import keep_forecast
-from autoplace.agent.steps._past import SPENT, seconds_before, time_left
+from autoplace.agent.steps._past import SPENT, seconds_before, seconds_spent, time_left
 from autoplace.agent.steps._pick_result import PickResult
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._read import read_images
@@ -59,7 +59,11 @@ def pick(
     NothingFinishedError
         No trial finished.
     """
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), seconds_spent(past)
+
+    def elapsed() -> float:
+        return spent + time.perf_counter() - started
+
     progress = progress or Progress()
     deadline = time_left(settings.budget, past)
     store = past.run.store if past else open_store(settings.store, progress)
@@ -75,9 +79,7 @@ def pick(
         raise NothingFinishedError([], deadline_reached=True) from error
     training = held_back(task, plan.entrants, settings, deadline)
     with Record(store, task, "pick", settings, plan.probe, progress, past=past) as record:
-        if settings.budget is not None:
-            spent = seconds_before(past) + time.perf_counter() - started
-            record.journal.record_decision(SPENT, spent)
+        record.journal.record_decision(SPENT, seconds_before(past) + time.perf_counter() - started)
         keep_forecast(record, plan.candidates, plan.forecast)
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.forecast.gains)
         executor = SavingExecutor(
@@ -86,10 +88,10 @@ def pick(
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, training, task.metric, progress)
             contest = Organiser(
-                task, plan.entrants, settings, rounds, training, unit, progress, record.decide
-            ).run()
+                task, plan.entrants, settings, rounds, training, unit, elapsed, progress,
+                record.decide,
+            ).run()  # fmt: skip
         report = test_winner(task, contest, deadline, progress)
-        searched = (contest.search_ended or time.perf_counter()) - started
         result = PickResult(
             run_id=record.journal.run.run_id,
             folder=record.journal.folder / "winner",
@@ -106,10 +108,10 @@ def pick(
             refitted=contest.refitted,
             differences=report.differences,
             per_class=class_report(report.labels, report.logits, task.data.classes).reset_index(),
-            search_cost=searched / unit,
-            total_cost=(time.perf_counter() - started) / unit,
+            search_cost=contest.search_seconds / unit,
+            total_cost=elapsed() / unit,
             deadline_reached=not contest.is_complete,
-            seconds=time.perf_counter() - started,
+            seconds=elapsed(),
         )
         confusions = confusion(report.labels, report.logits, len(task.data.classes))
         log_result(record, result, confusions)  # before the winner is verified
@@ -118,5 +120,6 @@ def pick(
             task, report, result.folder, card, settings.checkpoint, record.journal, progress,
             merge=settings.merge, deadline=deadline,
         )  # fmt: skip
-    seconds = time.perf_counter() - started
-    return replace(result, seconds=seconds, total_cost=seconds / unit)
+        result = replace(result, seconds=elapsed(), total_cost=elapsed() / unit)
+        log_costs(record, result)
+    return result

@@ -12,7 +12,7 @@ from autoplace.agent.steps._open import open_task
 from autoplace.agent.steps._past import check_unchanged, probe_of
 from autoplace.agent.steps._probe import Probe, probe_task
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._propose import Candidate, propose
+from autoplace.agent.steps._propose import Candidate, check_top_k, most_candidates, propose
 from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.settings import PickSettings
@@ -72,7 +72,8 @@ def make_plan(
     deadline.check()
     if past is not None:
         check_unchanged(past, task, progress)
-    space = search_space(task.chain, settings, settings.top_k)
+    space = search_space(task.chain, settings)
+    check_top_k(settings.top_k, most_candidates(space, task.chain.n_nodes))
     count_comparisons(task, settings)  # refused before the probe if it cannot be
     probe = probe_of(past) if past else None
     probe = probe or probe_task(task, settings, progress, deadline)

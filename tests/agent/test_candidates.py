@@ -21,14 +21,14 @@ from autoplace.adapters import (
 from autoplace.agent import parameter_budget
 from autoplace.agent.steps._entrants import baselines
 from autoplace.agent.steps._kinds import AUTO_KINDS
-from autoplace.agent.steps._propose import propose
+from autoplace.agent.steps._propose import check_top_k, most_candidates, propose
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import every_block_baseline, search_space
 from autoplace.backbones import BackboneShape, create_chain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement
-from autoplace.placement.generators import count_candidates, early_fans, near_every_block
+from autoplace.placement.generators import early_fans, near_every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from predictors.vocabulary import Role
 
@@ -175,12 +175,14 @@ def test_the_default_budget_of_a_network_of_24_sublayers_is_that_of_six_edges_of
 
 
 def test_more_candidates_than_could_be_proposed_are_refused_before_a_probe(tables):
-    chain = create_chain("starter")
-    with pytest.raises(UserError, match=r"--top-k is 100000.*at most \d+ candidates"):
-        search_space(chain, PlacementSettings(), top_k=100_000)
-    most = count_candidates(N_NODES)
-    assert search_space(chain, PlacementSettings(), top_k=most).budget.shape == chain.shape
-    assert len(propose_within(tables, BOTTLENECKS)) <= most
+    for adapter in ("auto", "bottleneck", "lora", "lora:maps=u", "ssf"):
+        space = search_space(create_chain("starter"), PlacementSettings(adapter=adapter))
+        most = most_candidates(space, N_NODES)
+        found = len(propose(tables, space, seed=3))
+        assert found <= most <= max(2 * found, 40), adapter
+    check_top_k(most, most)
+    with pytest.raises(UserError, match=f"--top-k is {most + 1}, but there are at most {most} "):
+        check_top_k(most + 1, most)
 
 
 @given(depths, st.sampled_from(["bottleneck", "linear"]), st.integers(100, 40_000))

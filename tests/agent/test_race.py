@@ -88,10 +88,11 @@ def test_ties_go_to_the_simpler_placement(order):
     assert choose([several, one][::order], "accuracy") is one
 
 
-def test_a_placement_that_is_no_better_to_a_user_does_not_beat_head_only():
+@pytest.mark.parametrize("metric", ["accuracy", LOG_LOSS])
+def test_a_placement_that_is_no_better_to_a_user_does_not_beat_head_only(metric):
     head_only = contender("head-only", [1.0], [0.0002], role=Role.HEAD_ONLY)
     adapted = contender("1>2", [1.0], [0.0000], prior=0.1)
-    assert choose([adapted, head_only], "accuracy") is head_only
+    assert choose([adapted, head_only], metric) is head_only
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,22 @@ def test_the_search_compares_with_head_only_and_knows_the_loss_at_rates_that_are
     assert found.rate < 0.004 and found.loss == 1.5
 
 
+def test_the_loss_is_known_where_one_rate_diverges_and_all_others_are_worse_than_head_only():
+    class Worse(Told):
+        def run(self, name, trials):
+            return [
+                Outcome(trial, 0, Status.FAILED)
+                if trial.learning_rate > 0.02
+                else outcome(trial, 0.3, 1.1 + trial.learning_rate)
+                for trial in trials
+            ]
+
+    lora = Placement.parse("0>1@lora:r=1")
+    found = find_rate(Worse(), "lora", [lora], PickSettings(), seed=0)
+    assert found.loss == pytest.approx(1.1, abs=0.01)
+    assert found.rate == min(found.tried)
+
+
 def test_a_reference_that_diverges_rules_its_rate_out_for_all():
     assert best_rate({0.01: [0.5, 0.5], 0.032: [0.1, math.inf]}) == 0.01
 

@@ -11,7 +11,6 @@ from autoplace.placement import Edge, EdgeKind, PlacementError
 from autoplace.placement.generators import (
     NEAR_EVERY_BLOCK,
     candidate_edge_sets,
-    count_candidates,
     early_fans,
     every_block,
     first_k,
@@ -108,13 +107,6 @@ def test_a_tie_without_a_value_counts_as_the_lowest(scores):
     flat = np.zeros((N, N))
     with_holes = list(candidate_edge_sets(flat, holes, seed=0))
     assert with_holes == list(candidate_edge_sets(flat, filled, seed=0))
-
-
-@pytest.mark.parametrize("n_nodes", [3, 5, 13, 25, 81])
-def test_candidates_are_counted_without_proposing_them(n_nodes):
-    scores = np.random.default_rng(0).random((n_nodes, n_nodes))
-    proposed = list(candidate_edge_sets(scores, scores, seed=0))
-    assert len(proposed) == count_candidates(n_nodes)
 
 
 @pytest.mark.parametrize("n_nodes", [3, 5, 13, 25, 81])

@@ -85,7 +85,7 @@ class Invented(Executor):
 
 @pytest.fixture(scope="module")
 def entrants(task):
-    space = search_space(task.chain, SETTINGS, SETTINGS.top_k)
+    space = search_space(task.chain, SETTINGS)
     field = [Candidate(Placement.parse(text), "single") for text in FIELD]
     return enter(task.chain, space, field, {c.placement: 0.01 for c in field}, SETTINGS)
 
@@ -97,7 +97,15 @@ def contest(store, task, entrants, inner, past=None):
         with TrialRecord(record) as trials:
             rounds = Rounds(executor, trials, Deadline(), task.metric, Progress())
             organiser = Organiser(
-                task, entrants, SETTINGS, rounds, Deadline(), 1.0, Progress(), record.decide
+                task,
+                entrants,
+                SETTINGS,
+                rounds,
+                Deadline(),
+                1.0,
+                lambda: 0.0,
+                Progress(),
+                record.decide,
             )
             done = organiser.run()
     weights = {
@@ -172,7 +180,8 @@ def test_a_contest_that_is_interrupted_again_and_again_comes_out_the_same(
     assert sessions > 10
     assert again == whole
     decided = [event for event in past.events if event.kind == EventKind.DECISION]
-    assert [event.name for event in decided] == ["allowance"]  # not anew in each session
+    # Not anew in each session.
+    assert [event.name for event in decided] == ["allowance", "search"]
     assert trials_of(record.journal.folder) == ledger
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autoplace.tracking import EventKind, Ledger, Store
+from autoplace.tracking import EventKind, Ledger, Store, open_past
 from experiments.faults.essence import assert_whole, ended_trials, result_of, trials_of, winner_of
 from tests.field._stores import make_images, run_here, start
 
@@ -82,10 +82,15 @@ def test_a_pick_that_is_ended_at_every_stage_comes_out_bit_for_bit_the_same(
         ended = ended_trials(folder)
         assert kept.items() <= ended.items(), said  # nothing that was finished is lost
         kept = ended
+    with open_past(store, folder.name) as past:
+        spent = past.seconds
     done = run_here(*command, *options, cwd=store.folder)
     assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert document["seconds"] > spent > 1
+    assert document["search_cost"] < document["total_cost"]
     result, whole = undisturbed
-    assert result_of(json.loads(done.out)) == result_of(result)
+    assert result_of(document) == result_of(result)
     assert winner_of(folder) == winner_of(whole)
     assert trials_of(folder) == trials_of(whole)
     assert_whole(store, folder.name)

@@ -1,10 +1,6 @@
 """The steps that commands are made of, one file per step.
 
-The steps of `pick`, in order: active_predictor, open, space, probe, propose, predict, select,
-entrants, read, cost, record, document_plan, executor, contest, rounds, record_trials, row, rates,
-afford, race, choose, refit, testing, document, card, save. `collect` also samples its placements
-(sample), and `retrain` reads its rows from the records (training_rows). Commands and steps share
-errors, load, pick_result, progress and provenance.
+docs/architecture.md walks through the steps of `pick` in order.
 """
 
 from autoplace.agent.steps._open import open_task

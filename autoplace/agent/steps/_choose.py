@@ -26,7 +26,7 @@ from autoplace.training import (
     trained_model,
     trial_of,
 )
-from predictors.vocabulary import Role, Status
+from predictors.vocabulary import LOG_LOSS, Role, Status
 
 TIE = 0.01  # nats of validation loss by which a simpler placement may be worse and still win
 PRIOR_WEIGHT = 0.25  # of the predicted gain, against 1 for the metric: experiments/choice.py
@@ -203,10 +203,11 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
     ranked = sorted(pairs, key=lambda pair: -pair[1])  # stable: the simplest of equals first
     best = _best(ranked, metric)
     # Standardised losses would tell apart what are equals to any user.
+    least = best.metric(metric) - (TIE if metric == LOG_LOSS else 0.0)
     winner = next(
         pair
         for pair in pairs
-        if pair[0].metric(metric) >= best.metric(metric) and pair[0].loss <= best.loss + TIE
+        if pair[0].metric(metric) >= least and pair[0].loss <= best.loss + TIE
     )
     usual = _usual(pairs, metric)
     if winner[0].placement.edges and usual is not None:  # head-only has a rule of its own
@@ -218,7 +219,7 @@ def order(contenders: Sequence[Contender], metric: str) -> list[tuple[Contender,
 
 
 def choice_scores(metrics: np.ndarray, losses: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Score contenders by which the winner is chosen; the highest wins.
+    """Score contenders; `order` says when the highest does not win.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -45,8 +44,8 @@ class Contest:
         By kind.
     rungs : list of Rung
         The race as it was run.
-    search_ended : float or None
-        When the race was over, in the seconds of `time.perf_counter`.
+    search_seconds : float
+        Seconds that the pick took until the race was over, or the time was up before.
     contenders : list of Contender
         Finalists and baselines with their outcomes.
     sides : dict of str to Trial
@@ -63,7 +62,7 @@ class Contest:
 
     rates: dict[str, RateSearch] = field(default_factory=dict)
     rungs: list[Rung] = field(default_factory=list)
-    search_ended: float | None = None
+    search_seconds: float = math.nan
     contenders: list[Contender] = field(default_factory=list)
     sides: dict[str, Trial] = field(default_factory=dict)
     ended: list[Outcome] = field(default_factory=list)
@@ -105,6 +104,8 @@ class Organiser:
         When training stops.
     unit : float
         Estimated seconds of a training of every-block.
+    elapsed : callable
+        Returns the seconds that the pick has taken so far.
     progress : Progress
         Notified of what the time budget takes away.
     decide : callable
@@ -120,6 +121,7 @@ class Organiser:
         rounds: Rounds,
         deadline: Deadline,
         unit: float,
+        elapsed: Callable[[], float],
         progress: Progress,
         decide: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]],
     ) -> None:
@@ -130,6 +132,7 @@ class Organiser:
         self._rounds = rounds
         self._deadline = deadline
         self._unit = unit
+        self._elapsed = elapsed
         self._progress = progress
         self._contest = Contest(ended=rounds.ended)
 
@@ -148,6 +151,8 @@ class Organiser:
             self._compete()
         except DeadlineReachedError:
             contest.is_complete = False
+            if math.isnan(contest.search_seconds):
+                contest.search_seconds = self._elapsed()
             self._progress.note(
                 "the time budget ran out; continuing with the finished trials; some baselines may "
                 "be missing from the comparison"
@@ -177,6 +182,7 @@ class Organiser:
         favourite = [t for t in entrants.favourite(contest.rates) if t.placement not in known]
         through = [*entrants.may_win, *favourite]
         left = self._race(allowance, kinds, through)
+        contest.search_seconds = self._decide("search", self._searched)["seconds"]
         contest.contenders = compare(
             self._rounds,
             [*finished, *self._timed(through, kinds), *left],
@@ -225,10 +231,10 @@ class Organiser:
         field = [trial for trial in self._entrants.field if trial.placement not in settled]
         starters = self._timed(field, rates)[: allowance.field]
         rungs = plan_rungs(len(starters), allowance.top_k, self._settings.epochs)
-        try:
-            return race(self._rounds, starters, rungs, contest.rungs)
-        finally:
-            contest.search_ended = time.perf_counter()
+        return race(self._rounds, starters, rungs, contest.rungs)
+
+    def _searched(self) -> dict[str, float]:
+        return {"seconds": self._elapsed()}
 
     def _refit(self, seeds: int) -> None:
         contest = self._contest

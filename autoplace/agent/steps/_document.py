@@ -81,14 +81,20 @@ def log_result(record: Record, result: PickResult, confusions: np.ndarray) -> No
         for name in ("difference", "low", "high"):
             metrics[f"test/winner_minus_{_key(role)}/{name}"] = getattr(each, name)
     metrics |= {f"learning_rate/{kind}": found.rate for kind, found in result.rates.items()}
-    metrics |= {"search_cost": result.search_cost, "total_cost": result.total_cost}
     record.journal.tell(lambda run: run.log_table(result.ranking, "ranking.json"))
     record.journal.tell(lambda run: run.log_table(result.per_class, "per_class.json"))
     for name, figure in figures.items():
         _log_figure(record, name, figure)
     record.journal.tell(lambda run: run.log_metrics(metrics))
-    record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
     record.journal.tell(lambda run: run.set_tags({"autoplace.winner": result.winner}))
+    log_costs(record, result)
+
+
+def log_costs(record: Record, result: PickResult) -> None:
+    """Log what the pick has cost so far, and the result with it."""
+    costs = {"search_cost": result.search_cost, "total_cost": result.total_cost}
+    record.journal.tell(lambda run: run.log_metrics(costs))
+    record.journal.tell(lambda run: run.log_json(result.to_dict(), "result.json"))
 
 
 def _key(role: str) -> str:

@@ -160,7 +160,12 @@ def time_left(budget: str | None, past: Past | None) -> Deadline:
     deadline = Deadline.parse(budget)
     if past is None or budget is None:
         return deadline
-    return deadline.linked(max(0.0, deadline.left - past.seconds - seconds_before(past)))
+    return deadline.linked(max(0.0, deadline.left - seconds_spent(past)))
+
+
+def seconds_spent(past: Past | None) -> float:
+    """Seconds that a run has taken so far."""
+    return 0.0 if past is None else past.seconds + seconds_before(past)
 
 
 def seconds_before(past: Past | None) -> float:

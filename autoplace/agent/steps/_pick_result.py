@@ -67,8 +67,7 @@ class PickResult:
     predictor : str
         `shipped`, `champion` or a folder.
     winner : Placement
-        The placement with the highest score, from metric and loss on validation and the
-        prediction.
+        What was chosen on validation (`agent/steps/_choose.py: order`).
     winner_role : Role
         Why the winner was trained; a baseline may win.
     rates : dict of str to RateSearch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from autoplace.adapters import ParameterBudget, is_inside, sublayer_of
 from autoplace.agent.steps._kinds import Variant, variants
 from autoplace.agent.steps._space import SearchSpace
+from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
 from autoplace.placement.generators import (
     ALL,
@@ -65,27 +66,53 @@ def propose(tables: ProbeTables, space: SearchSpace, seed: int) -> list[Candidat
     ranks = tables.matrix("gradient_rank")
     ties = np.nan_to_num(tables.matrix("stable_rank"))
     candidates: dict[Placement, Candidate] = {}
-    for spec in space.kinds:
-        budget = space.budget_of(spec)
-        sets = _inside(spec, ranks, ties, seed) if is_inside(spec) else _stream(ranks, ties, seed)
-        for each in sets:
-            _add(candidates, budget, each)
-    inside = [spec for spec in space.kinds if is_inside(spec)]
-    outside = [spec for spec in space.kinds if not is_inside(spec)]
-    for in_attention, in_mlps in permutations(inside, 2):
-        for each in _paired(in_attention, in_mlps, space.budget, len(ranks)):
-            _add(candidates, space.budget, each)
-    for within in inside:
-        for beside in outside:
-            for each in _mixed(within, beside, space.budget, ranks, ties, seed):
-                _add(candidates, space.budget, each)
+    for budget, each in _sets(space, ranks, ties, seed):
+        placement = budget.fit(each.edges, each.weights, each.specs)
+        if placement is not None:
+            candidates.setdefault(placement, Candidate(placement, each.name))
     return list(candidates.values())
 
 
-def _add(candidates: dict[Placement, Candidate], budget: ParameterBudget, each: _Set) -> None:
-    placement = budget.fit(each.edges, each.weights, each.specs)
-    if placement is not None:
-        candidates.setdefault(placement, Candidate(placement, each.name))
+def most_candidates(space: SearchSpace, n_nodes: int) -> int:
+    """Return how many candidates `propose` can return at most, without a probe.
+
+    They may be fewer, because sets may not fit, or give the same placement.
+
+    Examples
+    --------
+    >>> from autoplace.agent.steps._space import search_space
+    >>> from autoplace.backbones import create_chain
+    >>> from autoplace.settings import PlacementSettings
+    >>> space = search_space(create_chain("starter"), PlacementSettings(adapter="bottleneck"))
+    >>> most_candidates(space, n_nodes=25)
+    933
+    """
+    flat = np.zeros((n_nodes, n_nodes))
+    return sum(1 for _ in _sets(space, flat, flat, seed=0))
+
+
+def check_top_k(top_k: int, most: int) -> None:
+    """Raise UserError if more finalists are wanted than there can be candidates."""
+    if top_k > most:
+        raise UserError(
+            f"--top-k is {top_k}, but there are at most {most} candidates; give a smaller number"
+        )
+
+
+def _sets(
+    space: SearchSpace, ranks: np.ndarray, ties: np.ndarray, seed: int
+) -> Iterator[tuple[ParameterBudget, _Set]]:
+    """All sets of edges with what is on them, and the budget of each."""
+    for spec in space.kinds:
+        sets = _inside(spec, ranks, ties, seed) if is_inside(spec) else _stream(ranks, ties, seed)
+        yield from ((space.budget_of(spec), each) for each in sets)
+    inside = [spec for spec in space.kinds if is_inside(spec)]
+    outside = [spec for spec in space.kinds if not is_inside(spec)]
+    budget = space.budget
+    for in_attention, in_mlps in permutations(inside, 2):
+        yield from ((budget, each) for each in _paired(in_attention, in_mlps, budget, len(ranks)))
+    for within, beside in product(inside, outside):
+        yield from ((budget, each) for each in _mixed(within, beside, budget, ranks, ties, seed))
 
 
 def _stream(ranks: np.ndarray, ties: np.ndarray, seed: int) -> Iterator[_Set]:

@@ -80,7 +80,7 @@ def race(
     rounds : Rounds
         Runs and records the trials.
     field : sequence of Trial
-        Candidates with the same learning rate and number of epochs.
+        Candidates with the same number of epochs, each at the rates of its kinds.
     rungs : sequence of Rung
         When candidates drop out, and how many stay.
     finished : list of Rung

@@ -166,8 +166,9 @@ class RateGrid:
         }
         epochs = self.judged[0].epochs
         assert epochs is not None
-        good = {rate: each for rate, each in self.losses.items() if rate not in self.worse}
-        loss = min(losses[0] for losses in (good or self.losses).values())
+        finite = {rate: each for rate, each in self.losses.items() if math.isfinite(each[0])}
+        good = {rate: each for rate, each in finite.items() if rate not in self.worse}
+        loss = min(losses[0] for losses in (good or finite).values())
         rate = best_rate(self.losses, self.worse)
         return RateSearch(self.kind, rate, "found", epochs, metrics, loss)
 

@@ -9,7 +9,7 @@ from autoplace.agent.steps._kinds import LORA_QKV, read_kinds
 from autoplace.backbones import BackboneShape, ResidualChain
 from autoplace.errors import UserError
 from autoplace.placement import AdapterSpec, Edge, Placement
-from autoplace.placement.generators import count_candidates, every_block
+from autoplace.placement.generators import every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from autoplace.training import Task, count_folds
 
@@ -52,7 +52,7 @@ class SearchSpace:
         return not {AdapterSpec(LORA_QKV.kind), LORA_QKV}.isdisjoint(self.kinds)
 
 
-def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int = 1) -> SearchSpace:
+def search_space(chain: ResidualChain, settings: PlacementSettings) -> SearchSpace:
     """Return the search space of a backbone.
 
     Parameters
@@ -61,21 +61,12 @@ def search_space(chain: ResidualChain, settings: PlacementSettings, top_k: int =
         The backbone.
     settings : PlacementSettings
         Budget and adapter kinds.
-    top_k : int, default=1
-        Number of candidates that will be selected.
 
     Raises
     ------
     UserError
-        Nothing fits the budget, a kind or an option is unknown, or `top_k` is larger than the
-        number of candidates.
+        Nothing fits the budget, or a kind or an option is unknown.
     """
-    most = count_candidates(chain.n_nodes)
-    if top_k > most:
-        raise UserError(
-            f"--top-k is {top_k}, but a backbone of {chain.n_nodes} nodes has at most {most} "
-            "candidates; give a smaller number"
-        )
     budget = parameter_budget(settings, chain.shape)
     lora = replace(budget, spec=LORA_QKV).fit(every_block(chain.n_nodes)[0::2])
     every = every_block_baseline(chain.n_nodes, budget)

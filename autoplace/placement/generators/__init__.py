@@ -2,7 +2,6 @@
 
 from autoplace.placement.generators._candidates import (
     candidate_edge_sets,
-    count_candidates,
     set_sizes,
 )
 from autoplace.placement.generators._early_fans import early_fans
@@ -21,7 +20,6 @@ __all__ = [
     "EveryBlockStyle",
     "Proposal",
     "candidate_edge_sets",
-    "count_candidates",
     "early_fans",
     "every_block",
     "first_k",

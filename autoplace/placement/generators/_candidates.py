@@ -74,29 +74,6 @@ def candidate_edge_sets(
         yield Proposal("single", edges)
 
 
-def count_candidates(n_nodes: int) -> int:
-    """Count the edge sets that `candidate_edge_sets` proposes.
-
-    Parameters
-    ----------
-    n_nodes : int
-        Nodes of the backbone.
-
-    Returns
-    -------
-    int
-        An upper bound on the number of distinct candidates, since edge sets may repeat.
-
-    Examples
-    --------
-    >>> count_candidates(25)
-    933
-    """
-    by_size = len(_GAMMAS) + 2  # first-k and last-k
-    fixed = len(get_args(EveryBlockStyle)) + len(near_every_block(n_nodes) + early_fans(n_nodes))
-    return fixed + len(set_sizes(n_nodes)) * by_size + _RANDOM_SETS + n_nodes**2
-
-
 def set_sizes(n_nodes: int) -> list[int]:
     """List the numbers of edges that candidates of several edges have.
 
