@@ -1,9 +1,9 @@
 """Make the next log on a GPU: every backbone, the long panel, maps, new random placements.
 
 This one command runs the trials of the plan that a store lacks, and makes the next shipped log of
-all that are in it then. Missing panels are made first. Log, figures, page and predictor are written
-at the end. The command can be stopped and started again. It needs the extras `saliency` and `tasks`
-and the packages that `autoplace tasks` names.
+all that are in it then under the optimiser in use. Missing panels are made first. Log, figures,
+page and predictor are written at the end. The command can be stopped and started again. It needs
+the extras `saliency` and `tasks` and the packages that `autoplace tasks` names.
 
     python experiments/log/complete.py --store sqlite:///log/mlflow.db
 """

@@ -23,6 +23,7 @@ from plans import REPEATED, SHORT
 import predictors
 from autoplace.data import list_tasks
 from autoplace.tracking import Store, fetch_probe, read_rows
+from autoplace.training import OPTIMISER
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -34,12 +35,15 @@ PACKAGES = ("dataset-fashion-mnist", "fonts-noto-core", "fonts-noto-color-emoji"
 
 
 def gather(uris: list[str]) -> predictors.PlacementLog:
-    """Gather the finished and failed trials of some stores on built-in tasks, each once."""
+    """Gather the finished and failed trials of some stores on built-in tasks, each once.
+
+    Only those of the optimiser in use, because results of two are not compared.
+    """
     parts, probes = [], {}
     for uri in uris:
         store = Store(uri)
         records = predictors.log_table(read_rows(store))
-        over = records["status"].isin(["done", "failed"])
+        over = records["status"].isin(["done", "failed"]) & (records["optimiser"] == OPTIMISER)
         part = records[over & records["task_name"].isin([task.name for task in list_tasks()])]
         parts.append(part)
         for key in set(part["probe_key"].dropna()) - set(probes):

@@ -41,9 +41,10 @@ def what_and_where(done: pd.DataFrame, backbone: str) -> dict[str, dict[str, flo
     first = done[(done["backbone"] == backbone) & (done["seed"] == 0)]
     found: dict[str, dict[str, float]] = {}
     for task, rows in first.groupby("task_name"):
-        fresh, panel = (rows[rows["chosen_by"].str.startswith(s)] for s in ("fresh:", "panel:"))
+        fresh, panel = rows[rows["chosen_by"].str.startswith("fresh:")], rows[rows["slot"].notna()]
         if len(fresh) < CANDIDATES or len(panel) < SHORT:
             continue
+        fresh = fresh.sample(CANDIDATES, random_state=0)  # a GPU's plan has more
         usual = float(panel.loc[panel["chosen_by"] == "panel:every-block", "gain"].iloc[0])
         best, best_of_panel, best_of_all = map(_best, (fresh, panel, pd.concat([panel, fresh])))
         ours, theirs = f"{CANDIDATES} what × where", f"{SHORT} bottleneck placements"

@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -124,8 +125,11 @@ class Visit:
 
 
 def rates_in(ended: pd.DataFrame) -> dict[str, float]:
-    """Return the learning rates, by kind, that a task's trials had."""
-    done = ended[ended["status"] == Status.DONE]
+    """Return the learning rates, by kind, that a task's trials had.
+
+    Trials that ran again at half the rate, because their loss had become infinite, do not count.
+    """
+    done = ended[(ended["status"] == Status.DONE) & ended["remedy"].isna()]
     kinds = done["adapter_kind"].fillna(HEAD_ONLY)
     rates = dict(zip(kinds, done["learning_rate"], strict=True))
     return {str(kind): float(rate) for kind, rate in rates.items() if "+" not in str(kind)}
@@ -170,13 +174,15 @@ def run(arguments: argparse.Namespace) -> None:
     planned = visits(arguments, store)
     log = log_table(read_rows(store))
     fingerprints: dict[tuple[str, str], str] = {}
-    left = []
+    left, drawn = [], Counter[tuple[str, str]]()
     for visit in planned:
         key = visit.chain.name, visit.task
         if key not in fingerprints:
             fingerprints[key] = visit.open().fingerprint
         fixed, n_fresh = visit.missing(log, fingerprints[key])
-        left.append(len(fixed) + n_fresh)
+        more = max(0, n_fresh - drawn[key])  # earlier rounds draw the others
+        drawn[key] += more
+        left.append(len(fixed) + more)
     print(f"{sum(left)} trials to run, without head-only", flush=True)
     started, total = time.monotonic(), sum(left)
     for number, visit in enumerate(planned):

@@ -121,11 +121,13 @@ def test_a_part_of_the_kinds_is_what_the_whole_plan_has_of_them(tmp_path):
     assert 3 <= len(part) < len(whole)
 
 
-def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(small_plan):
+def test_a_plan_that_was_broken_off_goes_on_where_it_was_and_then_adds_nothing(small_plan, capsys):
     make.run(Namespace(**vars(small_plan) | {"stages": ["panel"]}))
     store = Store(small_plan.store)
     first = log_table(read_rows(store))
+    capsys.readouterr()
     make.run(small_plan)
+    assert capsys.readouterr().out.startswith("5 trials to run")
     both = log_table(read_rows(store))
     make.run(small_plan)
     assert len(log_table(read_rows(store))) == len(both)
@@ -153,6 +155,18 @@ def test_a_rate_that_was_found_on_a_task_is_not_searched_again(small_plan, monke
     assert searched == ["head-only", "bottleneck"]
     make.run(Namespace(**vars(small_plan) | {"stages": ["panel", "kinds"]}))
     assert searched == ["head-only", "bottleneck", "ssf"]
+
+
+def test_the_halved_rate_of_a_trial_that_diverged_is_not_that_of_its_kind():
+    rows = pd.DataFrame(
+        {
+            "status": ["done"] * 4 + ["failed"],
+            "adapter_kind": [None, "arc", "arc", "arc+lora", "lora"],
+            "learning_rate": [0.1, 0.02, 0.01, 0.005, 0.3],
+            "remedy": [None, None, "in float32 at 0.5 times the learning rate", None, None],
+        }
+    )
+    assert make.rates_in(rows) == {"head-only": 0.1, "arc": 0.02}
 
 
 @pytest.mark.parametrize("column", ["protocol", "optimiser"])
