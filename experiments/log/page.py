@@ -19,33 +19,29 @@ Report = dict[str, Any]
 
 
 def tasks(report: Report) -> list[str]:
-    """List every task with every backbone, and why it is useful."""
-    lines = [
-        "| task | backbone | head-only | mean gain | best | SD placements | SD seeds | ratio | "
-        "worse than head-only | why it is here |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+    """List every task with every backbone, and what is special about it."""
+    rows = [
+        (backbone, row) for backbone, part in report["backbones"].items() for row in part["tasks"]
     ]
-    for backbone, part in report["backbones"].items():
-        for row in part["tasks"]:
+    seeds = any(row["ratio"] is not None for _, row in rows)
+    heads = ["task", "backbone", "head-only", "mean gain", "best", "SD placements"]
+    heads += [*(["SD seeds", "ratio"] if seeds else []), "worse than head-only", "remarks"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for backbone, row in rows:
+        cells = [row["task"], backbone, f"{row['head_only']:.3f}", f"{row['mean_gain']:+.3f}"]
+        cells += [f"{row['best_gain']:+.3f}", f"{row['spread_placements']:.3f}"]
+        if seeds:
             known = row["ratio"] is not None
-            lines.append(
-                f"| {row['task']} | {backbone} | {row['head_only']:.3f} | "
-                f"{row['mean_gain']:+.3f} | {row['best_gain']:+.3f} | "
-                f"{row['spread_placements']:.3f} | "
-                + (f"{row['spread_seeds']:.3f} | {row['ratio']:.1f} | " if known else "- | - | ")
-                + f"{row['share_worse_than_head_only']:.0%} | {reason(row)} |"
-            )
+            cells += [f"{row['spread_seeds']:.3f}", f"{row['ratio']:.1f}"] if known else ["-", "-"]
+        cells += [f"{row['share_worse_than_head_only']:.0%}", reason(row)]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
 def reason(row: dict[str, Any]) -> str:
-    """Return why a task is useful: spread, overfitting, solved by the head, or not shown.
-
-    It is "one seed" if no placement ran with two seeds, because the spread over seeds is unknown.
-    """
+    """Return what is special about a task: a wide spread, overfitting, solved by the head."""
     found = []
-    known = row["ratio"] is not None
-    if known and row["ratio"] >= ENOUGH:
+    if row["ratio"] is not None and row["ratio"] >= ENOUGH:
         found.append("spread")
     if row["head_only"] >= SOLVED:
         found.append("solved by the head")
@@ -53,7 +49,7 @@ def reason(row: dict[str, Any]) -> str:
         found.append("overfits (accuracy)")
     elif row["loss_rose"] > 0.5:
         found.append("overfits (loss)")
-    return ", ".join(found) or ("not shown" if known else "one seed")
+    return ", ".join(found)
 
 
 def _side_by_side(
@@ -61,7 +57,7 @@ def _side_by_side(
 ) -> list[str]:
     """Make one line per name and one column per backbone, with mean and interval."""
     backbones = list(report["backbones"])
-    lines = [f"| {head} | {' | '.join(backbones)} |", "|---" * (1 + len(backbones)) + "|"]
+    rows = {}
     names = dict.fromkeys(name for part in report["backbones"].values() for name in part[section])
     for name in names:
         found = [report["backbones"][b][section].get(name) for b in backbones]
@@ -71,8 +67,17 @@ def _side_by_side(
                 f"{cell}, {each['tasks']} tasks" if each and each["tasks"] else cell
                 for cell, each in zip(cells, found, strict=True)
             ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+        rows[name] = cells
+    return _table([head, *backbones], rows)
+
+
+def _table(heads: list[str], rows: dict[str, list[str]]) -> list[str]:
+    """Make a table of the rows that have values."""
+    known = {name: cells for name, cells in rows.items() if set(cells) != {"-"}}
+    if not known:
+        return ["(not measured yet)"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    return [*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in known.items())]
 
 
 def _cell(each: dict[str, Any] | None, form: str) -> str:
@@ -84,21 +89,19 @@ def _cell(each: dict[str, Any] | None, form: str) -> str:
 
 def components(report: Report) -> list[str]:
     """List the shares of variance per backbone."""
-    lines = ["| share of the variance | " + " | ".join(report["backbones"]) + " |"]
-    lines.append("|---" * (1 + len(report["backbones"])) + "|")
     names = {
         "placement": "placement: the same on every task",
         "task": "placement by task (with the seeds, where none was repeated)",
         "noise": "seeds",
     }
+    rows = {}
     for key, label in names.items():
-        cells = []
+        rows[label] = []
         for part in report["backbones"].values():
             each = part["variance_components"][key]
             ends = f" ({each['low']:.2f} to {each['high']:.2f})" if "low" in each else ""
-            cells.append("-" if each["share"] is None else f"{each['share']:.2f}{ends}")
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    return lines
+            rows[label].append("-" if each["share"] is None else f"{each['share']:.2f}{ends}")
+    return _table(["share of the variance", *report["backbones"]], rows)
 
 
 def single_edges(report: Report) -> list[str]:
@@ -106,7 +109,10 @@ def single_edges(report: Report) -> list[str]:
     parts = [part["single_edges"] for part in report["backbones"].values()]
     rows = {
         "tasks with a spread of at least twice that over seeds": [
-            f"{each['tasks_above_seeds']} of {each['tasks_with_seeds']}" for each in parts
+            f"{each['tasks_above_seeds']} of {each['tasks_with_seeds']}"
+            if each["tasks_with_seeds"]
+            else "-"
+            for each in parts
         ]
     }
     names = {"placement": "placement: the same on every task", "task": "placement by task"}
@@ -118,9 +124,7 @@ def single_edges(report: Report) -> list[str]:
     for key in parts[0]["correlations"]:
         cells = [_cell(each["correlations"][key], ".2f") for each in parts]
         rows[f"correlation, {key}"] = cells
-    lines = [f"| single edges of the panel | {' | '.join(report['backbones'])} |"]
-    lines.append("|---" * (1 + len(parts)) + "|")
-    return [*lines, *(f"| {label} | {' | '.join(cells)} |" for label, cells in rows.items())]
+    return _table(["single edges of the panel", *report["backbones"]], rows)
 
 
 def reliability(report: Report) -> list[str]:
@@ -131,16 +135,15 @@ def reliability(report: Report) -> list[str]:
         "val_gain": "val accuracy",
         "loss_gain": "val loss",
     }
-    lines = [f"| backbone | task | {' | '.join(outcomes.values())} |", "|---" * 6 + "|"]
+    rows = {}
     for backbone, part in report["backbones"].items():
         found = part["reliability"]
         for task in found["gain"]["tasks_by_name"]:
             values = [found[name]["tasks_by_name"].get(task) for name in outcomes]
             cells = ["-" if value is None else f"{value:.2f}" for value in values]
-            lines.append(f"| {backbone} | {task} | {' | '.join(cells)} |")
-        cells = [_cell(found[name], ".2f") for name in outcomes]
-        lines.append(f"| {backbone} | mean | {' | '.join(cells)} |")
-    return lines
+            rows[f"{backbone} | {task}"] = cells
+        rows[f"{backbone} | mean"] = [_cell(found[name], ".2f") for name in outcomes]
+    return _table(["backbone", "task", *outcomes.values()], rows)
 
 
 TABLES: dict[str, Callable[[Report], list[str]]] = {

@@ -9,7 +9,14 @@ import pytest
 from autoplace.agent.steps._progress import Progress
 from autoplace.agent.steps._record import Record
 from autoplace.agent.steps._record_trials import TrialRecord
-from autoplace.agent.steps._refit import WINNER, lowered, lowered_rates, refit, training_loss
+from autoplace.agent.steps._refit import (
+    WINNER,
+    collapsed_roles,
+    lowered,
+    lowered_rates,
+    refit,
+    training_loss,
+)
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.execution import Executor, InProcessExecutor, TrialStarted
 from autoplace.placement import Placement
@@ -126,6 +133,8 @@ def test_what_comes_of_the_second_training_decides_which_counts(rounds, case, ro
     assert [outcome.trial.learning_rate for outcome in trained[role]] == [kept]
     (note,) = notes
     assert f"the final training of {role} with seed 3 collapsed" in note
+    still = collapsed_roles({each: outcomes[0] for each, outcomes in trained.items()})
+    assert still == ([role] if kept == SOUND else [])
     assert words in note
 
 

@@ -101,6 +101,7 @@ def test_winner_and_baselines_are_tested_over_two_seeds_with_a_paired_interval(r
         assert set(tested[role]["by_seed"]) == {"0", "1"}
         rate = min(result["rates"][kind]["rate"] for kind in kinds_in(tested[role]["placement"]))
         assert set(tested[role]["lowered"].values()) <= {lowered(rate)}
+        assert set(tested[role]["collapsed"]) <= {0, 1}
     assert result["refitted"]
     assert [row["class"] for row in result["per_class"]] == ["blue", "green", "red"]
     for role, interval in result["differences"].items():

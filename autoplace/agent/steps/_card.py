@@ -45,6 +45,11 @@ def winner_card(result: PickResult, task: Task) -> str:
             for role, tested in result.tested.items()
             for seed, rate in tested.lowered.items()
         ),
+        *(
+            f"The training of {role} with seed {seed} collapsed, and its repetition was no better."
+            for role, tested in result.tested.items()
+            for seed in tested.collapsed
+        ),
         "",
         last,
         f"{read_once}The stored model is that of {seed}. The backbone's",

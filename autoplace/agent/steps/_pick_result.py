@@ -30,6 +30,8 @@ class Tested:
         The metric of each.
     lowered : dict of int to float
         By seed, the learning rate at which a training that had collapsed was repeated.
+    collapsed : tuple of int
+        Seeds of trainings that collapsed and whose repetition was no better.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Tested:
     seeds: tuple[int, ...]
     values: tuple[float, ...]
     lowered: dict[int, float] = field(default_factory=dict)
+    collapsed: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -157,6 +160,7 @@ class PickResult:
                     "mean": tested.mean,
                     "by_seed": dict(zip(map(str, tested.seeds), tested.values, strict=False)),
                     "lowered": {str(seed): rate for seed, rate in tested.lowered.items()},
+                    "collapsed": list(tested.collapsed),
                 }
                 for role, tested in self.tested.items()
             },

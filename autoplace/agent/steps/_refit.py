@@ -107,6 +107,19 @@ def lowered(rate: float) -> float:
     return float(f"{rate / math.sqrt(STEP):.3g}")
 
 
+def collapsed_roles(outcomes: Mapping[str, Outcome]) -> list[str]:
+    """Return the roles whose trainings collapsed; none where head-only, the measure, is missing.
+
+    Parameters
+    ----------
+    outcomes : mapping of str to Outcome
+        By role, all of one seed and on the same images.
+    """
+    head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
+    limit = math.inf if head_only is None else collapse_limit(head_only)
+    return [role for role, outcome in outcomes.items() if training_loss(outcome) > limit]
+
+
 def lowered_rates(outcomes: Sequence[Outcome], rate: float) -> dict[int, float]:
     """Return, by seed, the learning rates that are lower than the one that was to be trained at."""
     return {
@@ -120,13 +133,11 @@ def _replace_collapsed(
     rounds: Rounds, by_seed: list[dict[str, Outcome]], note: Callable[[str], None]
 ) -> None:
     """Run what collapsed again at a lower rate, and keep the lower training loss of the two."""
-    again: dict[Trial, tuple[dict[str, Outcome], str]] = {}
-    for outcomes in by_seed:
-        head_only = next((o for o in outcomes.values() if str(o.placement) == HEAD_ONLY), None)
-        limit = math.inf if head_only is None else collapse_limit(head_only)
-        for role, outcome in outcomes.items():
-            if training_loss(outcome) > limit:
-                again[_at_lower_rate(outcome.trial)] = outcomes, role
+    again = {
+        _at_lower_rate(outcomes[role].trial): (outcomes, role)
+        for outcomes in by_seed
+        for role in collapsed_roles(outcomes)
+    }
     if not again:
         return
     with suppress(DeadlineReachedError):

@@ -11,7 +11,7 @@ import numpy as np
 from autoplace.agent.steps._contest import Contest
 from autoplace.agent.steps._pick_result import Tested
 from autoplace.agent.steps._progress import Progress
-from autoplace.agent.steps._refit import WINNER, lowered_rates
+from autoplace.agent.steps._refit import WINNER, collapsed_roles, lowered_rates
 from autoplace.execution import map_side_by_side
 from autoplace.model import AdaptedModel
 from autoplace.training import (
@@ -117,12 +117,7 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
         progress.advance(f"seed {number + 1} of {n_seeds}")
     logits_of = {role: np.stack(found) for role, found in by_role.items()}
     tested = {
-        role: Tested(
-            str(trained[role][0].placement),
-            tuple(o.trial.seed for o in trained[role][: len(found)]),
-            tuple(metric_value(task.metric, labels, each) for each in found),
-            lowered_rates(trained[role][: len(found)], contest.sides[role].learning_rate),
-        )
+        role: _tested(contest, role, task.metric, labels, found)
         for role, found in logits_of.items()
     }
     try:
@@ -140,6 +135,24 @@ def test_winner(task: Task, contest: Contest, deadline: Deadline, progress: Prog
         if role != WINNER
     }
     return TestReport(tested, differences, model.eval(), logits_of[WINNER][0], labels)
+
+
+def _tested(
+    contest: Contest, role: str, metric: str, labels: np.ndarray, logits: np.ndarray
+) -> Tested:
+    """Score a role's logits (seeds, rows, classes), and say how its trainings went."""
+    trained = contest.trained[role][: len(logits)]
+    collapsed = [
+        role in collapsed_roles({each: done[number] for each, done in contest.trained.items()})
+        for number in range(len(trained))
+    ]
+    return Tested(
+        what=str(trained[0].placement),
+        seeds=tuple(outcome.trial.seed for outcome in trained),
+        values=tuple(metric_value(metric, labels, each) for each in logits),
+        lowered=lowered_rates(trained, contest.sides[role].learning_rate),
+        collapsed=tuple(o.trial.seed for o, did in zip(trained, collapsed, strict=True) if did),
+    )
 
 
 def _predict(
