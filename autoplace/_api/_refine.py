@@ -26,7 +26,7 @@ def refine(
 ) -> RefineResult:
     """Train the winner of a pick again, without and with a procedure, and compare the two.
 
-    Both have the same placement, learning rate, seeds and images. The winner trained with the
+    Both have the same placement, learning rates, seeds and images. The winner trained with the
     procedure is saved, and recorded in a run of its own.
 
     Parameters

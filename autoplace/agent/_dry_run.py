@@ -21,7 +21,7 @@ from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._space import count_comparisons, search_space
 from autoplace.agent.steps._store import open_store
 from autoplace.execution import count_side_by_side
-from autoplace.model import frozen_features
+from autoplace.model import FullTuning, frozen_features
 from autoplace.placement import Placement
 from autoplace.settings import PickSettings
 from autoplace.training import (
@@ -135,13 +135,14 @@ def dry_run(source: str, settings: PickSettings, progress: Progress | None = Non
     side_by_side = count_side_by_side(
         settings.parallel_placements, task, settings.batch_size, progress.note
     )
-    step = _seconds_to_train(task, space.every_block or Placement(), side_by_side)
+    compared = baselines(space, settings)
+    may_win = those_that_may_win(compared, space)
+    step = _seconds_to_train(task, (may_win or compared)[0].placement, side_by_side)
     folds = count_comparisons(task, settings)
     field = max(settings.field_size, settings.top_k)
     allowance = Allowance(field, settings.top_k, folds, settings.seeds)
     training = step * training_images(task, settings)
-    compared = baselines(space, settings)
-    sides = Sides.of(task, settings, compared, those_that_may_win(compared, space), space.kinds)
+    sides = Sides.of(task, settings, compared, may_win, space.kinds)
     counts = allowance.by_phase(settings.epochs, sides)
     searched = space.kinds if settings.lr is None else ()
     found = sum(len(references(space, spec, task.chain.n_nodes)) for spec in searched)
@@ -185,7 +186,7 @@ def _seconds_to_read(task: Task) -> float:
     return (time.perf_counter() - started) / len(rows)
 
 
-def _seconds_to_train(task: Task, placement: Placement, side_by_side: int) -> float:
+def _seconds_to_train(task: Task, placement: Placement | FullTuning, side_by_side: int) -> float:
     """Seconds of a training step per image, where so many trials share the cores."""
     threads = torch.get_num_threads()
     alone = task.device.type == "cpu" and side_by_side > 1

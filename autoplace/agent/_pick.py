@@ -78,8 +78,9 @@ def pick(
     except DeadlineReachedError as error:
         raise NothingFinishedError([], deadline_reached=True) from error
     training = held_back(task, plan.entrants, settings, deadline)
+    before = seconds_before(past) + time.perf_counter() - started  # the ledger has the rest
     with Record(store, task, "pick", settings, plan.probe, progress, past=past) as record:
-        record.journal.record_decision(SPENT, seconds_before(past) + time.perf_counter() - started)
+        record.journal.record_decision(SPENT, before)
         keep_forecast(record, plan.candidates, plan.forecast)
         log_candidates(record, plan.probe.tables.edges, plan.candidates, plan.forecast.gains)
         executor = SavingExecutor(

@@ -57,9 +57,10 @@ class Alone(nn.Module):
         """
         model = self._model
         kinds: dict[nn.Parameter, str] = {}
-        if isinstance(model, AdaptedModel):
-            for edge, spec in model.placement:
-                kinds |= dict.fromkeys(model.adapter(edge).parameters(), spec.kind)
+        for part in model.modules():  # a procedure may have put a model around the adapted one
+            if isinstance(part, AdaptedModel):
+                for edge, spec in part.placement:
+                    kinds |= dict.fromkeys(part.adapter(edge).parameters(), spec.kind)
         groups: defaultdict[tuple[Hashable, str | None], list[nn.Parameter]] = defaultdict(list)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:

@@ -110,7 +110,9 @@ class RefineSettings(StoreSettings):
         None, "Passes over the training images; default: as in the pick.", low=1
     )
     lr: float | None = option(
-        None, "Peak learning rate; default: as in the pick, for the winner's kind.", above=0.0
+        None,
+        "Peak learning rate; default: as in the pick, for each of the winner's kinds.",
+        above=0.0,
     )
     seeds: int = option(
         1, "Number of seeds; with each, the winner is trained without and with PROCEDURE.", low=1

@@ -9,6 +9,7 @@ from autoplace.training._folds import SplitRows, count_folds, split_rows
 from autoplace.training._frozen_batch import FrozenBatch
 from autoplace.training._job import Job, epochs_of, trial_of
 from autoplace.training._knn import knn_logits
+from autoplace.training._losses import class_weights
 from autoplace.training._memory import CacheMemory
 from autoplace.training._models import (
     fresh_model,
@@ -64,6 +65,7 @@ __all__ = [
     "Trial",
     "WarmUpAndCosine",
     "class_report",
+    "class_weights",
     "confusion",
     "count_folds",
     "epochs_of",

@@ -17,7 +17,13 @@ def means(values: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def class_weights(labels: np.ndarray, n_classes: int, kind: str) -> np.ndarray | None:
-    """Weights (classes,) of the loss: `balanced` gives every class the same share of it."""
+    """Weights (classes,) of the loss: `balanced` gives every class the same share of it.
+
+    Examples
+    --------
+    >>> class_weights(np.array([0, 0, 0, 1]), 2, "balanced").round(2)
+    array([0.67, 2.  ])
+    """
     if kind == "none":
         return None
     counts = np.bincount(labels, minlength=n_classes)

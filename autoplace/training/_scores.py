@@ -73,7 +73,9 @@ def metric_value(metric: str, labels: np.ndarray, logits: np.ndarray) -> float:
     return float(metric_of_counts(metric, hits, held, guessed))
 
 
-def metric_by_image(metric: str, labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+def metric_by_image(
+    metric: str, labels: np.ndarray, logits: np.ndarray, class_weights: np.ndarray | None = None
+) -> np.ndarray:
     """Share out the value of a metric among the images.
 
     The mean is the value, and the standard deviation over the square root of the number of images
@@ -88,6 +90,8 @@ def metric_by_image(metric: str, labels: np.ndarray, logits: np.ndarray) -> np.n
     labels : ndarray (rows,)
         True classes, from 0.
     logits : ndarray (rows, classes)
+    class_weights : ndarray (classes,), optional
+        Weights of the mean loss, where training has them.
 
     Returns
     -------
@@ -107,7 +111,10 @@ def metric_by_image(metric: str, labels: np.ndarray, logits: np.ndarray) -> np.n
     0.733
     """
     if metric == LOG_LOSS:
-        return -losses(labels, logits)
+        each = losses(labels, logits)
+        weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
+        mean = np.average(each, weights=weights)
+        return np.asarray(-mean - weights * (each - mean) / weights.mean())
     guesses, n_classes = logits.argmax(-1), logits.shape[-1]
     right = np.asarray(guesses == labels, dtype=float)
     hits, held, guessed = _counts(labels, guesses, n_classes)

@@ -44,6 +44,7 @@ def gather(uris: list[str]) -> predictors.PlacementLog:
         store = Store(uri)
         records = predictors.log_table(read_rows(store))
         over = records["status"].isin(["done", "failed"]) & (records["optimiser"] == OPTIMISER)
+        print(f"{uri}: {(records['optimiser'] != OPTIMISER).sum()} of other optimisers left out")
         part = records[over & records["task_name"].isin([task.name for task in list_tasks()])]
         parts.append(part)
         for key in set(part["probe_key"].dropna()) - set(probes):

@@ -129,7 +129,8 @@ def rates_in(ended: pd.DataFrame) -> dict[str, float]:
 
     Trials that ran again at half the rate, because their loss had become infinite, do not count.
     """
-    done = ended[(ended["status"] == Status.DONE) & ended["remedy"].isna()]
+    halved = ended["remedy"].fillna("").str.contains("times the learning rate")
+    done = ended[(ended["status"] == Status.DONE) & ~halved]
     kinds = done["adapter_kind"].fillna(HEAD_ONLY)
     rates = dict(zip(kinds, done["learning_rate"], strict=True))
     return {str(kind): float(rate) for kind, rate in rates.items() if "+" not in str(kind)}

@@ -20,7 +20,7 @@ from autoplace.adapters import (
 )
 from autoplace.agent import parameter_budget
 from autoplace.agent.steps._entrants import baselines
-from autoplace.agent.steps._kinds import AUTO_KINDS
+from autoplace.agent.steps._kinds import AUTO_KINDS, read_kinds
 from autoplace.agent.steps._propose import check_top_k, most_candidates, propose
 from autoplace.agent.steps._rates import references
 from autoplace.agent.steps._select import select_field
@@ -85,6 +85,11 @@ def test_auto_proposes_each_kind_alone_and_every_two_together(tables):
             for edge, spec in candidate.placement:
                 shares[spec.kind] += edge_parameters(spec, edge, SHAPE)
             assert max(shares.values()) < 3 * min(shares.values()), str(candidate)
+
+
+def test_loras_default_maps_are_the_same_search_if_they_are_named():
+    assert read_kinds("lora:maps=auto,alpha=4") == read_kinds("lora:alpha=4")
+    assert read_kinds("lora:maps=auto") == read_kinds("lora") != read_kinds("lora:maps=u")
 
 
 @pytest.mark.parametrize(

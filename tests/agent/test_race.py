@@ -171,14 +171,15 @@ def test_lora_has_no_advantage_where_head_only_is_better_in_metric_and_loss():
     assert choose([head_only, lora, found], "accuracy") is found
 
 
+@pytest.mark.parametrize("weights", ["none", "balanced"])
 @pytest.mark.parametrize("metric", ["accuracy", "macro-f1", LOG_LOSS])
-def test_what_the_metric_makes_of_images_has_the_mean_that_the_trial_reported(metric):
-    settings = TrialSettings(epochs=1, batch_size=100)
+def test_what_the_metric_makes_of_images_has_the_mean_that_the_trial_reported(metric, weights):
+    settings = TrialSettings(epochs=1, batch_size=100, class_weights=weights)
     task = open_task("builtin:digits")
     task.metric = metric
     trial = Trial(Placement.parse("20>22@bottleneck:r=2"), 0, learning_rate=0.01)
     (done,) = run_trials(task, [trial], settings)
-    by_image = on_images(task, Contender([done], 0.0), Deadline()).by_image
+    by_image = on_images(task, Contender([done], 0.0), settings, Deadline()).by_image
     assert by_image.shape == (len(task.rows("val")),)
     assert by_image.mean() == pytest.approx(done.val.of(metric), rel=1e-5)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -147,6 +147,42 @@ def test_every_rate_of_a_mixture_is_lowered(rounds):
     assert kept.trial.rates == (("bottleneck", lowered(0.1)),)
     first = replace(kept, trial=replace(mixed, seed=9))
     assert lowered_rates([first, kept], mixed.learning_rate) == {3: AGAIN}
+
+
+@dataclass
+class Unlucky(Told):
+    """A training fails with some seeds of some placements."""
+
+    failing: dict[str, set[int]] = field(default_factory=dict)
+
+    def run(self, jobs, until=None):
+        for event in super().run(jobs, until):
+            if isinstance(event, Outcome) and event.trial.seed in self.failing.get(
+                str(event.placement), ()
+            ):
+                yield Outcome(event.trial, 0, Status.FAILED, reason="bad luck")
+            else:
+                yield event
+
+
+@pytest.mark.parametrize(
+    ("failing", "seeds", "roles"),
+    [
+        ({"1>2@bottleneck:r=8": {3}}, [4, 5], {WINNER, HEAD_ONLY, "every-block", "lora"}),
+        ({"1>2@bottleneck:r=8": {3, 4, 5}}, [3, 4, 5], {WINNER, HEAD_ONLY, "lora"}),
+        ({"1>2@bottleneck:r=8": {3}, "2>5@bottleneck:r=8": {4, 5}}, [3, 4, 5], {WINNER, HEAD_ONLY}),
+    ],
+)
+def test_failing_baselines_never_cost_the_winner_all_of_its_seeds(rounds, failing, seeds, roles):
+    notes = []
+    sides = {WINNER: trial("20>22"), HEAD_ONLY: trial("head-only")}
+    sides |= {"every-block": trial("1>2"), "lora": trial("2>5")}
+    told = {(str(side.placement), SOUND): 0.1 for side in sides.values()}
+    trained = refit(rounds(Unlucky(told, failing)), sides, 3, True, notes.append)
+    assert set(trained) == roles
+    assert [outcome.trial.seed for outcome in trained[WINNER]] == seeds
+    few = ["final trainings failed; only 2 of 3 seeds count"]
+    assert notes == (few if len(seeds) < 3 else [])
 
 
 def test_head_only_as_the_winner_is_the_measure_too(rounds):

@@ -82,17 +82,23 @@ def test_the_run_names_procedure_and_pick_and_has_both_trainings(refined, pick_i
     assert all("test_accuracy" in child.data.metrics for child in children)
 
 
-def test_people_get_a_table_and_the_next_command(cli, home, pick_id):
+def test_people_get_a_table_and_the_next_command(cli, home, store, pick_id):
     done = cli("refine", pick_id, "drop:blocks=1", "--epochs", 1, "--lr", 0.01, cwd=home)
     assert done.code == 0, done.err
     assert "Without and with drop:blocks=1, accuracy" in done.out
     assert "with - without, on test" in done.out
     assert "autoplace predict" in done.out
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    (run,) = store.client.search_runs(experiments, "params.procedure = 'drop:blocks=1'")
+    assert float(run.data.params["lr"]) == 0.01
 
 
-def test_each_kind_of_a_mixture_keeps_the_rate_that_the_pick_found(cli, home, store, picked):
+@pytest.mark.parametrize("procedure", ["prune:sparsity=0.5", "drop:robust"])
+def test_each_kind_of_a_mixture_keeps_the_rate_that_the_pick_found(
+    cli, home, store, picked, procedure
+):
     mixed = recorded(store, picked, "0>1@lora:maps=qv,r=1+20>22@bottleneck:r=2")
-    done = cli("refine", mixed, "prune:sparsity=0.5", "--json", cwd=home)
+    done = cli("refine", mixed, procedure, "--json", cwd=home)
     assert done.code == 0, done.err
     found = {kind: each["rate"] for kind, each in picked.document["rates"].items()}
     expected = {kind: found[kind] for kind in ("bottleneck", "lora")}
@@ -101,6 +107,7 @@ def test_each_kind_of_a_mixture_keeps_the_rate_that_the_pick_found(cli, home, st
     children = store.client.search_runs(
         [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
     )
+    assert len(children) == 2
     for child in children:
         assert json.loads(child.data.params["rates"]) == expected
         assert float(child.data.params["learning_rate"]) == min(expected.values())

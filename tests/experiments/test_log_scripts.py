@@ -30,6 +30,7 @@ from autoplace.backbones import create_chain
 from autoplace.data.builtin import _task
 from autoplace.settings import CollectSettings
 from autoplace.tracking import Store, fetch_probe, log_probe, read_rows, start_run
+from autoplace.training import Cause, Remedy
 from predictors import log_table, read_log, shipped_log
 from predictors.vocabulary import FIRST_OPTIMISER
 
@@ -158,12 +159,13 @@ def test_a_rate_that_was_found_on_a_task_is_not_searched_again(small_plan, monke
 
 
 def test_the_halved_rate_of_a_trial_that_diverged_is_not_that_of_its_kind():
+    in_parts, halved = Remedy().after(Cause.MEMORY), Remedy().after(Cause.DIVERGENCE)
     rows = pd.DataFrame(
         {
             "status": ["done"] * 4 + ["failed"],
             "adapter_kind": [None, "arc", "arc", "arc+lora", "lora"],
             "learning_rate": [0.1, 0.02, 0.01, 0.005, 0.3],
-            "remedy": [None, None, "in float32 at 0.5 times the learning rate", None, None],
+            "remedy": [None, str(in_parts), str(halved), None, None],
         }
     )
     assert make.rates_in(rows) == {"head-only": 0.1, "arc": 0.02}

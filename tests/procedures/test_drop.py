@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
 
-from autoplace.model import AdaptedModel, frozen_activations
+from autoplace.model import AdaptedModel, Alone, frozen_activations
 from autoplace.placement import Placement
 from autoplace.procedures import (
     ProcedureError,
@@ -16,6 +18,8 @@ from autoplace.procedures import (
     without_blocks,
 )
 from autoplace.procedures._drop import RandomlyDropped
+from autoplace.procedures._knowledge import WithKnowledge
+from autoplace.procedures._switch import SwitchConfig, SwitchedModel
 from autoplace.settings import TrialSettings
 from autoplace.training import Trial, run_trial
 
@@ -126,6 +130,24 @@ def test_robust_training_trains_every_adapter(task):
     unchanged = [name for name, tensor in before.items() if torch.equal(after[name], tensor)]
     # Block 0 takes part in one step of twelve, so it may be left out of a short training.
     assert not [name for name in unchanged if name.startswith(("adapters.22>23", "head"))]
+
+
+def test_kinds_keep_their_rates_inside_the_model_of_a_procedure(task):
+    placement = Placement.parse("0>1@lora:r=1+20>22@bottleneck:r=2")
+    model = AdaptedModel(task.chain, placement, ("cat", "dog"))
+    frozen = {placement.edges[0]: copy.deepcopy(model.adapter(placement.edges[0]))}
+    for adapter in frozen.values():
+        adapter.requires_grad_(False)
+    for around in (
+        RandomlyDropped(model, seed=0),
+        WithKnowledge(model, frozen),
+        SwitchedModel(model, SwitchConfig(), seed=0),
+    ):
+        expected, found = (Alone(m, 0).parameters_by_group() for m in (model, around))
+        for group, parameters in expected.items():
+            same = [id(p) for p in found[group]]
+            assert set(map(id, parameters)) <= set(same)
+            assert group[1] is None or len(parameters) == len(same)
 
 
 def test_dropping_more_blocks_than_there_are_is_refused(task):

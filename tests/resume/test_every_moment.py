@@ -124,7 +124,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(_earlier, "push_ledger", lambda store, ledger: 0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     # Invented outcomes have no model that could predict images.
-    monkeypatch.setattr(_contest, "on_images", lambda task, contender, deadline: contender)
+    monkeypatch.setattr(_contest, "on_images", lambda task, contender, *rest: contender)
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.faults)])

@@ -44,9 +44,10 @@ def winner_card(result: PickResult, task: Task) -> str:
             f"The training of {role} with seed {seed} collapsed and was repeated at {rate:g}."
             for role, tested in result.tested.items()
             for seed, rate in tested.lowered.items()
+            if seed not in tested.collapsed
         ),
         *(
-            f"The training of {role} with seed {seed} collapsed, and its repetition was no better."
+            f"The training of {role} with seed {seed} collapsed, and counts for want of a better."
             for role, tested in result.tested.items()
             for seed in tested.collapsed
         ),

@@ -13,6 +13,7 @@ from autoplace.agent.steps._race import standardised, validation_scores
 from autoplace.agent.steps._rounds import Rounds
 from autoplace.model import FullTuning
 from autoplace.placement import Placement
+from autoplace.settings import TrialSettings
 from autoplace.training import (
     Deadline,
     DeadlineReachedError,
@@ -21,6 +22,7 @@ from autoplace.training import (
     Outcome,
     Task,
     Trial,
+    class_weights,
     metric_by_image,
     predict_split,
     trained_model,
@@ -97,8 +99,21 @@ class Contender:
         return bool(better.metric(metric) - self.metric(metric) <= CLEARLY * error)
 
 
-def on_images(task: Task, contender: Contender, deadline: Deadline) -> Contender:
+def on_images(
+    task: Task, contender: Contender, settings: TrialSettings, deadline: Deadline
+) -> Contender:
     """Predict the validation images with what the first of the trials has trained.
+
+    Parameters
+    ----------
+    task : Task
+        Its validation images and its metric.
+    contender : Contender
+        With a trial that is done.
+    settings : TrialSettings
+        How classes are weighted.
+    deadline : Deadline
+        When to stop.
 
     Raises
     ------
@@ -107,7 +122,9 @@ def on_images(task: Task, contender: Contender, deadline: Deadline) -> Contender
     """
     model = trained_model(task, contender.outcomes[0])
     logits, labels = predict_split(task, model, "val", deadline)
-    return replace(contender, by_image=metric_by_image(task.metric, labels, logits))
+    train = task.labels[task.rows("train")]
+    weights = class_weights(train, logits.shape[-1], settings.class_weights)
+    return replace(contender, by_image=metric_by_image(task.metric, labels, logits, weights))
 
 
 def compare(

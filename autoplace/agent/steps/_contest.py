@@ -192,7 +192,8 @@ class Organiser:
         )
         # In the time that is held back, too: without them a lucky placement may win.
         contest.contenders = [
-            on_images(self._task, each, self._deadline.whole) for each in contest.contenders
+            on_images(self._task, each, self._settings, self._deadline.whole)
+            for each in contest.contenders
         ]
         if self._deadline.passed:
             raise DeadlineReachedError
@@ -272,7 +273,7 @@ class Organiser:
                 raise UserError(f"no learning rate was found for {', '.join(sorted(missing))}")
             return with_rates(baseline, rates)
         # Another variant of LoRA than the baseline's may be searched.
-        kind = f"{role} (baseline)" if role in entrants.kinds else role
+        kind = f"{role}-baseline" if role in entrants.kinds else role
         return replace(baseline, learning_rate=self._find_rate(kind, [baseline.placement]))
 
     def _allowance(self) -> Allowance:

@@ -22,7 +22,8 @@ def every_block_seconds(
 ) -> float:
     """Estimate the seconds of training every-block alone, with all cores, from a few steps.
 
-    It is the unit in which a pick's cost is stated. Without every-block, it is LoRA in every block.
+    It is the unit in which a pick's cost is stated. Without every-block, it is LoRA in every block
+    if that may win, or else head-only.
 
     Raises
     ------

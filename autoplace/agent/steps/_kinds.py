@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoplace.adapters import adapter_config, is_inside
 from autoplace.backbones import SubLayer
@@ -55,6 +55,8 @@ def read_kinds(text: str) -> tuple[AdapterSpec, ...]:
         return tuple(AdapterSpec(kind) for kind in AUTO_KINDS)
     spec = AdapterSpec.parse(text)
     adapter_config(spec)
+    if ("maps", AUTO) in spec.options:  # LoRA's default
+        spec = replace(spec, options=tuple(each for each in spec.options if each[0] != "maps"))
     if "r" in dict(spec.options):
         raise PlacementError(
             f"--adapter {text} gives a rank, but the parameter budget sets the ranks; leave r out "

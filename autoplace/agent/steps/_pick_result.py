@@ -31,7 +31,7 @@ class Tested:
     lowered : dict of int to float
         By seed, the learning rate at which a training that had collapsed was repeated.
     collapsed : tuple of int
-        Seeds of trainings that collapsed and whose repetition was no better.
+        Seeds of trainings that count although they collapsed, because none that did not was found.
 
     Examples
     --------

@@ -87,7 +87,7 @@ def read_picked(store: Store, run_id: str, settings: RefineSettings, progress: P
             "give another run"
         )
     rates = _rates(placement, result["rates"], settings.lr, run_id)
-    given = {"epochs": settings.epochs, "checkpoint": settings.checkpoint}
+    given = {"epochs": settings.epochs, "lr": settings.lr, "checkpoint": settings.checkpoint}
     config |= {name: value for name, value in given.items() if value is not None}
     # Both sides of the comparison are trained to the end.
     config |= {"patience": None}

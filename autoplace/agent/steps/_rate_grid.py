@@ -36,7 +36,8 @@ class RateSearch:
     Attributes
     ----------
     kind : str
-        Adapter kind, `head-only`, `lora` or `full`; in `merge`, the start.
+        Adapter kind, `head-only`, `lora`, `full`, or `lora-baseline`, where another variant of LoRA
+        is searched; in `merge`, the start.
     rate : float
         The rate that every trial of the kind gets.
     source : str
@@ -70,7 +71,8 @@ class RateGrid:
     Attributes
     ----------
     kind : str
-        Adapter kind, `head-only`, `lora` or `full`; in `merge`, the start.
+        Adapter kind, `head-only`, `lora`, `full`, or `lora-baseline`, where another variant of LoRA
+        is searched; in `merge`, the start.
     judged : list of Trial
         What every rate is judged by; at no rate yet.
     rates : tuple of float

@@ -39,7 +39,7 @@ def find_rate(
     rounds : Rounds
         Runs and records the trials.
     kind : str
-        Adapter kind, `head-only`, `lora` or `full`.
+        Adapter kind, or one of the others that `RateSearch` names.
     references : sequence of Placement, FullTuning or Trial
         What the rate is judged by; a trial keeps everything but its rate, epochs and role. For an
         adapter kind: every-block and an early placement of few edges, because each alone would

@@ -45,7 +45,8 @@ def refit(
     -------
     dict of str to list of Outcome
         For each role, one outcome for every seed that all roles finished. A baseline whose training
-        fails with every seed is left out.
+        fails with every seed is left out, and where no seed would be left, each that fails with
+        any.
     """
     images = Images("all") if on_all else Images()
     what = "training and validation images" if on_all else "training images"
@@ -65,16 +66,22 @@ def refit(
     done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
     failed = {outcome.trial for outcome in rounds.ended if outcome.status is Status.FAILED}
     # A baseline that fails under every seed is left out; otherwise a seed counts if all finished.
-    roles = [
-        role
-        for role in trials
-        if role == WINNER or not all(by_role[role] in failed for by_role in wanted)
-    ]
-    whole = [
-        {role: done[by_role[role]] for role in roles}
-        for by_role in wanted
-        if all(by_role[role] in done for role in roles)
-    ]
+    whole: list[dict[str, Outcome]] = []
+    roles: list[str] = []
+    for count in (all, any):
+        if not whole:
+            roles = [
+                role
+                for role in trials
+                if role == WINNER or not count(by_role[role] in failed for by_role in wanted)
+            ]
+            whole = [
+                {role: done[by_role[role]] for role in roles}
+                for by_role in wanted
+                if all(by_role[role] in done for role in roles)
+            ]
+    if any(by_role[role] in failed for by_role in wanted for role in roles):
+        note(f"final trainings failed; only {len(whole)} of {seeds} seeds count")
     _replace_collapsed(rounds, whole, note)
     return {role: [by_role[role] for by_role in whole] for role in roles}
 
