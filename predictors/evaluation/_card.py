@@ -53,8 +53,9 @@ def predictor_card(data: TrainingSet, scores: pd.DataFrame) -> str:
         f"LightGBM on {len(data)} placements of {len(set(data.tasks))} tasks "
         f"({data.counts.sum()} trials); families: {families}; "
         f"backbones: {', '.join(sorted(set(data.X['backbone'])))}.",
-        "Predicts the gain in the validation metric over head-only. It is trained for the order",
-        "within a task; the level of a prediction is a guess.",
+        "Predicts the gain over head-only in the task's metric, on the measurement split where the",
+        "task has one, or else on validation. It is trained for the order within a task; the level",
+        "of a prediction is a guess.",
         "",
         *protocol_lines({"placements": rows.size(), "trials": rows["trials"].sum()}),
         *(["", _CONFOUNDED] if confounded else []),
