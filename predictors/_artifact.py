@@ -159,7 +159,7 @@ def load_training_set(folder: str | Path) -> TrainingSet:
     >>> import predictors
     >>> data = predictors.load_training_set(predictors.shipped_folder())
     >>> len(data), data.y.shape
-    (1288, (1288,))
+    (1120, (1120,))
     """
     folder = Path(folder)
     contents = read_folder(folder, FILES, WHAT, REMEDY)

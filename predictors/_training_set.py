@@ -53,10 +53,10 @@ class TrainingSet:
     >>> import predictors
     >>> data = predictors.load_training_set(predictors.shipped_folder())
     >>> len(data), len(set(data.groups)), sorted(set(data.families))[:3]
-    (1288, 30, ['cells', 'charts', 'digits'])
+    (1120, 32, ['cells', 'charts', 'digits'])
     >>> digits = data.select(data.families == "digits")
     >>> len(digits), len(digits.union(digits))
-    (132, 132)
+    (70, 70)
     """
 
     X: pd.DataFrame
@@ -298,7 +298,7 @@ def build_training_set(log: pd.DataFrame, features: Mapping[str, pd.DataFrame]) 
     ... }
     >>> data = predictors.build_training_set(log, features)
     >>> len(data), data.y.round(3), data.counts
-    (1, array([0.05]), array([1]))
+    (1, array([0.025]), array([1]))
     """
     validate_log(log)
     log = settle_families(log)

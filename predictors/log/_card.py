@@ -32,8 +32,8 @@ def log_stats(log: PlacementLog) -> pd.DataFrame:
     >>> stats = predictors.log_stats(predictors.read_log(predictors.shipped_log()))
     >>> stats[["backbone", "task_name", "trials", "best_gain"]].loc[1:2].round(3)
            backbone     task_name  trials  best_gain
-    1  fashion-vit8  cells-states      32      0.160
-    2  fashion-vit8  charts-kinds      32      0.065
+    1  fashion-vit8  cells-states      36      0.155
+    2  fashion-vit8  charts-kinds      36      0.065
     """
     rows = []
     keys = ["backbone", "task_name", "family", "task", "protocol", "comparison"]

@@ -42,7 +42,7 @@ class PlacementLog:
     >>> import predictors
     >>> log = predictors.read_log(predictors.shipped_log())
     >>> len(log.trials), len(log.probes), len(log.set_aside)
-    (1579, 40, 0)
+    (1440, 40, 0)
     """
 
     trials: pd.DataFrame

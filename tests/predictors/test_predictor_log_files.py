@@ -255,7 +255,7 @@ def test_the_shipped_log_keeps_every_row_in_this_schema_and_in_an_older_one(tmp_
     upgraded = raw.assign(schema_version=LOG_SCHEMA_VERSION)
     for path, kept in ((shipped_log(), raw.columns), (tmp_path / "old.parquet", columns)):
         log = read_log(path)
-        assert log.set_aside.empty and len(log.trials) == len(raw) == 1579
+        assert log.set_aside.empty and len(log.trials) == len(raw) == 1440
         pd.testing.assert_frame_equal(log.trials[kept], upgraded[kept], check_dtype=False)
     filled = log.trials[newer].drop(columns=["protocol", "optimiser"])
     assert filled.isna().all(axis=None) and set(log.trials["protocol"]) == {"table-rate"}
@@ -266,7 +266,7 @@ def test_the_shipped_log_has_rates_found_on_each_task_so_sizes_can_be_compared()
     log = read_log(shipped_log())
     assert set(log.trials["protocol"]) == {"found-rate"}
     card = " ".join((shipped_log() / "card.md").read_text().split())
-    assert "| found-rate | 1579 |" in card
+    assert "| found-rate | 1440 |" in card
     assert "only compare placements with the same number of edges" not in card
     alone = log.trials[log.trials["rates"].isna()]
     rates = alone.groupby(["backbone", "task", "adapter_kind"], dropna=False)["learning_rate"]
