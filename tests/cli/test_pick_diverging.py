@@ -26,7 +26,8 @@ def test_a_failing_baseline_is_left_out_with_a_note(
         "--predictor", predictor, "--json", cwd=home,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "lora is not compared: training lora diverges" in done.err
+    assert "an adapter kind leaves the race: training lora diverges" in done.err
+    assert "lora is not compared: no learning rate was found for lora" in done.err
     assert "lora" not in done.document["test"]
 
 
