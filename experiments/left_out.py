@@ -25,11 +25,16 @@ def predictor_without(task_name: str, folder: Path) -> Path:
         The folder, for `--predictor`.
     """
     (family,) = {task.family for task in list_tasks() if task.name == task_name}
-    log = predictors.read_log(predictors.shipped_log())
-    done = log.trials[log.trials["status"] == "done"].reset_index(drop=True)
-    everything = training_set(done, log.probes.__getitem__).fair()
+    everything = comparable_rows(predictors.shipped_log())
     data = everything.select(everything.families != family)
     recipe = predictors.shipped_predictor().get_params()
     predictor = predictors.LightGBMPredictor(**recipe).fit(data.X, data.y, data.groups)
     card = f"The shipped predictor's recipe, fitted without the family {family}.\n"
     return predictors.save_predictor(predictor, folder, card, data)
+
+
+def comparable_rows(folder: Path) -> predictors.TrainingSet:
+    """Return the rows of a log that compare placements fairly."""
+    log = predictors.read_log(folder)
+    done = log.trials[log.trials["status"] == "done"].reset_index(drop=True)
+    return training_set(done, log.probes.__getitem__).fair()

@@ -119,7 +119,7 @@ def metric_by_image(
     right = np.asarray(guesses == labels, dtype=float)
     hits, held, guessed = _counts(labels, guesses, n_classes)
     value = metric_of_counts(metric, hits, held, guessed)
-    if metric == "accuracy":
+    if metric == "accuracy":  # a mean over images
         return right
     occurring = (held if metric == "balanced-accuracy" else held + guessed) > 0
     scale = len(labels) / occurring.sum()

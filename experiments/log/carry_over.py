@@ -19,37 +19,31 @@ from pathlib import Path
 import pandas as pd
 
 import predictors
-from autoplace.agent import training_set
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from left_out import comparable_rows
 from machine import describe_machine
 
 RESULT = Path(__file__).parent / "carry_over.json"
 SEEDS = 3
 
 
-def rows_of(folder: Path) -> predictors.TrainingSet:
-    """Return the comparable rows of a log."""
-    log = predictors.read_log(folder)
-    done = log.trials[log.trials["status"] == "done"].reset_index(drop=True)
-    return training_set(done, log.probes.__getitem__).fair()
-
-
 def score(
     sources: dict[str, predictors.TrainingSet], shipped: predictors.TrainingSet
 ) -> pd.DataFrame:
     """Return means over tasks and seeds, of families that were left out; one row per source."""
-    recipe = predictors.shipped_predictor().get_params()
-    tables = []
-    for family in sorted(set(shipped.families)):
-        unseen = shipped.select(shipped.families == family)
-        for name, source in sources.items():
-            known = source.select(source.families != family)
-            for seed in range(SEEDS):
-                predictor = predictors.LightGBMPredictor(**recipe | {"random_state": seed})
-                fitted = predictor.fit(known.X, known.y, known.groups)
-                tables.append(predictors.score_tasks(fitted, unseen).assign(learnt_from=name))
+    options = predictors.shipped_predictor().get_params()
+    recipes = {
+        str(seed): predictors.LightGBMPredictor(**options | {"random_state": seed})
+        for seed in range(SEEDS)
+    }
+    tables = [
+        predictors.score_left_out(recipes, source, shipped, family).assign(learnt_from=name)
+        for family in sorted(set(shipped.families))
+        for name, source in sources.items()
+    ]
     table = pd.concat(tables, ignore_index=True).fillna({"spearman": 0.0})
     return table.groupby("learnt_from")[["spearman", "regret@1", "regret@5"]].mean()
 
@@ -58,7 +52,9 @@ def main() -> None:
     """Score, write the document and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("log", type=Path)
-    other, shipped = rows_of(parser.parse_args().log), rows_of(predictors.shipped_log())
+    other, shipped = (
+        comparable_rows(folder) for folder in (parser.parse_args().log, predictors.shipped_log())
+    )
     sources = {"the other log": other, "the shipped log": shipped, "both": other.union(shipped)}
     document = {
         "rows": {name: len(source) for name, source in sources.items()},

@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 
 import predictors
-from autoplace.agent import training_set
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from left_out import comparable_rows
 from machine import describe_machine
 
 KEPT_OUT = "shapes"
@@ -65,9 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     started = time.monotonic()
-    log = predictors.read_log(predictors.shipped_log())
-    done = log.trials[(log.trials["status"] == "done")].reset_index(drop=True)
-    everything = training_set(done, log.probes.__getitem__).fair()
+    everything = comparable_rows(predictors.shipped_log())
     recipes = score_recipes(everything)
     chosen = str(recipes["spearman"].idxmax())
     scores = predictors.gate(None, everything).scores

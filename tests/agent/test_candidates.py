@@ -27,7 +27,7 @@ from autoplace.agent.steps._select import select_field
 from autoplace.agent.steps._space import every_block_baseline, search_space
 from autoplace.backbones import BackboneShape, create_chain
 from autoplace.errors import UserError
-from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement
+from autoplace.placement import AdapterSpec, Edge, EdgeKind, Placement, PlacementError
 from autoplace.placement.generators import early_fans, near_every_block
 from autoplace.settings import PickSettings, PlacementSettings
 from predictors.vocabulary import Role
@@ -87,8 +87,11 @@ def test_auto_proposes_each_kind_alone_and_every_two_together(tables):
             assert max(shares.values()) < 3 * min(shares.values()), str(candidate)
 
 
-def test_loras_default_maps_are_the_same_search_if_they_are_named():
+def test_a_default_that_is_named_is_the_same_search():
     assert read_kinds("lora:maps=auto,alpha=4") == read_kinds("lora:alpha=4")
+    assert read_kinds("bottleneck:scale=1.0") == read_kinds("bottleneck")
+    with pytest.raises(PlacementError, match="gives a rank"):
+        read_kinds("bottleneck:r=8")
     assert read_kinds("lora:maps=auto") == read_kinds("lora") != read_kinds("lora:maps=u")
 
 

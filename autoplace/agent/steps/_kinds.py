@@ -54,14 +54,16 @@ def read_kinds(text: str) -> tuple[AdapterSpec, ...]:
     if text.strip() == AUTO:
         return tuple(AdapterSpec(kind) for kind in AUTO_KINDS)
     spec = AdapterSpec.parse(text)
-    adapter_config(spec)
-    if ("maps", AUTO) in spec.options:  # LoRA's default
-        spec = replace(spec, options=tuple(each for each in spec.options if each[0] != "maps"))
+    config = adapter_config(spec)
     if "r" in dict(spec.options):
         raise PlacementError(
             f"--adapter {text} gives a rank, but the parameter budget sets the ranks; leave r out "
             "and use --rank, --edges or --max-params"
         )
+    # An option that is given its default is as if it were not given.
+    usual = type(config)()
+    changed = {name for name, _ in spec.options if getattr(config, name) != getattr(usual, name)}
+    spec = replace(spec, options=tuple(each for each in spec.options if each[0] in changed))
     return (spec,)
 
 

@@ -65,22 +65,19 @@ def refit(
         )
     done = {outcome.trial: outcome for outcome in rounds.ended if outcome.is_done}
     failed = {outcome.trial for outcome in rounds.ended if outcome.status is Status.FAILED}
-    # A baseline that fails under every seed is left out; otherwise a seed counts if all finished.
-    whole: list[dict[str, Outcome]] = []
-    roles: list[str] = []
-    for count in (all, any):
-        if not whole:
-            roles = [
-                role
-                for role in trials
-                if role == WINNER or not count(by_role[role] in failed for by_role in wanted)
-            ]
-            whole = [
-                {role: done[by_role[role]] for role in roles}
-                for by_role in wanted
-                if all(by_role[role] in done for role in roles)
-            ]
-    if any(by_role[role] in failed for by_role in wanted for role in roles):
+    failures = {role: sum(by_role[role] in failed for by_role in wanted) for role in trials}
+    roles, whole = list(trials), []
+    # A baseline that fails under every seed is left out; if no seed is whole, each that ever fails.
+    for tolerated in (seeds - 1, 0):
+        roles = [role for role in trials if role == WINNER or failures[role] <= tolerated]
+        whole = [
+            {role: done[by_role[role]] for role in roles}
+            for by_role in wanted
+            if all(by_role[role] in done for role in roles)
+        ]
+        if whole:
+            break
+    if any(failures[role] for role in roles):
         note(f"final trainings failed; only {len(whole)} of {seeds} seeds count")
     _replace_collapsed(rounds, whole, note)
     return {role: [by_role[role] for by_role in whole] for role in roles}
